@@ -62,6 +62,7 @@ PAGES: dict[str, tuple[tuple[str, str], ...]] = {
         ("sheets-week", "/board/week/{week}/sheets"),
         ("away", "/desk/away/amara-okafor"),
         ("calls", "/desk/calls/{monday}"),
+        ("told-lists", "/desk/told"),
         ("late", "/desk/late/amara-okafor"),
         ("reason", "/appointments/{appointment_of_doctor}/reason"),
         ("right-patient", "/appointments/{appointment_of_doctor}/patient"),

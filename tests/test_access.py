@@ -107,7 +107,6 @@ TABLE: dict[tuple[str, str], Row] = {
     #                                                guest  alice  dave   bob   erin  carol disabled
     ("GET", "/"):                                   PUBLIC,
     ("GET", "/live"):                               (LOGIN,  403,   403,   204,   204,   204,  LOGIN),
-    ("POST", "/live"):                              (401,    403,   403,   204,   204,   204,  401),
     ("GET", "/openapi.json"):                       PUBLIC,
     ("GET", "/docs"):                               PUBLIC,
     ("GET", "/redoc"):                              PUBLIC,
@@ -142,6 +141,9 @@ TABLE: dict[tuple[str, str], Row] = {
     ("POST", "/desk/walk-ins/{walk_in_id}"):        (401,    403,   403,   403,   403,   303,  401),
     ("POST", "/desk/walk-ins/{walk_in_id}/leave"):  (401,    403,   403,   403,   403,   303,  401),
     ("POST", "/desk/walk-ins/{walk_in_id}/undo"):   (401,    403,   403,   403,   403,   303,  401),
+    ("GET", "/desk/told"):                          (LOGIN,  403,   403,   403,   403,   200,  LOGIN),
+    ("GET", "/desk/told/{list_id}"):                (LOGIN,  403,   403,   200,   404,   200,  LOGIN),
+    ("POST", "/desk/told/{list_id}/{reference}"):   (401,    403,   403,   303,   404,   303,  401),
     ("GET", "/schedule/away"):                      (LOGIN,  403,   403,   200,   200,   403,  LOGIN),
     ("POST", "/schedule/away"):                     (401,    403,   403,   303,   303,   403,  401),
     ("GET", "/decisions"):                          (LOGIN,  403,   403,   200,   200,   200,  LOGIN),
@@ -427,6 +429,9 @@ AT_THE_DESK = {
     ("POST", "/desk/walk-ins/{walk_in_id}"),
     ("POST", "/desk/walk-ins/{walk_in_id}/leave"),
     ("POST", "/desk/walk-ins/{walk_in_id}/undo"),
+    ("GET", "/desk/told"),
+    ("GET", "/desk/told/{list_id}"),
+    ("POST", "/desk/told/{list_id}/{reference}"),
     ("POST", "/desk/calls/{day}/{reference}"),
     ("GET", "/admin/appointments"),
     ("GET", "/admin/appointments/new"),
@@ -620,6 +625,8 @@ class AccessClinic:
             far = date(2027, 3, 1)
             number = self.cast.add(models.Closure(name="Far away", starts_on=far, ends_on=far))
             address = path.replace("{closure_id}", str(number))
+        if "{list_id}" in path:
+            address = path.replace("{list_id}", str(self.told_list()))
         if path == "/admin/doctors/{slug}/account":
             self.appointments += 1
             slug = f"without-account-{self.appointments}"
@@ -769,6 +776,12 @@ class AccessClinic:
             dave = self.cast.dave
             return sign([SECRET_KEY], confirmation.PURPOSE, [dave.user_id, dave.email])
         return self.link()
+
+    def told_list(self) -> int:
+        """A new list of who was told that Bob is away."""
+        bob = self.cast.doctor_ids["bob"]
+        day = date(2026, 3, 2)
+        return self.cast.add(models.ToldList(kind="away", doctor_id=bob, day=day, words="Away", made_at=NOW))
 
     def dead_message(self) -> int:
         """A new message about an appointment that could not be delivered."""

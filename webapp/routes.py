@@ -64,6 +64,7 @@ from webapp.staff.clinic.words_router import router as words_router
 from webapp.staff.desk.away_router import router as away_router
 from webapp.staff.desk.booking_router import router as desk_booking_router
 from webapp.staff.desk.calls_router import router as calls_router
+from webapp.staff.desk.told_router import router as told_router
 from webapp.staff.desk.walk_ins_router import router as walk_ins_router
 from webapp.staff.doctors.api import router as doctors_changes_api
 from webapp.staff.doctors.hours_api import router as hours_api
@@ -106,6 +107,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     away_router,
     calls_router,
     walk_ins_router,
+    told_router,
     why_router,
     decisions_router,
     promised_hours_router,

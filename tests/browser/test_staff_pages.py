@@ -49,6 +49,7 @@ LISTS = (
     "/admin/reports",
     "/board/2026-03-03/sheets",
     "/desk/calls/2026-03-03",
+    "/desk/told",
     "/desk/away/bob",
     "/desk/late/bob",
     "/desk/booking?walk_in=new",

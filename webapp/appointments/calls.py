@@ -110,8 +110,10 @@ def list_calls(session: Session, clinic: Clinic, day: date) -> list[CallLine]:
     return sorted(found, key=lambda line: WHYS.index(line.why))
 
 
-def tick(session: Session, actor: Actor, reference: str, *, now: datetime) -> None:
+def tick(session: Session, actor: Actor, reference: str, *, since: datetime | None = None, now: datetime) -> None:
     """Note that the actor has called about this appointment; a second tick changes nothing.
+
+    A call before `since` was about something else, and gives way to this one.
 
     Raises:
         NoSuchAppointment: the actor may not see it.
@@ -119,6 +121,8 @@ def tick(session: Session, actor: Actor, reference: str, *, now: datetime) -> No
     view = lock_for_change(session, actor, reference, None)
     session.execute(sa.delete(Call).where(Call.starts_at < now - KEPT))
     same = sa.select(Call.appointment_id).where(Call.appointment_id == view.id, Call.starts_at == view.starts_at)
+    if since is not None:
+        same = same.where(Call.called_at >= since)
     if session.scalar(same) is not None or actor.account_id is None:
         return
     session.execute(sa.delete(Call).where(Call.appointment_id == view.id))

@@ -7,7 +7,7 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from webapp.appointments.models import Call, FormerNote, PendingDecision, WalkIn
+from webapp.appointments.models import Call, FormerNote, PendingDecision, ToldLine, ToldList, WalkIn
 from webapp.events.kinds import AccountErased, PatientErased
 from webapp.scheduling.models import Appointment
 
@@ -18,11 +18,15 @@ NO_WORDS = "-"
 def blank_appointments(session: Session, event: PatientErased, /, *, now: datetime) -> None:
     """Delete every text of the patient's appointments, what an undo would restore, and end the links to them."""
     theirs = sa.select(Appointment.id).where(Appointment.patient_id == event.patient_id)
-    for table in (PendingDecision, Call, FormerNote):
+    lists = list(session.scalars(sa.select(ToldLine.list_id).where(ToldLine.appointment_id.in_(theirs))))
+    for table in (PendingDecision, Call, FormerNote, ToldLine):
         about = sa.delete(table).where(table.appointment_id.in_(theirs))
         session.execute(about.execution_options(synchronize_session=False))
     gone = sa.delete(WalkIn).where(WalkIn.patient_id == event.patient_id)
     session.execute(gone.execution_options(synchronize_session=False))
+    # The words of a list that was about this patient alone may be about them.
+    empty = sa.delete(ToldList).where(ToldList.id.in_(lists), ToldList.id.not_in(sa.select(ToldLine.list_id)))
+    session.execute(empty.execution_options(synchronize_session=False))
     session.execute(
         sa.update(Appointment)
         .where(Appointment.patient_id == event.patient_id)

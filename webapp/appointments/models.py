@@ -1,4 +1,5 @@
-"""What stands beside appointments: decisions that are not carried out yet, calls, notes of former doctors, walk-ins."""
+"""What stands beside appointments: decisions that are not carried out yet, calls, notes of former doctors, lists of who
+was told of a change, walk-ins."""
 
 from __future__ import annotations
 
@@ -45,6 +46,55 @@ class Call(Base):
     starts_at: Mapped[datetime]
     called_at: Mapped[datetime]
     called_by: Mapped[int] = mapped_column(sa.ForeignKey("users.id", ondelete="CASCADE"))
+
+
+class ToldList(Base):
+    """A change of many appointments, or a message to many patients, and when: its lines say whom it concerned.
+
+    `day` and `doctor_id` are those of a doctor who was `away`; `words` is what patients were told, or the reason.
+    `once` is the mark of the form that made the list, which makes no second one. A list ends after 30 days.
+    """
+
+    __tablename__ = "told_lists"
+    __table_args__ = (
+        sa.CheckConstraint("kind IN ('away', 'cancel', 'message')", name="kind"),
+        sa.CheckConstraint("(kind = 'away') = (doctor_id IS NOT NULL AND day IS NOT NULL)", name="away"),
+        sa.UniqueConstraint("once"),
+        sa.Index("ix_told_lists_day", "day"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    kind: Mapped[str] = mapped_column(sa.String(10))
+    doctor_id: Mapped[int | None] = mapped_column(sa.ForeignKey("doctors.id"))
+    day: Mapped[date | None]
+    words: Mapped[str] = mapped_column(sa.String(500))
+    once: Mapped[str | None] = mapped_column(sa.String(40))
+    made_at: Mapped[datetime]
+    made_by: Mapped[int | None] = mapped_column(sa.ForeignKey("users.id", ondelete="SET NULL"))
+
+
+class ToldLine(Base):
+    """What happened to one appointment of a list: from `was_at` to `starts_at`, with which doctor then.
+
+    `here` says that the patient had arrived. `messages` are the ids of what was written about it into the outbox.
+    """
+
+    __tablename__ = "told_lines"
+    __table_args__ = (sa.CheckConstraint("what IN ('moved', 'cancelled', 'kept', 'message')", name="what"),)
+
+    list_id: Mapped[int] = mapped_column(
+        sa.ForeignKey("told_lists.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    )
+    appointment_id: Mapped[int] = mapped_column(
+        sa.ForeignKey("appointments.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    )
+    what: Mapped[str] = mapped_column(sa.String(10))
+    was_at: Mapped[datetime]
+    starts_at: Mapped[datetime]
+    doctor_id: Mapped[int] = mapped_column(sa.ForeignKey("doctors.id"))
+    here: Mapped[bool]
+    messages: Mapped[list[int]] = mapped_column(sa.JSON)
 
 
 class FormerNote(Base):

@@ -55,6 +55,7 @@ REASONS = CodedSentences(
         "outside_working_hours": _l("The doctor is not working at that time."),
         "time_off": _l("The doctor is away."),
         "clock_changed": _l("The clinic’s time zone has changed."),
+        "by_clinic": _l("The clinic cancelled it."),
         "patient_left": _l("The patient’s data was deleted on request."),
         # Only older flags and messages have these two.
         "too_far_ahead": _l("It is further ahead than appointments can be booked."),

@@ -123,6 +123,16 @@ def written_about(session: Session, subject: tuple[str, int], template: str, sin
     return list(session.scalars(query.order_by(OutboxMessage.created_at)))
 
 
+def ids_about(session: Session, subject: tuple[str, int], keys_beginning: str) -> list[int]:
+    """The ids of the messages about a subject whose keys have this prefix, in the order in which they were written."""
+    query = sa.select(OutboxMessage.id).where(
+        OutboxMessage.subject_type == subject[0],
+        OutboxMessage.subject_id == subject[1],
+        OutboxMessage.dedupe_key.startswith(keys_beginning, autoescape=True),
+    )
+    return list(session.scalars(query.order_by(OutboxMessage.id)))
+
+
 def withdraw_to(session: Session, recipient: str, *, subject: tuple[str, int]) -> None:
     """Withdraw waiting messages about a subject to a recipient, for example with links that open nothing any more."""
     session.execute(

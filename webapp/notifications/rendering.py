@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 FOLDER = "notifications"
 # These values keep their line breaks. All others become one line, because a name could begin a new header or paragraph.
-LINES_KEPT = {"preparation"}
+LINES_KEPT = {"preparation", "said"}
 # Errors of rendering when a template is missing, or a message has values of an older release.
 NOT_RENDERABLE = (jinja2.TemplateError, LookupError, TypeError, ValueError)
 _ZONE = re.compile(r"\([^,)]+")

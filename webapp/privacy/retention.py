@@ -17,7 +17,8 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from webapp.appointments import guardians, parting
-from webapp.appointments.models import WalkIn
+from webapp.appointments.messages import told_lists
+from webapp.appointments.models import ToldList, WalkIn
 from webapp.audit import service as audit
 from webapp.audit.models import AuditEvent, SecurityEvent
 from webapp.audit.queries import find_deed
@@ -85,6 +86,8 @@ TABLES: dict[str, str] = {
     "sign_in_rules": "one row",
     "spent_sign_ons": "after 20 minutes, at the next one",
     "time_off": "admins and doctors",
+    "told_lines": "with their list; of a person who is erased at once",
+    "told_lists": "30 days after they were made (nightly)",
     "users": "patients: on request; staff and API tokens: stay, disabled, because the audit log names them",
     "visit_types": "stay, inactive: appointments name them",
     "walk_ins": "30 days after their day (nightly), or with the patient",
@@ -116,6 +119,7 @@ RULES = (
     Rule("messages", OutboxMessage, _old_messages),
     Rule("joined_records", JoinedRecord, lambda _clinic, now: JoinedRecord.joined_at < now - parting.REVERSIBLE),
     Rule("walk_ins", WalkIn, lambda clinic, now: WalkIn.day < clinic.today(now) - KEEP_WALK_INS),
+    Rule("told_lists", ToldList, lambda _clinic, now: ToldList.made_at < now - told_lists.KEPT),
     Rule("sessions", UserSession, lambda _clinic, now: UserSession.expires_at < now),
     Rule("password_links", PasswordLink, lambda _clinic, now: PasswordLink.expires_at < now),
     Rule("api_tokens", ApiToken, lambda _clinic, now: ApiToken.expires_at < now - KEPT_EXPIRED),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import pytest
 import sqlalchemy as sa
 from starlette.testclient import TestClient
@@ -36,17 +38,18 @@ def morning(cast: Cast) -> Cast:
     return cast
 
 
-def left(cast: Cast, actor: Actor | None = None) -> list[Left]:
+def left(cast: Cast, actor: Actor | None = None, day: str = DAY) -> list[Left]:
     """What is left of Bob's day."""
     with cast.database.reading() as session:
         bob = doctors.get_doctor(session, "bob")
-    return absence.list_left(cast.database, actor or cast.fiona, bob, now=cast.now)
+    return absence.list_left(cast.database, actor or cast.fiona, bob, date.fromisoformat(day), now=cast.now)
 
 
-def take_off(cast: Cast, chosen: dict[str, Chosen]) -> absence.Outcome:
+def take_off(cast: Cast, chosen: dict[str, Chosen], day: str = DAY) -> absence.Outcome:
     """Bob is away; the front desk decides this."""
     bob = cast.doctor_ids["bob"]
-    return cast.database.write(absence.take_off, cast.fiona, bob, chosen, "Bob is away", now=cast.now)
+    when = date.fromisoformat(day)
+    return cast.database.write(absence.take_off, cast.fiona, bob, when, chosen, "Bob is away", now=cast.now)
 
 
 def rows(cast: Cast) -> list[tuple[object, ...]]:
@@ -149,6 +152,7 @@ def test_the_front_desk_decides_for_all_but_about_those_who_are_here_one_by_one(
     address = "/desk/away/bob"
     log_in(client, "fiona")
     assert address in read(client.get("/board?doctor=bob")).links
+    assert f"{address}?day=2026-03-03" in read(client.get("/board/2026-03-03?doctor=bob")).links
     form = read(client.get(address)).form(address) | {"decide-all": "cancel"}
     refused = client.post(address, data=form)
     assert refused.status_code == 409
@@ -157,6 +161,24 @@ def test_the_front_desk_decides_for_all_but_about_those_who_are_here_one_by_one(
     (here,) = [each for each in left(morning) if each.arrived]
     form = page.form(address) | {"decide-all": "cancel", f"decide-{here.reference}": "colleague"}
     answer = client.post(address, data=form)
-    assert (answer.status_code, answer.headers["location"]) == (303, "/board?doctor=bob")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/desk/told/1")
     assert [status for status, *_rest in rows(morning)] == ["arrived", "cancelled", "cancelled"]
     assert "1 appointment went to a colleague. 2 appointments were cancelled." in read(client.get("/board")).text
+
+
+def test_a_later_day_is_taken_off_whole_and_nothing_is_proposed_on_it_by_the_same_doctor(morning: Cast) -> None:
+    day = "2026-03-03"
+    put(morning, f"{day} 10:00")
+    put(morning, f"{day} 14:00", patient="dave")
+    first, second = left(morning, day=day)
+    assert first.colleague == Colleague(morning.doctor_ids["erin"], "Dr. Erin Eze", local(f"{day} 10:00"))
+    assert [each.later is not None and each.later >= local("2026-03-04 09:00") for each in (first, second)] == [
+        True
+    ] * 2
+    take_off(
+        morning,
+        {first.reference: colleague(first), second.reference: Chosen("cancel", second.version)},
+        day,
+    )
+    assert leaves(morning) == [(local(f"{day} 00:00"), local("2026-03-04 00:00"))]
+    assert left(morning, day=day) == []

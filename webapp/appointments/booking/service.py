@@ -31,6 +31,7 @@ from webapp.appointments.schemas import AppointmentView, Booking, Cancellation, 
 from webapp.auth.schemas import Actor
 from webapp.clinic.service import Clinic, get_clinic
 from webapp.core import formats
+from webapp.core.codes import NOTE, stored
 from webapp.database import rows, table_of
 from webapp.doctors import service as doctors
 from webapp.events.kinds import AppointmentBooked, AppointmentCancelled, AppointmentMoved
@@ -215,10 +216,12 @@ def cancel(
     *,
     now: datetime,
     why: str = "",
+    say: str = "",
     even_late: bool = False,
     even_arrived: bool = False,
 ) -> None:
-    """Cancel an appointment and free its time. `why` is the code of one of the clinic's reasons.
+    """Cancel an appointment and free its time. `why` is the code of one of the clinic's reasons; the people who are
+    notified read its sentence, or what the clinic wants to `say` instead.
 
     `even_late` sets aside until when patients may cancel: the patient will not come back. With `even_arrived` it may
     also be one whose patient has arrived.
@@ -241,7 +244,11 @@ def cancel(
     )
     record(session, actor, "cancelled", view.id, now, {"starts_at": formats.iso(view.starts_at)})
     cancelled = AppointmentCancelled(
-        by=actor.done_by, appointment_id=view.id, doctor_id=view.doctor_id, patient_id=view.patient_id, why=why
+        by=actor.done_by,
+        appointment_id=view.id,
+        doctor_id=view.doctor_id,
+        patient_id=view.patient_id,
+        why=stored(NOTE, say) if say else why,
     )
     publish(session, cancelled, now=now)
     publish_freed_time(session, actor, view, now=now)

@@ -1,15 +1,16 @@
-"""A doctor is away for the rest of today: what becomes of every appointment that is left, and the time off.
+"""A doctor is away, for the rest of today or on a later day: what becomes of every appointment that is left, the time
+off, and the list of who was told of it.
 
 Unlike other time off, it also concerns patients who have arrived or whose time has come. Each appointment goes to a
-colleague today, to a later day of the same doctor, is cancelled, or is kept and flagged. It is done in one transaction,
-all or nothing: a day of one doctor is short, and a list of who goes where must not come true by halves.
+colleague on that day, to another day of the same doctor, is cancelled, or is kept and flagged. It is done in one
+transaction, all or nothing: a day of one doctor is short, and a list of who goes where must not come true by halves.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Literal, NamedTuple
 
 import sqlalchemy as sa
@@ -26,6 +27,7 @@ from webapp.appointments.impact.alternative_times import (
 from webapp.appointments.impact.flags import flag
 from webapp.appointments.impact.pending_decisions import lock_patients
 from webapp.appointments.impact.schemas import Decision, Pending
+from webapp.appointments.messages import told_lists
 from webapp.appointments.schemas import Cancellation, Move
 from webapp.auth.schemas import Actor
 from webapp.clinic.service import Clinic, get_clinic
@@ -40,6 +42,7 @@ from webapp.i18n import ngettext
 from webapp.patients.models import Patient
 from webapp.scheduling.models import ACTIVE, Appointment
 from webapp.scheduling.rule_violations import UpcomingAppointment
+from webapp.scheduling.slots import to_minute
 
 # The code of the reason that patients are told.
 WHY = "time_off"
@@ -92,22 +95,26 @@ class NotDecided(Conflict):
 
 @dataclass
 class Outcome:
-    """How many appointments went to colleagues, moved to a later time, were cancelled, and were kept."""
+    """How many appointments went to colleagues, moved to another day, were cancelled, and were kept.
+
+    `told` is the list of who was told of it, if there was an appointment.
+    """
 
     colleague: int = 0
     later: int = 0
     cancel: int = 0
     keep: int = 0
+    told: int | None = None
 
 
-def list_left(database: Database, actor: Actor, doctor: DoctorRow, *, now: datetime) -> list[Left]:
+def list_left(database: Database, actor: Actor, doctor: DoctorRow, day: date, *, now: datetime) -> list[Left]:
     """What is left of the doctor's day, those who have arrived first, each with its proposals.
 
     Only the front desk gives appointments to colleagues. The proposals are counted after the reading.
     """
     with database.reading() as session:
         clinic = get_clinic(session)
-        left = _remaining(session, clinic, doctor.id, now=now)
+        left = _remaining(session, clinic, doctor.id, day, now=now)
         if not left:
             return []
         people = _people(session, left)
@@ -115,9 +122,11 @@ def list_left(database: Database, actor: Actor, doctor: DoctorRow, *, now: datet
         # A patient who is here needs proposals like any other.
         asking = [each._replace(status="scheduled") for each in left]
         alternatives = load_alternatives(session, clinic, asking, {doctor.id: doctor}, now=now)
-        colleagues = load_colleagues(session, clinic, asking, doctor, now=now) if actor.sees_all else None
+        low, high = _bounds(clinic, day)
+        alternatives.never = to_minute(low), to_minute(high)
+        colleagues = load_colleagues(session, clinic, asking, doctor, day=day, now=now) if actor.sees_all else None
     later = propose(alternatives)
-    today = propose_colleagues(colleagues) if colleagues is not None else {}
+    same_day = propose_colleagues(colleagues) if colleagues is not None else {}
     return [
         Left(
             each.id,
@@ -128,7 +137,7 @@ def list_left(database: Database, actor: Actor, doctor: DoctorRow, *, now: datet
             each.patient_id,
             *people[each.patient_id],
             kinds[each.visit_type_id].name,
-            today.get(each.id),
+            same_day.get(each.id),
             later.get(each.id),
         )
         for each in left
@@ -136,9 +145,9 @@ def list_left(database: Database, actor: Actor, doctor: DoctorRow, *, now: datet
 
 
 def take_off(
-    session: Session, actor: Actor, doctor_id: int, chosen: Mapping[str, Chosen], why: str, *, now: datetime
+    session: Session, actor: Actor, doctor_id: int, day: date, chosen: Mapping[str, Chosen], why: str, *, now: datetime
 ) -> Outcome:
-    """Enter the time off for the rest of today, and carry out what was chosen for each appointment that is left.
+    """Enter the time off for what is left of a day, and carry out what was chosen for each appointment that is left.
 
     `why` is what staff typed: it is kept with flags, with cancellations, and with times inside the minimum notice.
 
@@ -148,11 +157,11 @@ def take_off(
     colleagues = {each.doctor_id for each in chosen.values() if each.doctor_id is not None}
     doctors.lock_doctors(session, sorted({doctor_id, *colleagues}))
     clinic = get_clinic(session)
-    left = _remaining(session, clinic, doctor_id, now=now)
+    left = _remaining(session, clinic, doctor_id, day, now=now)
     decided = [each for each in left if each.reference in chosen and _holds(each, chosen[each.reference])]
     if len(decided) < len(left):
         raise NotDecided(len(left) - len(decided), {})
-    _enter(session, actor, clinic, doctor_id, now=now)
+    _enter(session, actor, clinic, doctor_id, day, now=now)
     keep = Decision(kind="keep", version=0)
     pending = [Pending(each, keep, WHY, why) for each in decided]
     lock_patients(session, pending)
@@ -168,22 +177,57 @@ def take_off(
         setattr(outcome, wanted.fate, getattr(outcome, wanted.fate) + 1)
     if problems:
         raise NotDecided(len(problems), problems)
+    if decided:
+        outcome.told = _note_told(session, actor, doctor_id, day, decided, chosen, why, now=now)
     return outcome
+
+
+_BECAME: dict[Fate, told_lists.What] = {
+    "keep": "kept",
+    "colleague": "moved",
+    "later": "moved",
+    "cancel": "cancelled",
+}
+
+
+def _note_told(
+    session: Session,
+    actor: Actor,
+    doctor_id: int,
+    day: date,
+    decided: Sequence[UpcomingAppointment],
+    chosen: Mapping[str, Chosen],
+    why: str,
+    *,
+    now: datetime,
+) -> int:
+    """Keep who was told of it, and how."""
+    made = told_lists.begin(session, actor, "away", doctor_id=doctor_id, day=day, words=why, now=now)
+    for each in decided:
+        what, here = _BECAME[chosen[each.reference].fate], each.status not in ACTIVE
+        told_lists.note(session, made, each.id, what, was_at=each.starts_at, here=here)
+    return made
 
 
 _COLUMNS = [table_of(Appointment).c[name] for name in UpcomingAppointment._fields]
 
 
-def _remaining(session: Session, clinic: Clinic, doctor_id: int, *, now: datetime) -> list[UpcomingAppointment]:
-    """The doctor's appointments of today that are not over: those who have arrived first, then in order of time."""
-    today = clinic.today(now)
+def _bounds(clinic: Clinic, day: date) -> tuple[datetime, datetime]:
+    return first_instant(day, clinic.zone), first_instant(day + timedelta(days=1), clinic.zone)
+
+
+def _remaining(
+    session: Session, clinic: Clinic, doctor_id: int, day: date, *, now: datetime
+) -> list[UpcomingAppointment]:
+    """The doctor's appointments of a day that are not over: those who have arrived first, then in order of time."""
+    low, high = _bounds(clinic, day)
     arrived = Appointment.status == "arrived"
     query = (
         sa.select(*_COLUMNS)
         .where(
             Appointment.doctor_id == doctor_id,
-            Appointment.starts_at >= first_instant(today, clinic.zone),
-            Appointment.starts_at < first_instant(today + timedelta(days=1), clinic.zone),
+            Appointment.starts_at >= low,
+            Appointment.starts_at < high,
             sa.or_(arrived, sa.and_(Appointment.status.in_(ACTIVE), Appointment.ends_at > now)),
         )
         .order_by(sa.case((arrived, 0), else_=1), Appointment.starts_at, Appointment.id)
@@ -202,14 +246,14 @@ def _holds(appointment: UpcomingAppointment, chosen: Chosen) -> bool:
     return chosen.version == appointment.version and not (moves and chosen.starts_at is None)
 
 
-def _enter(session: Session, actor: Actor, clinic: Clinic, doctor_id: int, *, now: datetime) -> None:
-    """Enter the time off from now until midnight, unless the doctor has it already."""
-    start = now.replace(second=0, microsecond=0)
-    today = clinic.today(now)
-    end = first_instant(today + timedelta(days=1), clinic.zone)
-    if any(row.starts_at <= now and row.ends_at >= end for row in time_off.list_ahead(session, doctor_id, now=now)):
+def _enter(session: Session, actor: Actor, clinic: Clinic, doctor_id: int, day: date, *, now: datetime) -> None:
+    """Enter the time off for the whole day, today from now on, unless the doctor has it already."""
+    low, end = _bounds(clinic, day)
+    start = max(low, now.replace(second=0, microsecond=0))
+    begins = max(low, now)
+    if any(row.starts_at <= begins and row.ends_at >= end for row in time_off.list_ahead(session, doctor_id, now=now)):
         return
-    command = AddTimeOff(from_date=today, until_date=today)
+    command = AddTimeOff(from_date=day, until_date=day)
     time_off.add_time_off(session, actor, doctor_id, command, now=now, exactly=(start, end))
 
 
@@ -218,7 +262,7 @@ def _do(session: Session, actor: Actor, reference: str, chosen: Chosen, why: str
         cancellation = Cancellation(reason=why, version=chosen.version)
         service.cancel(session, actor, reference, cancellation, now=now, why=WHY, even_arrived=True)
     elif chosen.starts_at is not None and chosen.fate != "keep":
-        # Today's times are inside the minimum notice, which staff may set aside with a reason.
+        # Today's times, and perhaps tomorrow's, are inside the minimum notice, which staff may set aside with a reason.
         move = Move(
             starts_at=chosen.starts_at,
             doctor_id=chosen.doctor_id,

@@ -31,7 +31,10 @@ PROPOSAL_DAYS = 42
 
 @dataclass
 class Alternatives:
-    """What proposals are made of: the facts by doctor, from when times are proposed, and when patients are engaged."""
+    """What proposals are made of: the facts by doctor, from when times are proposed, and when patients are engaged.
+
+    No time in `never` is proposed.
+    """
 
     clinic: Clinic
     affected: list[UpcomingAppointment]
@@ -39,6 +42,7 @@ class Alternatives:
     facts: dict[int, Facts]
     earliest: Minute
     engaged: dict[int, list[tuple[int, Span]]]
+    never: Span = (0, 0)
 
 
 def load_alternatives(
@@ -80,7 +84,10 @@ def propose(known: Alternatives) -> dict[int, datetime]:
         of_kind = (appointment.doctor_id, kind.id)
         if of_kind not in starts:
             free = free_times(wanting(known.facts[appointment.doctor_id], kind))
-            starts[of_kind] = [time.start for time in free if time.start >= known.earliest]
+            low, high = known.never
+            starts[of_kind] = [
+                time.start for time in free if time.start >= known.earliest and not low <= time.start < high
+            ]
         others = [span for number, span in engaged[appointment.patient_id] if number != appointment.id]
         for start in nearest_first(starts[of_kind], appointment.start):
             busy = (start - kind.buffer_before, start + kind.minutes + kind.buffer_after)
@@ -102,19 +109,24 @@ class Colleague(NamedTuple):
 
 
 def load_colleagues(
-    session: Session, clinic: Clinic, affected: list[UpcomingAppointment], doctor: DoctorRow, *, now: datetime
+    session: Session,
+    clinic: Clinic,
+    affected: list[UpcomingAppointment],
+    doctor: DoctorRow,
+    *,
+    day: date,
+    now: datetime,
 ) -> Alternatives:
-    """Read what `propose_colleagues` needs: today's facts of all other doctors who take bookings."""
-    today = clinic.today(now)
+    """Read what `propose_colleagues` needs: the facts of a day of all other doctors who take bookings."""
     who = {each.id: each for each in doctors.list_doctors(session) if each.id != doctor.id}
     requests = [BookingRequest(each, doctors.any_visit_type(session)) for each in who.values()]
-    facts = load_facts(session, clinic, requests, today, today, now=now)
+    facts = load_facts(session, clinic, requests, day, day, now=now)
     engaged = _engagements(session, [appointment.patient_id for appointment in affected], now=now)
     return Alternatives(clinic, affected, {**who, doctor.id: doctor}, facts, to_minute(now), engaged)
 
 
 def propose_colleagues(known: Alternatives) -> dict[int, Colleague]:
-    """For each appointment, today's first time of a colleague who offers its type, and that no other is proposed.
+    """For each appointment, the day's first time of a colleague who offers its type, and that no other is proposed.
 
     It is never before the appointment's own start, for a patient who does not hear of it comes then. At the same time,
     a colleague of the same specialty is chosen first, and then the one who is given the fewest. Staff make these

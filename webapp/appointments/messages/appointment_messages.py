@@ -38,8 +38,10 @@ from webapp.notifications.outbox import LIFETIME, LINK, Message
 # Stored messages bear these names, and call an appointment `visit` among their values.
 BOOKED, MOVED, CANCELLED, RESTORED = "visit_booked", "visit_moved", "visit_cancelled", "visit_restored"
 REMINDER, LATE = "visit_reminder", "visit_late"
+# In the clinic's own words.
+CLINIC_MESSAGE = "clinic_message"
 # All messages about appointments. The others are about accounts.
-ABOUT_APPOINTMENTS = (BOOKED, MOVED, CANCELLED, RESTORED, REMINDER, LATE)
+ABOUT_APPOINTMENTS = (BOOKED, MOVED, CANCELLED, RESTORED, REMINDER, LATE, CLINIC_MESSAGE)
 # The reason, among those of the clinic, why the clock shows another hour for an appointment.
 CLOCK = "clock_changed"
 

@@ -1,7 +1,8 @@
 """Several appointments that staff have chosen: which of them an action can be done with, and doing it.
 
 Each appointment is changed in a transaction of its own, so bookings never wait for a long selection, and one that was
-changed by another person meanwhile keeps none of the others back.
+changed by another person meanwhile keeps none of the others back. What patients are told of is noted in a list of who
+was told, in the same transaction.
 """
 
 from __future__ import annotations
@@ -13,15 +14,18 @@ from typing import NamedTuple
 from sqlalchemy.orm import Session
 
 from webapp.appointments import queries
-from webapp.appointments.booking import status_service, statuses
-from webapp.appointments.schemas import AppointmentView, ChangeStatus
+from webapp.appointments.booking import service, status_service, statuses
+from webapp.appointments.messages import told_lists
+from webapp.appointments.schemas import AppointmentView, Cancellation, ChangeStatus, UndoStatus
 from webapp.auth.schemas import Actor
 from webapp.database import Database
 from webapp.exceptions import AppError
 from webapp.i18n import gettext as _
 
-# More than two pages of the list.
+# More than two pages of the list. A slip of the hand writes to so many patients at most.
 MOST_CHOSEN = 200
+# The code of the reason with which appointments are cancelled together; what patients are told is written beside it.
+BY_CLINIC = "by_clinic"
 
 
 class Named(NamedTuple):
@@ -38,6 +42,13 @@ class Judged(NamedTuple):
     why_not: str
 
 
+class Order(NamedTuple):
+    """What is to be done with each: `words` is what patients are told, `list_id` the list of who was told, if any."""
+
+    words: str = ""
+    list_id: int | None = None
+
+
 class Action(NamedTuple):
     """What can be done with several appointments: why not with one of them, or '', and doing it."""
 
@@ -45,21 +56,72 @@ class Action(NamedTuple):
     do: Callable[..., None]
 
 
+class Result(NamedTuple):
+    """Why it could not be done, by reference, for those with which it could not; and the list of who was told.
+
+    `again`: the same form was sent before, and nothing was done now.
+    """
+
+    failed: dict[str, AppError]
+    list_id: int | None = None
+    again: bool = False
+
+
+def _not_upcoming(view: AppointmentView, now: datetime, status: str) -> str:
+    if view.is_active(now):
+        return ""
+    return _("It has already started.") if statuses.stands(view.status) else statuses.why_not(view, status)
+
+
 def _not_confirmable(view: AppointmentView, now: datetime) -> str:
-    if view.status == "confirmed":
-        return _("It’s already confirmed.")
-    if not view.is_active(now):
-        return _("It has already started.") if statuses.stands(view.status) else statuses.why_not(view, "confirmed")
-    return ""
+    return _("It’s already confirmed.") if view.status == "confirmed" else _not_upcoming(view, now, "confirmed")
 
 
-def _confirm(session: Session, actor: Actor, named: Named, *, now: datetime) -> None:
+def _confirm(session: Session, actor: Actor, named: Named, _order: Order, *, now: datetime) -> None:
     status_service.confirm(
         session, actor, named.reference, ChangeStatus(status="confirmed", version=named.version), now=now
     )
 
 
-ACTIONS: dict[str, Action] = {"confirm": Action(_not_confirmable, _confirm)}
+def _not_cancellable(view: AppointmentView, now: datetime) -> str:
+    return _("It’s already cancelled.") if view.status == "cancelled" else _not_upcoming(view, now, "cancelled")
+
+
+def _cancel(session: Session, actor: Actor, named: Named, order: Order, *, now: datetime) -> None:
+    command = Cancellation(reason=order.words, version=named.version)
+    view = queries.get_appointment(session, actor, named.reference)
+    service.cancel(session, actor, named.reference, command, now=now, why=BY_CLINIC, say=order.words)
+    if order.list_id is not None:
+        told_lists.note(session, order.list_id, view.id, "cancelled", was_at=view.starts_at)
+
+
+def _not_restorable(view: AppointmentView, now: datetime) -> str:
+    if view.status != "cancelled" or view.previous_status is None:
+        return _("It isn’t cancelled, or can’t be restored any more.")
+    return "" if view.starts_at > now else _("Its time has come.")
+
+
+def _restore(session: Session, actor: Actor, named: Named, _order: Order, *, now: datetime) -> None:
+    status_service.undo(session, actor, named.reference, UndoStatus(version=named.version), now=now)
+
+
+def _not_tellable(view: AppointmentView, now: datetime) -> str:
+    if view.status == "cancelled":
+        return _("It’s cancelled.")
+    return "" if view.is_active(now) else _("It isn’t upcoming any more.")
+
+
+def _tell(*_args: object, **_more: object) -> None:
+    """Messages are written all at once: see `clinic_messages`."""
+    raise NotImplementedError
+
+
+ACTIONS: dict[str, Action] = {
+    "confirm": Action(_not_confirmable, _confirm),
+    "cancel": Action(_not_cancellable, _cancel),
+    "restore": Action(_not_restorable, _restore),
+    "message": Action(_not_tellable, _tell),
+}
 
 
 def judge(session: Session, actor: Actor, action: str, references: Sequence[str], *, now: datetime) -> list[Judged]:
@@ -69,13 +131,27 @@ def judge(session: Session, actor: Actor, action: str, references: Sequence[str]
 
 
 def carry_out(
-    database: Database, actor: Actor, action: str, chosen: Sequence[Named], *, now: datetime
-) -> dict[str, AppError]:
-    """Do it with each of them; returns why not, by reference, for those with which it could not be done."""
+    database: Database,
+    actor: Actor,
+    action: str,
+    chosen: Sequence[Named],
+    *,
+    words: str = "",
+    once: str = "",
+    now: datetime,
+) -> Result:
+    """Do it with each of them. `once` is the mark of the form: sent twice, appointments are cancelled once."""
+    list_id = None
+    if action == "cancel":
+        list_id = database.write(told_lists.begin_once, actor, "cancel", words=words, once=once, now=now)
+        if list_id is None:
+            return Result({}, database.write(told_lists.made_once, once), again=True)
     failed: dict[str, AppError] = {}
     for named in chosen[:MOST_CHOSEN]:
         try:
-            database.write(ACTIONS[action].do, actor, named, now=now)
+            database.write(ACTIONS[action].do, actor, named, Order(words, list_id), now=now)
         except AppError as error:
             failed[named.reference] = error
-    return failed
+    if list_id is not None and database.write(told_lists.end_if_empty, list_id):
+        list_id = None
+    return Result(failed, list_id)

@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Sized
+import secrets
+from collections.abc import Sequence, Sized
+from typing import NamedTuple
 
 from starlette.datastructures import FormData
 from starlette.responses import Response
 
 from webapp.appointments.booking import status_service
+from webapp.appointments.messages import clinic_messages, told_lists
+from webapp.appointments.messages.appointment_messages import CLINIC_MESSAGE
+from webapp.appointments.messages.told_lists import Reached
+from webapp.appointments.schemas import AppointmentView
 from webapp.auth.dependencies import DESK, signed_in
 from webapp.auth.schemas import Actor
+from webapp.clinic.dependencies import current_clinic
 from webapp.core.forms import UNSENT
 from webapp.core.optimistic_lock import NO_VERSION
 from webapp.core.parsing import reference_in, whole_number
 from webapp.core.routing import Router
 from webapp.core.web import CurrentPage, Page, SentForm, local_path
-from webapp.exceptions import Invalid, NotFound
+from webapp.exceptions import AppError, Invalid, NotFound
 from webapp.i18n import gettext as _
-from webapp.i18n import ngettext
+from webapp.i18n import language, ngettext
+from webapp.notifications.rendering import Rendered, render
 from webapp.staff.appointments import selection
-from webapp.staff.appointments.selection import ACTIONS, MOST_CHOSEN, Named
+from webapp.staff.appointments.selection import ACTIONS, MOST_CHOSEN, Judged, Named
+from webapp.staff.desk.told_presenters import CHANNELS, WHYS, told_address
+from webapp.staff.messages.previews import DEAD_KEYS
 
 router = Router()
 
@@ -27,6 +37,45 @@ ADDRESS = "/admin/appointments/selection"
 LIST = "/admin/appointments"
 # What is meant where an address does not say.
 USUAL = "confirm"
+# The longest words that patients are told, by action; a reason stands inside a message that has more to say.
+LONGEST = {"cancel": 200, "message": clinic_messages.LONGEST}
+LONGEST_MARK = 40
+
+
+class Asked(NamedTuple):
+    """What a person wants to do, and what they typed. `once` marks the form, so that it counts once.
+
+    `seen` are the words of which they saw a preview.
+    """
+
+    action: str
+    references: list[str]
+    back: str
+    words: str = ""
+    once: str = ""
+    seen: str = ""
+
+
+class Answer(NamedTuple):
+    """What the page says of what was tried: problems by reference, what was done, what is wrong with the words, or why
+    nothing was done.
+
+    `list_href` leads to who was told.
+    """
+
+    problems: dict[str, str] = {}  # noqa: RUF012 - no one changes it
+    said: str = ""
+    error: str = ""
+    trouble: str = ""
+    list_href: str = ""
+    status: int = 200
+
+
+class Examples(NamedTuple):
+    """The message as the first recipients get it; None where there is none by this channel."""
+
+    email: Rendered | None
+    sms: Rendered | None
 
 
 @router.get(ADDRESS)
@@ -34,28 +83,88 @@ def preview(page: CurrentPage) -> Response:
     """Whom an action reaches, and with which appointments it is not possible; front desk. The reading is logged."""
     actor = signed_in(page, *DESK)
     query = page.request.query_params
-    return _preview_page(page, actor, query.get("action", USUAL), query.getlist("chosen"), query.get("back", ""))
+    return _show(page, actor, Asked(query.get("action", USUAL), query.getlist("chosen"), query.get("back", "")))
 
 
 @router.post(ADDRESS)
 def carry_out(page: CurrentPage, sent: SentForm) -> Response:
     """Do it with those that the preview listed; front desk."""
     actor = signed_in(page, *DESK)
-    action, back = str(sent.get("action", "")), str(sent.get("back", ""))
-    _require_known(action)
     chosen = _named(sent)
+    asked = Asked(
+        str(sent.get("action", "")),
+        [each.reference for each in chosen],
+        str(sent.get("back", "")),
+        str(sent.get("words", "")).replace("\r\n", "\n").strip(),
+        str(sent.get("once", ""))[:LONGEST_MARK] or secrets.token_urlsafe(16),
+        str(sent.get("seen", "")).replace("\r\n", "\n").strip(),
+    )
+    _require_known(asked.action)
     _require_few(chosen)
+    error = _wrong_with(asked)
     if UNSENT in sent:
         # The session had ended: nothing is done before it is sent again.
-        return _preview_page(page, actor, action, [each.reference for each in chosen], back)
+        return _show(page, actor, asked._replace(seen=""))
+    if error:
+        return _show(page, actor, asked._replace(seen=""), Answer(error=error, status=422))
+    if asked.action == "message":
+        return _send(page, actor, asked, sure=sent.get("step") == "send")
     page.close()
-    failed = selection.carry_out(page.database, actor, action, chosen, now=page.now)
-    done = len(chosen) - len(failed)
-    said = ngettext("%(n)d appointment is confirmed.", "%(n)d appointments are confirmed.", done) % {"n": done}
-    if not failed:
-        return page.redirect(local_path(back, default=LIST), flash=said)
-    problems = {reference: error.message for reference, error in failed.items()}
-    return _preview_page(page, actor, action, list(failed), back, problems=problems, said=said, status=409)
+    result = selection.carry_out(
+        page.database, actor, asked.action, chosen, words=asked.words, once=asked.once, now=page.now
+    )
+    list_href = told_address(result.list_id) if result.list_id is not None else ""
+    said = _said(asked.action, 0 if result.again else len(chosen) - len(result.failed))
+    if result.again:
+        return page.redirect(list_href or local_path(asked.back, default=LIST))
+    if not result.failed:
+        return page.redirect(list_href or local_path(asked.back, default=LIST), flash=said)
+    problems = {reference: error.message for reference, error in result.failed.items()}
+    left = asked._replace(references=list(result.failed), once="")
+    return _show(page, actor, left, Answer(problems, said, list_href=list_href, status=409))
+
+
+def _send(page: Page, actor: Actor, asked: Asked, *, sure: bool) -> Response:
+    """Show the message, or write it if this very message was shown."""
+    if not sure or asked.seen != asked.words:
+        return _show(page, actor, asked._replace(seen=asked.words))
+    judged = selection.judge(page.session, actor, asked.action, asked.references, now=page.now)
+    ids = [each.appointment.id for each in judged if not each.why_not]
+    try:
+        outcome = page.write(clinic_messages.send, actor, ids, asked.words, once=asked.once, now=page.now)
+    except AppError as error:
+        return _show(page, actor, asked, Answer(trouble=error.message, status=error.status))
+    if outcome is None:
+        made = told_lists.made_once(page.session, asked.once)
+        return page.redirect(LIST if made is None else told_address(made))
+    said = ngettext(
+        "The message to %(n)d patient is on its way.",
+        "The messages to %(n)d patients are on their way.",
+        outcome.patients,
+    )
+    if not outcome.messages:
+        said = ngettext("%(n)d patient is to be called.", "%(n)d patients are to be called.", outcome.patients)
+    return page.redirect(told_address(outcome.list_id), flash=said % {"n": outcome.patients})
+
+
+def _wrong_with(asked: Asked) -> str:
+    longest = LONGEST.get(asked.action)
+    if longest is None:
+        return ""
+    if not asked.words:
+        return _("Write what patients are to read.")
+    if len(asked.words) > longest:
+        return _("This is too long. Use up to %(max_length)d characters.") % {"max_length": longest}
+    return ""
+
+
+def _said(action: str, done: int) -> str:
+    words = {
+        "confirm": ngettext("%(n)d appointment is confirmed.", "%(n)d appointments are confirmed.", done),
+        "cancel": ngettext("%(n)d appointment is cancelled.", "%(n)d appointments are cancelled.", done),
+        "restore": ngettext("%(n)d appointment is restored.", "%(n)d appointments are restored.", done),
+    }
+    return words[action] % {"n": done}
 
 
 def _named(sent: FormData) -> list[Named]:
@@ -68,34 +177,72 @@ def _named(sent: FormData) -> list[Named]:
     return list(found.values())
 
 
-def _preview_page(
-    page: Page,
-    actor: Actor,
-    action: str,
-    references: list[str],
-    back: str,
-    *,
-    problems: dict[str, str] | None = None,
-    said: str = "",
-    status: int = 200,
-) -> Response:
-    _require_known(action)
-    _require_few(references)
-    judged = selection.judge(page.session, actor, action, [each.upper() for each in references], now=page.now)
-    problems = problems or {}
-    left = [(each.appointment, problems.get(each.appointment.reference) or each.why_not) for each in judged]
+def _show(page: Page, actor: Actor, asked: Asked, answer: Answer | None = None) -> Response:
+    """The preview; the reading is logged."""
+    answer = answer or Answer()
+    _require_known(asked.action)
+    _require_few(asked.references)
+    references = [each.upper() for each in asked.references]
+    judged = selection.judge(page.session, actor, asked.action, references, now=page.now)
+    left = [
+        Judged(each.appointment, answer.problems.get(each.appointment.reference) or each.why_not) for each in judged
+    ]
+    possible = [each.appointment for each in left if not each.why_not]
+    reached = told_lists.reach_of(page.session, actor, [each.id for each in possible])
     response = page.render(
         "staff/appointments/selection.html",
-        status=status,
-        action=action,
-        possible=[appointment for appointment, why in left if not why],
-        left=[each for each in left if each[1]],
-        back=local_path(back, default=LIST),
-        said=said,
+        status=answer.status,
+        action=asked.action,
+        possible=possible,
+        reached={number: _reach_words(each) for number, each in reached.items()},
+        patients=len({each.patient_id for each in possible}),
+        unreached=_count_unreached(possible, reached),
+        left=[each for each in left if each.why_not],
+        back=local_path(asked.back, default=LIST),
+        words=asked.words,
+        longest=LONGEST.get(asked.action, 0),
+        seen=asked.seen,
+        once=asked.once or secrets.token_urlsafe(16),
+        examples=_examples(page, actor, possible, asked) if asked.seen else None,
+        answer=answer,
     )
     read = [each.appointment.id for each in judged]
     page.trace(status_service.record_listing, actor, read, now=page.now)
     return response
+
+
+def _reach_words(reached: Reached) -> str:
+    """'Email, Text message', or why the patient has to be called."""
+    if reached.channels:
+        return ", ".join(str(CHANNELS[each]) for each in reached.channels)
+    return _("Call: %(why)s") % {"why": WHYS[reached.why]}
+
+
+def _count_unreached(possible: Sequence[AppointmentView], reached: dict[int, Reached]) -> int:
+    """How many patients no message reaches."""
+    told = {each.patient_id for each in possible if reached[each.id].channels}
+    return len({each.patient_id for each in possible} - told)
+
+
+def _examples(page: Page, actor: Actor, possible: Sequence[AppointmentView], asked: Asked) -> Examples:
+    """The message as the first recipients get it, with links that lead nowhere."""
+    upcoming = clinic_messages.find_upcoming(page.session, actor, [each.id for each in possible], now=page.now)
+    clinic = current_clinic(page)
+    found: dict[str, Rendered] = {}
+    for letter in clinic_messages.letters_of(upcoming):
+        channel = letter.recipient.channel
+        if channel not in found:
+            values = clinic_messages.values_of(letter, clinic, asked.words, now=page.now)
+            found[channel] = render(
+                CLINIC_MESSAGE,
+                channel,
+                letter.recipient.address,
+                values,
+                base_url=page.base_url,
+                keys=DEAD_KEYS,
+                language=language(),
+            )
+    return Examples(found.get("email"), found.get("sms"))
 
 
 def _require_known(action: str) -> None:

@@ -72,6 +72,7 @@ ACTIONS: dict[str, Sentence] = {
     "profile_changed": _l("Changed their own details"),
     "messages_chosen": _l("Chose which messages to receive"),
     "message_read": _l("Viewed a message"),
+    "patient_messaged": _l("Wrote a message to a patient"),
     "message_sent_again": _l("Sent a message again"),
     "calendar_feed_made": _l("Created their private calendar link"),
     "calendar_feed_renewed": _l("Changed their private calendar link"),

@@ -59,7 +59,8 @@ class Item(NamedTuple):
 
 class Column(NamedTuple):
     """One doctor's day, in order. `open` and `buffers` are the classes of places; `late` is by how many minutes
-    the doctor is running late."""
+    the doctor is running late; `told` is the list of who was told that the doctor is away, and how many of them are
+    still to be called, or None."""
 
     doctor: DoctorRow
     href: str
@@ -68,6 +69,7 @@ class Column(NamedTuple):
     buffers: list[str]
     items: list[Item]
     late: int = 0
+    told: tuple[int, int] | None = None
 
 
 class Frame(NamedTuple):
@@ -83,7 +85,9 @@ class Frame(NamedTuple):
 
 
 class Outline(NamedTuple):
-    """What one column is made of. `version` is that of the doctor's schedule, None if it is not known."""
+    """What one column is made of. `version` is that of the doctor's schedule, None if it is not known. `told`: see
+    `Column`.
+    """
 
     frame: Frame
     scale: Scale
@@ -91,6 +95,7 @@ class Outline(NamedTuple):
     hours: DayHours
     taken: Taken
     version: Hashable
+    told: tuple[int, int] | None = None
 
     @property
     def appointments(self) -> list[BoardAppointment]:
@@ -112,7 +117,7 @@ class Outline(NamedTuple):
             -(-self.frame.now // step),
             -(-begins // step),
             ends,
-            (self.frame.today, minute, self.doctor.late_minutes, self.doctor.late_on),
+            (self.frame.today, minute, self.doctor.late_minutes, self.doctor.late_on, self.told),
             self.taken.text,
         )
 
@@ -178,6 +183,7 @@ def _column(of: Outline) -> Column:
         buffers=[place(*span) for each in appointments if each.status in OCCUPYING for span in _buffers(each)],
         items=items,
         late=late_by(doctor, frame.day),
+        told=of.told,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
@@ -77,9 +77,12 @@ def build_board(
     day: date,
     *,
     why_off: bool = False,
+    told: Mapping[int, tuple[int, int]] | None = None,
     now: datetime,
 ) -> Day:
     """The day of these doctors; of all who work or have appointments on it, if `shown` is None.
+
+    `told` says of doctors who are away whom to call: see `Column`.
 
     With `why_off` it says why they take time off, which is for admins. The scale is the same for any choice of doctors,
     so that one column can take the place of another.
@@ -104,6 +107,7 @@ def build_board(
             hours[doctor.id],
             taking.get(doctor.id, NOTHING_TAKEN),
             versions and versions.of_doctor(doctor.id),
+            told.get(doctor.id) if told else None,
         )
         for doctor in here
     ]

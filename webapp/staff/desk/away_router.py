@@ -1,8 +1,9 @@
-"""A doctor is away for the rest of today; the front desk for any doctor, and doctors for themselves."""
+"""A doctor is away for the rest of today, or on a later day; the front desk for any doctor, doctors for themselves."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import date
 from typing import NamedTuple, cast, get_args
 
 from starlette.datastructures import FormData
@@ -14,16 +15,20 @@ from webapp.appointments.impact.absence import Chosen, Fate, Left, NotDecided, O
 from webapp.auth.dependencies import DESK, signed_in
 from webapp.auth.schemas import Actor
 from webapp.clinic.dependencies import current_clinic
+from webapp.clinic.service import Clinic
 from webapp.core import formats
 from webapp.core.forms import UNSENT
-from webapp.core.parsing import instant, reference_in, whole_number
+from webapp.core.parsing import instant, parse_day, reference_in, whole_number
 from webapp.core.routing import Router
+from webapp.core.urls import with_query
 from webapp.core.web import CurrentPage, Page, SentForm
 from webapp.doctors import hours
 from webapp.doctors import service as doctors
 from webapp.doctors.service import DoctorRow
+from webapp.exceptions import NotFound
 from webapp.i18n import gettext as _
 from webapp.i18n import ngettext
+from webapp.staff.desk.told_presenters import told_address
 
 router = Router()
 
@@ -42,10 +47,12 @@ FOR_ALL: dict[str, tuple[Fate, ...]] = {
 
 
 class Absence(NamedTuple):
-    """The doctor who is away, who says so, the address of the page, and the page that leads to it."""
+    """The doctor who is away, on which day, who says so, the address of the page, and the page that leads to it."""
 
     actor: Actor
     doctor: DoctorRow
+    day: date
+    today: bool
     here: str
     back: str
 
@@ -70,7 +77,10 @@ class Choice(NamedTuple):
 @router.get("/schedule/away")
 @router.get("/desk/away/{slug}")
 def ask(page: CurrentPage) -> Response:
-    """What is left of the doctor's day, with proposals for each appointment; the doctor, and the front desk."""
+    """What is left of a doctor's day, with proposals for each appointment; the doctor, and the front desk.
+
+    It is today unless the address names a later `day`.
+    """
     return _show(page, _absence(page), {})
 
 
@@ -86,10 +96,11 @@ def take_off(page: CurrentPage, sent: SentForm) -> Response:
     if not why:
         return _show(page, of, typed, message=_("Write why. Colleagues read it beside the appointments."), status=422)
     try:
-        outcome = page.write(absence.take_off, of.actor, of.doctor.id, chosen_in(sent), why, now=page.now)
+        outcome = page.write(absence.take_off, of.actor, of.doctor.id, of.day, chosen_in(sent), why, now=page.now)
     except NotDecided as error:
         return _show(page, of, typed, message=error.message, problems=error.problems, status=error.status)
-    return page.redirect(of.back, flash=" ".join(_what_became(of.doctor, outcome)))
+    onward = of.back if outcome.told is None else told_address(outcome.told)
+    return page.redirect(onward, flash=" ".join(_what_became(of, outcome, current_clinic(page))))
 
 
 def chosen_in(sent: FormData) -> dict[str, Chosen]:
@@ -120,12 +131,20 @@ def _absence(page: Page) -> Absence:
         NotSignedIn, Forbidden: the page is not for the actor. NotFound: the doctor does not exist.
     """
     slug = page.request.path_params.get("slug")
+    actor = signed_in(page, "doctor") if slug is None else signed_in(page, *DESK)
+    today = current_clinic(page).today(page.now)
+    asked = page.request.query_params.get("day")
+    day = today if asked is None else parse_day(asked)
+    if day is None or day < today:
+        raise NotFound(_("This day does not exist, or is over."))
+    named = None if day == today else str(day)
     if slug is None:
-        actor = signed_in(page, "doctor")
-        return Absence(actor, doctors.get_doctor_of_user(page.session, actor.user_id), "/schedule/away", "/schedule")
-    actor = signed_in(page, *DESK)
-    doctor = hours.find_doctor(page.session, slug)
-    return Absence(actor, doctor, f"/desk/away/{doctor.slug}", f"/board?doctor={doctor.slug}")
+        doctor = doctors.get_doctor_of_user(page.session, actor.user_id)
+        here, back = "/schedule/away", f"/schedule/{day}"
+    else:
+        doctor = hours.find_doctor(page.session, slug)
+        here, back = f"/desk/away/{doctor.slug}", f"/board/{day}?doctor={doctor.slug}"
+    return Absence(actor, doctor, day, day == today, with_query(here, day=named), back)
 
 
 def _show(
@@ -141,17 +160,16 @@ def _show(
     clinic = current_clinic(page)
     now = page.now
     page.close()
-    left = absence.list_left(page.database, of.actor, of.doctor, now=now)
+    left = absence.list_left(page.database, of.actor, of.doctor, of.day, now=now)
     problems = problems or {}
     response = page.render(
         "staff/desk/away.html",
         status=status,
         absence=of,
-        today=clinic.today(now),
         choices=[_choice(each, typed, problems) for each in left],
         for_all=typed.get("decide-all", ""),
         offers=_offers(left),
-        why=typed.get("why", _("%(name)s is away today.") % {"name": of.doctor.name})[:LONGEST_WHY],
+        why=typed.get("why", _usual_why(of, clinic))[:LONGEST_WHY],
         message=message,
     )
     page.trace(status_service.record_listing, of.actor, [each.id for each in left], now=now)
@@ -186,7 +204,16 @@ def _offers(left: Sequence[Left]) -> list[str]:
     ]
 
 
-def _what_became(doctor: DoctorRow, outcome: Outcome) -> list[str]:
+def _usual_why(of: Absence, clinic: Clinic) -> str:
+    if of.today:
+        return _("%(name)s is away today.") % {"name": of.doctor.name}
+    return _("%(name)s is away on %(day)s.") % {
+        "name": of.doctor.name,
+        "day": formats.day_full(of.day, clinic.zone),
+    }
+
+
+def _what_became(of: Absence, outcome: Outcome, clinic: Clinic) -> list[str]:
     """'Dr. Okafor is away for the rest of today. 3 appointments went to colleagues.'"""
     said = [
         (
@@ -207,5 +234,7 @@ def _what_became(doctor: DoctorRow, outcome: Outcome) -> list[str]:
             ),
         ),
     ]
-    first = _("%(name)s is away for the rest of today.") % {"name": doctor.name}
+    first = _usual_why(of, clinic)
+    if of.today:
+        first = _("%(name)s is away for the rest of today.") % {"name": of.doctor.name}
     return [first, *(words % {"n": count} for count, words in said if count)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
-from webapp.appointments.messages import appointment_messages, lateness
+from webapp.appointments.messages import appointment_messages, clinic_messages, lateness
 from webapp.appointments.messages.appointment_messages import Notice
 from webapp.appointments.messages.recipients import AppointmentFacts, Recipient
 from webapp.clinic.service import Clinic
@@ -100,6 +100,14 @@ def one_reminder(clinic: Clinic, now: datetime, channel: Channel) -> dict[str, A
     return appointment_messages.reminder_values(
         [(_appointment(clinic, now, days=7), _recipient(channel))], clinic, now=now
     )
+
+
+def own_words(clinic: Clinic, now: datetime, channel: Channel) -> dict[str, Any]:
+    """What the clinic writes about one appointment."""
+    recipient = _recipient(channel)
+    letter = clinic_messages.Letter(recipient, [(_appointment(clinic, now), recipient)])
+    words = _("The lift is broken today. Please use the stairs at the back, or call us if you can’t.")
+    return clinic_messages.values_of(letter, clinic, words, now=now)
 
 
 def reminder_of_family(clinic: Clinic, now: datetime, channel: Channel) -> dict[str, Any]:

@@ -12,7 +12,15 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from webapp.appointments import guardians
-from webapp.appointments.messages.appointment_messages import BOOKED, CANCELLED, LATE, MOVED, REMINDER, RESTORED
+from webapp.appointments.messages.appointment_messages import (
+    BOOKED,
+    CANCELLED,
+    CLINIC_MESSAGE,
+    LATE,
+    MOVED,
+    REMINDER,
+    RESTORED,
+)
 from webapp.auth import account_mails
 from webapp.clinic.service import Clinic
 from webapp.exceptions import NotFound
@@ -118,6 +126,14 @@ KINDS = (
         RESTORED,
         _BOTH,
         partial(examples.notice, template=RESTORED, by_staff=True),
+    ),
+    Kind(
+        "clinic_message",
+        _l("Message in the clinic’s own words"),
+        _l("Staff choose several appointments and write to their patients."),
+        CLINIC_MESSAGE,
+        _BOTH,
+        examples.own_words,
     ),
     Kind(
         "visit_reminder",

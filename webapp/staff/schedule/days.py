@@ -62,6 +62,7 @@ class Day(NamedTuple):
     day: date
     title: str
     today: bool
+    past: bool
     now: datetime | None
     previous: str
     next: str
@@ -91,6 +92,7 @@ def build_day(session: Session, actor: Actor, clinic: Clinic, doctor: DoctorRow,
         day=day,
         title=formats.day_full(day, clinic.zone),
         today=day == today,
+        past=day < today,
         now=now if day == today else None,
         previous=f"/schedule/{day - timedelta(days=1)}",
         next=f"/schedule/{day + timedelta(days=1)}",

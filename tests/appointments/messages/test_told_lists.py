@@ -1,0 +1,143 @@
+"""Who was told of a change, and how, and whom to call; on both databases."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+import pytest
+import sqlalchemy as sa
+from starlette.testclient import TestClient
+
+from tests.appointment_rows import put
+from tests.cast import NOW, Cast, local, log_in
+from tests.reading import read
+from webapp import models
+from webapp.appointments import calls
+from webapp.appointments.impact import absence
+from webapp.appointments.impact.absence import Chosen
+from webapp.appointments.messages import reassigning, told_lists
+from webapp.appointments.messages.told_lists import Line
+from webapp.appointments.schemas import GiveToPatient
+from webapp.auth.schemas import Actor
+from webapp.doctors import service as doctors
+from webapp.exceptions import NotFound
+from webapp.privacy import erasure, retention
+
+DAY = "2026-03-02"
+
+
+@pytest.fixture
+def away(cast: Cast) -> Cast:
+    """Bob is away from 9:10 on. Alice, of 9:00, is here, and is cancelled; so is Olive at 10:00, who has only a
+    telephone at home. Dave's 11:00 is kept, and his 14:00 and 16:00 are cancelled.
+    """
+    cast.patient_ids["olive"] = cast.add(models.Patient(name="Olive Other", phone="+31205550101", created_at=cast.now))
+    put(cast, f"{DAY} 09:00", status="arrived")
+    put(cast, f"{DAY} 10:00", patient="olive")
+    for hour in (11, 14, 16):
+        put(cast, f"{DAY} {hour}:00", patient="dave")
+    cast.now = local(f"{DAY} 09:10")
+    with cast.database.reading() as session:
+        bob = doctors.get_doctor(session, "bob")
+    left = absence.list_left(cast.database, cast.fiona, bob, date.fromisoformat(DAY), now=cast.now)
+    chosen = {each.reference: Chosen("cancel", each.version) for each in left}
+    kept = next(each for each in left if each.starts_at == local(f"{DAY} 11:00"))
+    chosen[kept.reference] = Chosen("keep", kept.version)
+    day = date.fromisoformat(DAY)
+    cast.database.write(absence.take_off, cast.fiona, bob.id, day, chosen, "Bob is away", now=cast.now)
+    return cast
+
+
+def lines(cast: Cast, actor: Actor | None = None) -> list[Line]:
+    """The lines of the first list, in order of time."""
+    with cast.database.reading() as session:
+        return told_lists.lines_of(session, actor or cast.fiona, [1])[1]
+
+
+def open_calls(cast: Cast) -> int:
+    with cast.database.reading() as session:
+        return told_lists.open_calls(session, cast.fiona, [1])[1]
+
+
+def test_a_call_is_needed_where_the_patient_is_here_or_no_message_reaches_them_in_time(away: Cast) -> None:
+    assert [(each.patient_name, each.what, each.why, len(each.messages)) for each in lines(away)] == [
+        ("Alice Adams", "cancelled", "here", 0),
+        ("Olive Other", "cancelled", "no_address", 0),
+        ("Dave Dunn", "kept", "", 0),
+        ("Dave Dunn", "cancelled", "", 1),
+        ("Dave Dunn", "cancelled", "", 1),
+    ]
+    messages = models.OutboxMessage
+    away.change(sa.update(messages).where(messages.id == lines(away)[3].messages[0].id).values(status="dead"))
+    away.change(sa.delete(messages).where(messages.id == lines(away)[4].messages[0].id))
+    assert [each.why for each in lines(away)[3:]] == ["failed", "failed"]
+
+
+def test_an_email_about_an_appointment_that_begins_soon_is_not_enough_but_a_text_is(away: Cast) -> None:
+    line, message = models.ToldLine, models.OutboxMessage
+    soon = sa.update(line).where(line.was_at == local(f"{DAY} 14:00"))
+    away.change(soon.values(was_at=local(f"{DAY} 11:00"), starts_at=local(f"{DAY} 11:00")))
+    told = next(each for each in lines(away) if each.messages)
+    assert told.why == "soon"
+    away.change(sa.update(message).where(message.id == told.messages[0].id).values(channel="sms"))
+    assert next(each for each in lines(away) if each.messages).why == ""
+
+
+def test_a_tick_counts_from_when_the_list_was_made_and_can_be_undone(away: Cast) -> None:
+    olive = lines(away)[1].reference
+    # She was called about the same appointment this morning, before Bob was away.
+    with away.database.reading() as session:
+        made_at = told_lists.get_list(session, away.fiona, 1).made_at
+    away.database.write(calls.tick, away.fiona, olive, now=made_at - timedelta(hours=1))
+    assert open_calls(away) == 2
+    away.now += timedelta(minutes=5)
+    away.database.write(calls.tick, away.fiona, olive, since=made_at, now=away.now)
+    assert (lines(away)[1].called_at, lines(away)[1].called_by) == (away.now, "Fiona Fox")
+    assert open_calls(away) == 1
+    away.database.write(calls.untick, away.fiona, olive, now=away.now)
+    assert open_calls(away) == 2
+
+
+def test_doctors_see_lists_about_their_own_days_and_only_their_own_appointments(away: Cast) -> None:
+    of = models.Appointment
+    away.change(
+        sa.update(of).where(of.patient_id == away.patient_ids["olive"]).values(doctor_id=away.doctor_ids["erin"])
+    )
+    assert [each.patient_name for each in lines(away, away.bob)].count("Olive Other") == 0
+    with away.database.reading() as session:
+        assert told_lists.get_list(session, away.bob, 1).doctor_slug == "bob"
+        for actor, number in ((away.erin, 1), (away.fiona, 2)):
+            with pytest.raises(NotFound):
+                told_lists.get_list(session, actor, number)
+
+
+def test_lists_end_after_30_days_and_what_they_say_of_a_person_with_the_person(away: Cast) -> None:
+    assert retention.run(away.database, now=away.now + timedelta(days=29)).get("told_lists") is None
+    kept = next(each for each in lines(away) if each.what == "kept")
+    right = GiveToPatient(patient_id=away.patient_ids["alice"])
+    away.database.write(reassigning.give_to_patient, away.fiona, kept.reference, right, now=away.now)
+    assert [each.what for each in lines(away)] == ["cancelled"] * 4
+    for name in ("olive", "dave"):
+        away.database.write(erasure.forget_patient, away.carol, away.patient_ids[name], now=away.now)
+    assert [each.patient_name for each in lines(away)] == ["Alice Adams"]
+    assert retention.run(away.database, now=away.now + timedelta(days=31))["told_lists"] == 1
+    with away.database.reading() as session:
+        assert session.scalars(sa.select(models.ToldLine.appointment_id)).all() == []
+
+
+def test_the_boards_column_leads_to_the_calls_until_all_are_made(client: TestClient, away: Cast) -> None:
+    # The clock of the client stands at 8:00.
+    away.change(sa.update(models.ToldList).values(made_at=NOW))
+    log_in(client, "fiona")
+    assert "2 calls to make" in read(client.get(f"/board/{DAY}")).text
+    address = "/desk/told/1"
+    assert address in read(client.get(f"/board/{DAY}?doctor=bob")).links
+    page = read(client.get(address))
+    assert "0 of 2 calls made" in page.text
+    assert {"tel:+31205550101", "/desk/told"} & set(page.links) == {"tel:+31205550101"}
+    for line in (line for line in lines(away) if line.why):
+        answer = client.post(f"{address}/{line.reference}")
+        assert answer.headers["location"] == f"{address}#call-{line.reference}"
+    assert "2 of 2 calls made" in read(client.get(address)).text
+    assert address not in read(client.get(f"/board/{DAY}")).links
+    assert address in read(client.get("/desk/told")).links

@@ -1,0 +1,141 @@
+"""Several chosen appointments: cancelled, restored and written about together, with a list of who was told."""
+
+from __future__ import annotations
+
+import pytest
+import sqlalchemy as sa
+from starlette.testclient import TestClient
+
+from tests.appointment_rows import put
+from tests.cast import Cast, log_in
+from tests.reading import Element, read
+from webapp import models
+from webapp.appointments.messages.appointment_messages import CANCELLED, CLINIC_MESSAGE, RESTORED
+from webapp.audit.models import AuditEvent
+
+ADDRESS = "/admin/appointments/selection"
+DAY = "2026-03-10"
+
+
+@pytest.fixture
+def four(client: TestClient, cast: Cast) -> list[str]:
+    """Two appointments of Alice, one of Dave, and one of Olive, who has only a telephone at home: their references."""
+    cast.patient_ids["olive"] = cast.add(models.Patient(name="Olive Other", phone="+31205550101", created_at=cast.now))
+    ids = [
+        put(cast, f"{DAY} {hour}:00", patient=patient)
+        for hour, patient in (("09", "alice"), ("11", "alice"), ("13", "dave"), ("15", "olive"))
+    ]
+    log_in(client, "fiona")
+    with cast.database.reading() as session:
+        query = sa.select(models.Appointment.reference).where(models.Appointment.id.in_(ids))
+        return list(session.scalars(query.order_by(models.Appointment.starts_at)))
+
+
+def preview(client: TestClient, action: str, references: list[str]) -> Element:
+    asked = "&".join(f"chosen={reference}" for reference in references)
+    return read(client.get(f"{ADDRESS}?action={action}&{asked}"))
+
+
+def form_of(page: Element, **typed: str) -> dict[str, object]:
+    """What the form of a preview sends, with these words typed."""
+    chosen = [each["value"] for each in page.all("input", name="chosen")]
+    return {**page.form(ADDRESS), "chosen": chosen, **typed}
+
+
+def messages(cast: Cast, template: str) -> list[models.OutboxMessage]:
+    with cast.database.reading() as session:
+        query = sa.select(models.OutboxMessage).where(models.OutboxMessage.template == template)
+        found = list(session.scalars(query.order_by(models.OutboxMessage.id)))
+        session.expunge_all()
+        return found
+
+
+def test_appointments_are_cancelled_together_once_and_restored_together(
+    client: TestClient, cast: Cast, four: list[str]
+) -> None:
+    page = preview(client, "cancel", four)
+    assert "4 appointments will be cancelled" in page.text
+    assert "No message reaches 1 of these patients" in page.text
+    assert "Call: No email address or mobile number" in page.text
+    refused = client.post(ADDRESS, data=form_of(page, words=""))
+    assert refused.status_code == 422
+    assert "Write what patients are to read." in read(refused).text
+    # Another person moves one of them meanwhile.
+    late = models.Appointment.reference == four[1]
+    cast.change(sa.update(models.Appointment).where(late).values(version=2))
+    sent = form_of(page, words="The <b>heating</b> has failed.")
+    answer = client.post(ADDRESS, data=sent)
+    assert answer.status_code == 409
+    assert "3 appointments are cancelled." in read(answer).text
+    assert "changed" in read(answer).text
+    assert "/desk/told/1" in read(answer).links
+    again = client.post(ADDRESS, data=sent)
+    assert (again.status_code, again.headers["location"]) == (303, "/desk/told/1")
+    assert [each.values["why"] for each in messages(cast, CANCELLED)] == ["note:The <b>heating</b> has failed."] * 2
+
+    told = read(client.get("/desk/told/1"))
+    assert "0 of 1 calls made" in told.text
+    assert "Undo 3 cancellations" in told.text
+    back = preview(client, "restore", [four[0], four[2], four[3], four[1]])
+    assert "3 appointments will be restored" in back.text
+    assert client.post(ADDRESS, data=form_of(back)).status_code == 303
+    assert len(messages(cast, RESTORED)) == 2
+    with cast.database.reading() as session:
+        assert set(session.scalars(sa.select(models.Appointment.status))) == {"scheduled"}
+
+
+def test_nothing_that_can_be_cancelled_makes_no_list(client: TestClient, cast: Cast, four: list[str]) -> None:
+    sent = form_of(preview(client, "cancel", four[:1]), words="The heating has failed.")
+    cast.change(sa.update(models.Appointment).values(version=2))
+    assert client.post(ADDRESS, data=sent).status_code == 409
+    with cast.database.reading() as session:
+        assert session.scalar(sa.select(sa.func.count()).select_from(models.ToldList)) == 0
+
+
+def test_each_patient_gets_a_message_once_after_a_preview_and_who_gets_none_is_called(
+    client: TestClient, cast: Cast, four: list[str]
+) -> None:
+    words = "The lift is broken.\n<i>Please</i> use the stairs."
+    page = preview(client, "message", four)
+    assert "3 patients will be told" in page.text
+    shown = read(client.post(ADDRESS, data=form_of(page, words=words, step="look")))
+    assert "Message about your appointments" in shown.text
+    assert "<i>Please</i> use the stairs." in shown.text
+    assert "Send to 2 patients" in shown.text
+    assert messages(cast, CLINIC_MESSAGE) == []
+    # Other words than those of the preview are shown first.
+    changed = client.post(ADDRESS, data=form_of(shown, words="Something else", step="send"))
+    assert changed.status_code == 200
+    assert messages(cast, CLINIC_MESSAGE) == []
+
+    sent = form_of(shown, words=words, step="send")
+    answer = client.post(ADDRESS, data=sent)
+    assert answer.headers["location"] == "/desk/told/1"
+    assert client.post(ADDRESS, data=sent).headers["location"] == "/desk/told/1"
+    found = messages(cast, CLINIC_MESSAGE)
+    assert [(each.recipient, len(each.values["visits"])) for each in found] == [
+        (cast.alice.email, 2),
+        (cast.dave.email, 1),
+    ]
+    told = read(client.get("/desk/told/1"))
+    assert "0 of 1 calls made" in told.text
+    assert words.splitlines()[0] in told.text
+    with cast.database.reading() as session:
+        rows = session.scalars(sa.select(AuditEvent).where(AuditEvent.action == "patient_messaged")).all()
+        assert {each.subject_id for each in rows} == {cast.patient_ids[name] for name in ("alice", "dave", "olive")}
+        assert all(each.details == {} for each in rows)
+
+
+def test_a_message_that_is_too_long_or_about_what_is_over_is_not_written(
+    client: TestClient, cast: Cast, four: list[str]
+) -> None:
+    page = preview(client, "message", four)
+    long = client.post(ADDRESS, data=form_of(page, words="x" * 301, step="look"))
+    assert long.status_code == 422
+    assert "Use up to 300 characters." in read(long).text
+    shown = read(client.post(ADDRESS, data=form_of(page, words="Hello", step="look")))
+    cast.change(sa.update(models.Appointment).values(status="cancelled"))
+    answer = client.post(ADDRESS, data=form_of(shown, words="Hello", step="send"))
+    assert answer.status_code == 409
+    assert "None of these appointments is upcoming any more." in read(answer).text
+    assert messages(cast, CLINIC_MESSAGE) == []

@@ -1,0 +1,141 @@
+"""A message in the clinic's own words to the patients of several appointments, each address once.
+
+Every address gets one message, which names all of its appointments among those that were chosen: a patient with two
+appointments, and a parent with two children, read the words once. Whom no message reaches is on the list of who was
+told, with a call to make.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy.orm import Session
+
+from webapp.appointments.messages import appointment_messages, daytime, told_lists
+from webapp.appointments.messages.appointment_messages import CLINIC_MESSAGE
+from webapp.appointments.messages.recipients import FACTS, AppointmentFacts, Recipient, recipients_of, short
+from webapp.appointments.queries import visible_to
+from webapp.audit import service as audit
+from webapp.auth.schemas import Actor
+from webapp.clinic.service import Clinic, get_clinic
+from webapp.database import table_of
+from webapp.exceptions import Conflict
+from webapp.i18n import gettext as _
+from webapp.notifications import outbox
+from webapp.notifications.outbox import LIFETIME, Channel, Message
+from webapp.patients import service as patients
+from webapp.scheduling.models import ACTIVE, Appointment
+
+# With the clinic's name and the appointment it fits into three parts of a text message, which is what a gateway joins.
+LONGEST = 300
+
+_OF = table_of(Appointment).c
+
+
+class Letter(NamedTuple):
+    """One message: to whom, and about which appointments, each with the recipient's relation to it."""
+
+    recipient: Recipient
+    appointments: list[tuple[AppointmentFacts, Recipient]]
+
+
+class Outcome(NamedTuple):
+    """What was written: the list of who was told, how many patients it has, and how many messages."""
+
+    list_id: int
+    patients: int
+    messages: int
+
+
+class NoOneToTell(Conflict):
+    """None of the chosen appointments is upcoming any more."""
+
+    code = "no_one_to_tell"
+
+    def __init__(self) -> None:
+        super().__init__(_("None of these appointments is upcoming any more. No message was written."))
+
+
+def find_upcoming(session: Session, actor: Actor, ids: Sequence[int], *, now: datetime) -> list[AppointmentFacts]:
+    """The appointments among these that the actor may see and that are upcoming, in order of their start."""
+    query = FACTS.where(_OF.id.in_(list(ids)), _OF.status.in_(ACTIVE), _OF.starts_at > now, visible_to(actor))
+    return [AppointmentFacts._make(row) for row in session.execute(query.order_by(_OF.starts_at, _OF.id))]
+
+
+def letters_of(appointments: Sequence[AppointmentFacts]) -> list[Letter]:
+    """The messages about these appointments, one for each address."""
+    found: dict[tuple[Channel, str], Letter] = {}
+    for facts in appointments:
+        for recipient in recipients_of(facts):
+            letter = found.setdefault((recipient.channel, recipient.address), Letter(recipient, []))
+            letter.appointments.append((facts, recipient))
+    return list(found.values())
+
+
+def values_of(letter: Letter, clinic: Clinic, words: str, *, now: datetime) -> dict[str, Any]:
+    """What a message says, as values of its template."""
+    told = [
+        appointment_messages.appointment_values(facts, recipient, clinic, now=now)
+        for facts, recipient in letter.appointments
+    ]
+    return {"clinic": clinic.letterhead, "said": words, "visits": told}
+
+
+def send(session: Session, actor: Actor, ids: Sequence[int], words: str, *, once: str, now: datetime) -> Outcome | None:
+    """Write the messages about these appointments, and the list of who was told; None if this form was sent before.
+
+    The audit log says who wrote to whom, but not what.
+
+    Raises:
+        NoOneToTell: none of the appointments is upcoming.
+    """
+    made = told_lists.begin_once(session, actor, "message", words=words, once=once, now=now)
+    if made is None:
+        return None
+    # What is read after the locks stays true until the end: cancelling and moving take them, too.
+    for patient_id in sorted({facts.patient_id for facts in find_upcoming(session, actor, ids, now=now)}):
+        patients.lock_patient(session, patient_id)
+    upcoming = find_upcoming(session, actor, ids, now=now)
+    if not upcoming:
+        raise NoOneToTell
+    clinic = get_clinic(session)
+    told: dict[int, list[int]] = {}
+    written = 0
+    for letter in letters_of(upcoming):
+        number = _write(session, clinic, made, letter, words, now=now)
+        if number is None:
+            continue
+        written += 1
+        for facts, _recipient in letter.appointments:
+            told.setdefault(facts.patient_id, []).append(number)
+    first = {facts.patient_id: facts for facts in reversed(upcoming)}
+    for patient_id, facts in first.items():
+        messages = list(dict.fromkeys(told.get(patient_id, ())))
+        told_lists.note(session, made, facts.id, "message", was_at=facts.starts_at, messages=messages)
+    audit.record_all_by(session, actor, "patient_messaged", subject_type="patient", subject_ids=sorted(first), now=now)
+    return Outcome(made, len(first), written)
+
+
+def _write(session: Session, clinic: Clinic, list_id: int, letter: Letter, words: str, *, now: datetime) -> int | None:
+    """Write one message; its id, or None if it could only be sent after the first appointment begins."""
+    recipient, soonest = letter.recipient, letter.appointments[0][0].starts_at
+    due_at = daytime.due_at(clinic, recipient.channel, soonest, urgent=True, now=now)
+    expires_at = min(now + LIFETIME, soonest)
+    if due_at >= expires_at:
+        return None
+    key = f"{CLINIC_MESSAGE}:{list_id}:{short(recipient.address)}"
+    subject = "patient", recipient.patient_id
+    message = Message(
+        dedupe_key=key,
+        channel=recipient.channel,
+        recipient=recipient.address,
+        template=CLINIC_MESSAGE,
+        values=values_of(letter, clinic, words, now=now),
+        subject=subject,
+        due_at=due_at,
+        expires_at=expires_at,
+    )
+    outbox.enqueue(session, message, now=now)
+    return outbox.ids_about(session, subject, key)[0]

@@ -1,0 +1,375 @@
+"""Who was told of a change of many appointments, and how: by e-mail, by text message, or by a call that is still to
+be made.
+
+A list is made in the transaction of the change, and says of each appointment what happened and which messages were
+written. Whether a call is needed is never stored: it follows from the messages as they are now, so that one which fails
+later makes a call. A call counts from when the list was made; its tick is that of the calls of a day.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import date, datetime, timedelta
+from typing import Any, Literal, NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from webapp.appointments.messages.appointment_messages import CANCELLED, MOVED
+from webapp.appointments.messages.recipients import FACTS, AppointmentFacts, addresses_of, recipients_of
+from webapp.appointments.models import Call, ToldLine, ToldList
+from webapp.appointments.queries import visible_to
+from webapp.auth.models import User
+from webapp.auth.schemas import Actor
+from webapp.core import phones
+from webapp.database import rows, table_of
+from webapp.doctors.models import Doctor
+from webapp.doctors.service import get_doctor_of_user
+from webapp.exceptions import NotFound
+from webapp.i18n import gettext as _
+from webapp.notifications import outbox
+from webapp.notifications.models import OutboxMessage
+from webapp.scheduling.models import Appointment
+
+KEPT = timedelta(days=30)
+# Before an appointment that begins sooner, few people look at their e-mails again.
+SOON = timedelta(hours=2)
+# So many lists are shown, newest first.
+MOST_LISTS = 50
+
+Kind = Literal["away", "cancel", "message"]
+What = Literal["moved", "cancelled", "kept", "message"]
+# Why to call: the patient is at the clinic, gets no messages, wants none, got none of them, or may not read it in time.
+Why = Literal["", "here", "no_address", "unwanted", "failed", "soon"]
+Reach = Literal["", "no_address", "unwanted"]
+# The messages that tell of it, by what happened.
+_TEMPLATES = {"moved": MOVED, "cancelled": CANCELLED}
+# A message in one of these states reaches its recipient, or will.
+_REACHES = ("waiting", "sending", "sent")
+
+
+class TheList(NamedTuple):
+    """One list; see `ToldList`. `doctor_name` and `made_by` are names, or ''."""
+
+    id: int
+    kind: Kind
+    doctor_id: int | None
+    doctor_slug: str
+    doctor_name: str
+    day: date | None
+    words: str
+    made_at: datetime
+    made_by: str
+
+
+class SentMessage(NamedTuple):
+    """A message of the outbox that tells a patient of it. `failing`: it failed, and is tried again."""
+
+    id: int
+    channel: str
+    status: str
+    failing: bool
+
+    @property
+    def reaches(self) -> bool:
+        """Whether it reached the recipient, or still may."""
+        return self.status in _REACHES
+
+
+class Line(NamedTuple):
+    """One appointment of a list, by its id. `was_at`, `starts_at` and `doctor_name` are what happened then.
+
+    `changed`: the appointment has been changed since. `phone` may be that of the person who books for the patient, or
+    ''. `why` says why to call them; `called_at` and `called_by` who did.
+    """
+
+    id: int
+    reference: str
+    patient_id: int
+    patient_name: str
+    phone: str
+    visit_type_name: str
+    what: What
+    was_at: datetime
+    starts_at: datetime
+    doctor_name: str
+    changed: bool
+    messages: list[SentMessage]
+    why: Why
+    called_at: datetime | None
+    called_by: str
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the patient still has to be called."""
+        return bool(self.why) and self.called_at is None
+
+
+# ------------------------------------------------------------------------------------------------- making a list
+
+
+def begin(
+    session: Session,
+    actor: Actor,
+    kind: Kind,
+    *,
+    doctor_id: int | None = None,
+    day: date | None = None,
+    words: str = "",
+    once: str | None = None,
+    now: datetime,
+) -> int:
+    """Begin a list, and return its id."""
+    values = {
+        "kind": kind,
+        "doctor_id": doctor_id,
+        "day": day,
+        "words": words,
+        "once": once,
+        "made_at": now,
+        "made_by": actor.account_id,
+    }
+    return session.scalars(sa.insert(ToldList).values(values).returning(ToldList.id)).one()
+
+
+def begin_once(session: Session, actor: Actor, kind: Kind, *, words: str, once: str, now: datetime) -> int | None:
+    """The same for a form with this mark; None if the form has made a list before, or makes one just now."""
+    taken = sa.select(ToldList.id).where(ToldList.once == once)
+    if session.scalar(taken) is not None:
+        return None
+    try:
+        with session.begin_nested():
+            return begin(session, actor, kind, words=words, once=once, now=now)
+    except IntegrityError:
+        return None
+
+
+def made_once(session: Session, once: str) -> int | None:
+    """The list that the form with this mark has made, if it was sent before."""
+    return session.scalar(sa.select(ToldList.id).where(ToldList.once == once))
+
+
+def end_if_empty(session: Session, list_id: int) -> bool:
+    """Delete a list that no appointment came onto; whether it was."""
+    empty = sa.delete(ToldList).where(ToldList.id == list_id, ~sa.exists().where(ToldLine.list_id == list_id))
+    return session.scalar(empty.returning(ToldList.id)) is not None
+
+
+def note(
+    session: Session,
+    list_id: int,
+    appointment_id: int,
+    what: What,
+    *,
+    was_at: datetime,
+    here: bool = False,
+    messages: Sequence[int] | None = None,
+) -> None:
+    """Add an appointment as it is now. Without `messages` they are those that tell of its present version."""
+    of = Appointment
+    query = sa.select(of.starts_at, of.doctor_id, of.version).where(of.id == appointment_id)
+    starts_at, doctor_id, version = session.execute(query).one()
+    if messages is None:
+        template = _TEMPLATES.get(what)
+        beginning = f"{template}:{appointment_id}:{version}:"
+        messages = outbox.ids_about(session, ("appointment", appointment_id), beginning) if template else []
+    session.execute(
+        sa.insert(ToldLine).values(
+            list_id=list_id,
+            appointment_id=appointment_id,
+            what=what,
+            was_at=was_at,
+            starts_at=starts_at,
+            doctor_id=doctor_id,
+            here=here,
+            messages=list(messages),
+        )
+    )
+
+
+def forget_appointment(session: Session, appointment_id: int) -> None:
+    """Delete what lists say of an appointment, and the tick of a call about it: it is another patient's now."""
+    for table in (ToldLine, Call):
+        session.execute(sa.delete(table).where(table.appointment_id == appointment_id))
+
+
+def unreached(facts: AppointmentFacts) -> Reach:
+    """Why no message about this appointment reaches anyone; '' if one does."""
+    if next(recipients_of(facts), None) is not None:
+        return ""
+    known = any("@" in each or phones.can_get_texts(each) for each in addresses_of(facts))
+    return "unwanted" if known else "no_address"
+
+
+class Reached(NamedTuple):
+    """How messages about an appointment reach its patient: by which channels, or why by none."""
+
+    channels: list[str]
+    why: Reach
+
+
+def reach_of(session: Session, actor: Actor, ids: Collection[int]) -> dict[int, Reached]:
+    """How messages about these appointments would reach their patients, by the appointment's id."""
+    return {
+        number: Reached(sorted({each.channel for each in recipients_of(facts)}), unreached(facts))
+        for number, (facts, _called) in _facts_of(session, actor, ids).items()
+    }
+
+
+# ----------------------------------------------------------------------------------------------- reading lists
+
+_LIST, _DOCTOR, _MAKER = table_of(ToldList).c, table_of(Doctor).c, table_of(User).alias("maker").c
+_LISTS = (
+    sa.select(
+        _LIST.id,
+        _LIST.kind,
+        _LIST.doctor_id,
+        sa.func.coalesce(_DOCTOR.slug, ""),
+        sa.func.coalesce(_DOCTOR.name, ""),
+        _LIST.day,
+        _LIST.words,
+        _LIST.made_at,
+        sa.func.coalesce(_MAKER.name, ""),
+    )
+    .select_from(table_of(ToldList))
+    .outerjoin(table_of(Doctor), _DOCTOR.id == _LIST.doctor_id)
+    .outerjoin(_MAKER.id.table, _MAKER.id == _LIST.made_by)
+    .order_by(_LIST.id.desc())
+)
+_OF_DAY = sa.select(_LIST.id, _LIST.doctor_id).where(_LIST.day == sa.bindparam("day", type_=sa.Date)).order_by(_LIST.id)
+
+
+def get_list(session: Session, actor: Actor, list_id: int) -> TheList:
+    """One list: the front desk sees all, doctors those about their own days.
+
+    Raises:
+        NotFound: there is no such list, or the actor may not see it.
+    """
+    row = session.execute(_LISTS.where(_LIST.id == list_id)).one_or_none()
+    found = None if row is None else TheList(*row)
+    own = actor.role == "doctor" and found and found.doctor_id == get_doctor_of_user(session, actor.user_id).id
+    if found is None or not (actor.sees_all or own):
+        raise NotFound(_("This list does not exist. Lists are kept for 30 days."))
+    return found
+
+
+def list_lists(session: Session) -> list[TheList]:
+    """The newest lists, newest first."""
+    return [TheList(*row) for row in session.execute(_LISTS.limit(MOST_LISTS))]
+
+
+def open_calls(session: Session, actor: Actor, list_ids: Collection[int]) -> dict[int, int]:
+    """How many calls are still to be made for each of these lists."""
+    found = dict.fromkeys(list_ids, 0)
+    for list_id, lines in lines_of(session, actor, list_ids).items():
+        found[list_id] = sum(line.is_open for line in lines)
+    return found
+
+
+def open_on(session: Session, actor: Actor, day: date) -> dict[int, tuple[int, int]]:
+    """The doctors who were away on a day and whose patients are not all told: the list's id, and how many to call."""
+    of_doctor = {row[0]: row[1] for row in rows(session, _OF_DAY, day=day)}
+    if not of_doctor:
+        return {}
+    numbers = open_calls(session, actor, of_doctor)
+    return {doctor_id: (number, numbers[number]) for number, doctor_id in of_doctor.items() if numbers[number]}
+
+
+def lines_of(session: Session, actor: Actor, list_ids: Collection[int]) -> dict[int, list[Line]]:
+    """The appointments of lists that the actor may see, in order of the time that they had, in a few queries."""
+    if not list_ids:
+        return {}
+    line, of = table_of(ToldLine).c, table_of(ToldList).c
+    query = (
+        sa.select(table_of(ToldLine), of.made_at, _DOCTOR.name.label("doctor_name"))
+        .join(table_of(ToldList), of.id == line.list_id)
+        .join(table_of(Doctor), _DOCTOR.id == line.doctor_id)
+        .where(line.list_id.in_(list_ids))
+        .order_by(line.was_at, line.appointment_id)
+    )
+    stored = session.execute(query).all()
+    facts = _facts_of(session, actor, {row.appointment_id for row in stored})
+    messages = _messages(session, {each for row in stored for each in row.messages})
+    found: dict[int, list[Line]] = {list_id: [] for list_id in list_ids}
+    for row in stored:
+        if row.appointment_id in facts:
+            found[row.list_id].append(_line(row, *facts[row.appointment_id], messages))
+    return found
+
+
+_CALL, _CALLER = table_of(Call).c, table_of(User).alias("caller").c
+
+
+class _Called(NamedTuple):
+    at: datetime | None
+    by: str
+
+
+def _facts_of(session: Session, actor: Actor, ids: Collection[int]) -> dict[int, tuple[AppointmentFacts, _Called]]:
+    """The appointments among these that the actor may see, each with the last call about it."""
+    found: dict[int, tuple[AppointmentFacts, _Called]] = {}
+    calls = (
+        sa.select(_CALL.appointment_id, _CALL.called_at, _CALLER.name)
+        .select_from(table_of(Call))
+        .join(_CALLER.id.table, _CALLER.id == _CALL.called_by)
+    )
+    for part in _portions(ids):
+        made = {row[0]: _Called(row[1], row[2]) for row in session.execute(calls.where(_CALL.appointment_id.in_(part)))}
+        query = FACTS.where(table_of(Appointment).c.id.in_(part), visible_to(actor))
+        for row in session.execute(query):
+            facts = AppointmentFacts._make(row)
+            found[facts.id] = facts, made.get(facts.id, _Called(None, ""))
+    return found
+
+
+def _messages(session: Session, ids: Collection[int]) -> dict[int, SentMessage]:
+    of = OutboxMessage
+    columns = sa.select(of.id, of.channel, of.status, sa.and_(of.status == "waiting", of.last_error != ""))
+    return {
+        row[0]: SentMessage(*row)
+        for part in _portions(ids)
+        for row in session.execute(columns.where(of.id.in_(part)).order_by(of.id))
+    }
+
+
+def _portions(ids: Collection[int]) -> list[list[int]]:
+    """Statements with more parameters take longer to parse than to run."""
+    known = sorted(ids)
+    return [known[at : at + outbox.KEYS_AT_ONCE] for at in range(0, len(known), outbox.KEYS_AT_ONCE)]
+
+
+def _line(row: Any, facts: AppointmentFacts, called: _Called, messages: Mapping[int, SentMessage]) -> Line:
+    written = [messages[each] for each in row.messages if each in messages]
+    counts = called.at is not None and called.at >= row.made_at
+    stands = {"moved": facts.starts_at == row.starts_at, "cancelled": facts.status == "cancelled"}
+    return Line(
+        facts.id,
+        facts.reference,
+        facts.patient_id,
+        facts.patient_name,
+        facts.patient_phone or facts.manager_phone,
+        facts.visit_type_name,
+        row.what,
+        row.was_at,
+        row.starts_at,
+        row.doctor_name,
+        not stands.get(row.what, facts.starts_at == row.starts_at and facts.status != "cancelled"),
+        written,
+        _why(row, facts, written),
+        called.at if counts else None,
+        called.by if counts else "",
+    )
+
+
+def _why(row: Any, facts: AppointmentFacts, written: Sequence[SentMessage]) -> Why:
+    """Why this patient has to be called, or ''."""
+    if row.here:
+        return "here"
+    if row.what == "kept":
+        # There is nothing to tell yet: the appointment stays as it is until it is decided on.
+        return ""
+    if not any(each.reaches for each in written):
+        return "failed" if row.messages else (unreached(facts) or "failed")
+    told_by_text = any(each.reaches and each.channel == "sms" for each in written)
+    return "soon" if min(row.was_at, row.starts_at) - row.made_at < SOON and not told_by_text else ""

@@ -1,0 +1,97 @@
+"""Lists of who was told of a change, in words: what happened, how each patient hears of it, and whom to call."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from webapp.appointments.messages.told_lists import Line, SentMessage, TheList
+from webapp.auth.schemas import Actor
+from webapp.clinic.service import Clinic
+from webapp.core import formats
+from webapp.i18n import Sentence
+from webapp.i18n import gettext as _
+from webapp.i18n import lazy_gettext as _l
+from webapp.staff.messages.log import Badge
+
+ADDRESS = "/desk/told"
+CHANNELS: dict[str, Sentence] = {"email": _l("Email"), "sms": _l("Text message")}
+STATES = {
+    "waiting": Badge(_l("waiting"), "info", "clock"),
+    "sending": Badge(_l("sending"), "info", "paper-airplane"),
+    "sent": Badge(_l("sent"), "ok", "check"),
+    "kept": Badge(_l("only kept as a file"), "warn", "archive-box"),
+    "dead": Badge(_l("not delivered"), "bad", "exclamation-triangle"),
+}
+FAILING = Badge(_l("failed, trying again"), "warn", "arrow-path")
+
+
+class Told(NamedTuple):
+    """One line in words: what happened, how the patient hears of it, and why to call, or ''."""
+
+    line: Line
+    what: str
+    ways: list[tuple[Sentence, Badge]]
+    why: str
+
+
+class Entry(NamedTuple):
+    """One list among others, and how many calls are still to be made for it."""
+
+    of: TheList
+    title: str
+    href: str
+    open: int
+
+
+def told_address(list_id: int) -> str:
+    """The page of a list."""
+    return f"{ADDRESS}/{list_id}"
+
+
+def title_of(found: TheList, clinic: Clinic) -> str:
+    """'Dr. Okafor is away: Tuesday 3 March 2026', 'Appointments cancelled together'."""
+    if found.day is not None:
+        return _("%(name)s is away: %(day)s") % {
+            "name": found.doctor_name,
+            "day": formats.day_full(found.day, clinic.zone),
+        }
+    if found.kind == "cancel":
+        return _("Appointments cancelled together")
+    return _("Message to several patients")
+
+
+def back_of(actor: Actor, found: TheList) -> tuple[str, str]:
+    """The page that leads here, and its name."""
+    if not actor.sees_all:
+        return f"/schedule/{found.day}", _("My day")
+    if found.day is not None:
+        return f"/board/{found.day}?doctor={found.doctor_slug}", _("Board")
+    return ADDRESS, _("Who was told")
+
+
+def told_in_words(line: Line, clinic: Clinic) -> Told:
+    ways = [(CHANNELS[each.channel], _badge(each)) for each in line.messages]
+    return Told(line, _what(line, clinic), ways, str(WHYS.get(line.why, "")))
+
+
+def _badge(message: SentMessage) -> Badge:
+    return FAILING if message.failing else STATES[message.status]
+
+
+WHYS: dict[str, Sentence] = {
+    "here": _l("Is at the clinic: tell them in person"),
+    "no_address": _l("No email address or mobile number"),
+    "unwanted": _l("Doesn’t want messages"),
+    "failed": _l("No message was delivered"),
+    "soon": _l("Begins soon: they may not read the email in time"),
+}
+
+
+def _what(line: Line, clinic: Clinic) -> str:
+    """What happened, as it can be read out on the telephone."""
+    if line.what == "moved":
+        words = {"when": formats.day_and_time(line.starts_at, clinic.zone), "name": line.doctor_name}
+        return _("Moved to %(when)s, %(name)s") % words
+    if line.what == "kept":
+        return _("Kept, to be decided")
+    return _("Cancelled") if line.what == "cancelled" else _("Message")

@@ -1,0 +1,63 @@
+"""Who was told of a change, and how, with a tick for each call; the front desk, and doctors about their own days."""
+
+from __future__ import annotations
+
+from starlette.responses import Response
+
+from webapp.appointments import calls
+from webapp.appointments.booking import status_service
+from webapp.appointments.messages import told_lists
+from webapp.auth.dependencies import DESK, STAFF, signed_in
+from webapp.clinic.dependencies import current_clinic
+from webapp.core.routing import Router
+from webapp.core.web import CurrentPage, PathId, SentForm
+from webapp.staff.desk.told_presenters import Entry, back_of, title_of, told_address, told_in_words
+
+router = Router()
+
+
+@router.get("/desk/told")
+def show_lists(page: CurrentPage) -> Response:
+    """The lists of the last 30 days, newest first; front desk."""
+    actor = signed_in(page, *DESK)
+    found = told_lists.list_lists(page.session)
+    numbers = told_lists.open_calls(page.session, actor, [each.id for each in found])
+    clinic = current_clinic(page)
+    entries = [Entry(each, title_of(each, clinic), told_address(each.id), numbers[each.id]) for each in found]
+    return page.render("staff/desk/told_lists.html", entries=entries)
+
+
+@router.get("/desk/told/{list_id}")
+def show_list(page: CurrentPage, list_id: PathId) -> Response:
+    """Who was told how, and whom to call; the front desk, and the doctor who was away. The reading is logged."""
+    actor = signed_in(page, *STAFF)
+    found = told_lists.get_list(page.session, actor, list_id)
+    lines = told_lists.lines_of(page.session, actor, [list_id])[list_id]
+    clinic = current_clinic(page)
+    to_call = [each for each in lines if each.why]
+    response = page.render(
+        "staff/desk/told.html",
+        of=found,
+        title=title_of(found, clinic),
+        here=told_address(list_id),
+        back=back_of(actor, found),
+        calls=[told_in_words(each, clinic) for each in to_call],
+        others=[told_in_words(each, clinic) for each in lines if not each.why],
+        restorable=[each.reference for each in lines if not each.changed] if found.kind == "cancel" else [],
+        number=len(to_call),
+        made=sum(not each.is_open for each in to_call),
+    )
+    page.trace(status_service.record_listing, actor, [each.id for each in lines], now=page.now)
+    return response
+
+
+@router.post("/desk/told/{list_id}/{reference}")
+def tick(page: CurrentPage, list_id: PathId, reference: str, sent: SentForm) -> Response:
+    """Note that this patient was called, or take that back; the front desk, and the doctor who was away."""
+    actor = signed_in(page, *STAFF)
+    found = told_lists.get_list(page.session, actor, list_id)
+    if sent.get("undo"):
+        page.write(calls.untick, actor, reference, now=page.now)
+    else:
+        page.write(calls.tick, actor, reference, since=found.made_at, now=page.now)
+    return page.redirect(f"{told_address(list_id)}#call-{reference.upper()}")
