@@ -107,6 +107,7 @@ TABLE: dict[tuple[str, str], Row] = {
     #                                                guest  alice  dave   bob   erin  carol disabled
     ("GET", "/"):                                   PUBLIC,
     ("GET", "/live"):                               (LOGIN,  403,   403,   204,   204,   204,  LOGIN),
+    ("POST", "/live"):                              (401,    403,   403,   204,   204,   204,  401),
     ("GET", "/openapi.json"):                       PUBLIC,
     ("GET", "/docs"):                               PUBLIC,
     ("GET", "/redoc"):                              PUBLIC,

@@ -38,6 +38,12 @@ function hear(message) {
     case "beat":
       become("live");
       break;
+    case "ending":
+      warn();
+      break;
+    case "staying":
+      unwarn();
+      break;
     default:
       become(message.kind);
   }
@@ -62,6 +68,7 @@ function become(next) {
     const grace = navigator.onLine ? GRACE_MS : 0;
     lostTimer = window.setTimeout(() => lose("stream", words.liveLost, listenNow), grace);
   }
+  if (next === "ended") unwarn();
   if (next === "ended") lose("stream", words.liveEnded, () => window.location.reload());
 }
 
@@ -75,6 +82,34 @@ function sayHowNew() {
 function lose(key, sentence, retry) {
   const detail = { key, words: (sentence ?? "").replace("{time}", latest.time), retry };
   document.dispatchEvent(new CustomEvent("docket:lost", { detail }));
+}
+
+// Who only watches is signed out after a while: what a page asks for by itself is no sign of a person.
+function warn() {
+  const bar = document.getElementById("connection");
+  if (!bar || document.getElementById("ending")) return;
+  const copy = bar.cloneNode(true);
+  copy.id = "ending";
+  copy.hidden = false;
+  copy.querySelector("p").textContent = words.liveEnding;
+  const button = copy.querySelector("button");
+  button.textContent = words.liveStay;
+  button.addEventListener("click", stay);
+  bar.after(copy);
+  document.dispatchEvent(new CustomEvent("docket:announce", { detail: words.liveEnding }));
+}
+
+function unwarn() {
+  const bar = document.getElementById("ending");
+  if (bar?.contains(document.activeElement)) document.getElementById("main").focus({ preventScroll: true });
+  bar?.remove();
+}
+
+async function stay() {
+  const answer = await fetch("/live", { method: "POST" }).catch(() => null);
+  if (answer?.ok) tell({ kind: "staying" });
+  else if (answer && isSignedOut(answer)) tell({ kind: "ended" });
+  else lose("part", answer ? words.busy : words.offline, stay);
 }
 
 function found(key) {

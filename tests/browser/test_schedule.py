@@ -136,3 +136,32 @@ def test_a_time_stands_at_the_same_height_on_each_day_of_the_week(open_browser: 
         for other in drawn[:number]:
             beside = one["x"] >= other["x"] + other["width"] or other["x"] >= one["x"] + one["width"]
             assert beside or one["y"] >= other["y"] + other["height"] or other["y"] >= one["y"] + one["height"]
+
+
+def test_a_question_mark_lists_the_keys_of_each_page(open_browser: Open, clinic: Clinic) -> None:
+    reference = appointment_today(clinic, 15, "dave")
+    page = open_browser(viewport={"width": 1280, "height": 800})
+    sign_in(page, "carol@docket.example", at=f"/appointments/{reference}")
+    # The script shows the button.
+    expect(page.get_by_role("button", name="Keys")).to_be_visible()
+    page.keyboard.press("?")
+    dialog = page.get_by_role("dialog", name="Keys")
+    expect(dialog).to_be_visible()
+    meanings = dict(zip(dialog.locator("dt").all_inner_texts(), dialog.locator("dd").all_inner_texts(), strict=True))
+    # Those of the page and of its menu.
+    assert {
+        "m": "Move or change",
+        "d": "Cancel",
+        "n": "New appointment",
+        "?": "Show these keys",
+    }.items() <= meanings.items()
+    dialog.get_by_label("Also use letters and signs").uncheck()
+    dialog.get_by_role("button", name="Close").click()
+    page.keyboard.press("?")
+    expect(dialog).to_be_hidden()
+    # The button works in any case. Another page has other keys.
+    page.goto("/admin/appointments")
+    page.get_by_role("button", name="Keys").click()
+    expect(dialog).to_contain_text("New appointment")
+    expect(dialog).not_to_contain_text("Move or change")
+    expect(dialog.get_by_label("Also use letters and signs")).not_to_be_checked()

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
 from itertools import count
 
 import pytest
 import sqlalchemy as sa
+from starlette.testclient import TestClient
 
 from tests.appointment_rows import put
-from tests.cast import NOW, Cast
+from tests.cast import NOW, Cast, log_in
 from webapp import models
 from webapp.auth import sessions
 from webapp.exceptions import Unavailable
@@ -100,6 +102,43 @@ def test_a_stream_ends_with_its_session(cast: Cast, run: Run, how: str) -> None:
         assert not other.is_over
 
     run(test)
+
+
+def test_who_only_watches_is_warned_before_the_session_ends(cast: Cast, run: Run) -> None:
+    async def test(opened: Hub) -> None:
+        watching = viewer(cast)
+        stream, other = await opened.join(watching), await opened.join(viewer(cast, "carol"))
+
+        async def last_seen(minutes_ago: int) -> None:
+            mine = sa.update(models.UserSession).where(models.UserSession.id == watching.session_id)
+            await asyncio.to_thread(cast.change, mine.values(last_seen_at=NOW - timedelta(minutes=minutes_ago)))
+
+        await last_seen(27)
+        assert await told(stream) == b"event: ending\ndata: {}\n\n"
+        await last_seen(1)
+        assert await told(stream) == b"event: staying\ndata: {}\n\n"
+        assert not other.is_over
+        assert other._waiting == []
+
+    run(test)
+
+
+def test_staying_signed_in_is_an_act_and_what_a_page_asks_for_by_itself_is_none(client: TestClient, cast: Cast) -> None:
+    log_in(client, "fiona")
+    session = models.UserSession
+    earlier = cast.now - timedelta(minutes=20)
+    cast.change(sa.update(session).values(last_seen_at=earlier))
+
+    def last_seen() -> datetime:
+        with cast.database.reading() as reading:
+            return reading.execute(sa.select(session.last_seen_at)).scalar_one()
+
+    for path in ("/board", "/decisions", "/admin/appointments", "/schedule"):
+        client.get(path, headers={"docket-live": "1", "hx-request": "true"})
+    client.get("/live", headers={"accept": "text/event-stream"})
+    assert last_seen() == earlier
+    assert client.post("/live").status_code == 204
+    assert last_seen() == cast.now
 
 
 def test_there_is_a_bound_for_streams_and_for_what_waits(cast: Cast, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

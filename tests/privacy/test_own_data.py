@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import sqlalchemy as sa
 from starlette.testclient import TestClient
 
 from tests.cast import NOW, PASSWORD, Cast, client_for, log_in
 from tests.reading import read
 from webapp import models
+from webapp.appointments import calls
+from webapp.core.formats import iso
 from webapp.privacy import own_data
 
 FAMILY = "Zoe Adams"
+PRIVACY = Path(__file__).parents[2] / "docs" / "privacy.md"
 
 
 def fill(cast: Cast) -> str:
@@ -54,6 +60,28 @@ def test_a_patient_gets_everything_as_json_and_nothing_of_others(client: TestCli
     # Working notes of doctors, the names of staff, secrets and other patients are no part of it.
     for absent in ("Seems tired", "Carol", "dave@", "password_hash", "id_hash"):
         assert absent not in answer.text
+
+
+def test_what_the_front_desk_wrote_and_did_is_in_the_copy_and_every_key_is_documented(
+    client: TestClient, cast: Cast
+) -> None:
+    reference = fill(cast)
+    cast.database.write(calls.tick, cast.fiona, reference, now=cast.now)
+    wrote = {"override_reason": "Off the grid", "squeeze_reason": "A fever", "desk_note": "Needs a lift"}
+    cast.change(sa.update(models.Appointment).where(models.Appointment.reference == reference).values(wrote))
+    log_in(client, "alice")
+    found = client.post("/account/data", data={"current": PASSWORD, "format": "json"}).json()
+    mine = found["appointments"][0]
+    assert wrote.items() <= mine.items()
+    assert mine["called_at"] == iso(cast.now)
+    # A later table, of what ends when, has some of the same names.
+    documented = dict(reversed(re.findall(r"^\| `(\w+)` \| (.*) \|$", PRIVACY.read_text(), re.MULTILINE)))
+    for section in ("account", "record", "appointments", "history", "messages", "sign_ins"):
+        rows = found[section] if isinstance(found[section], list) else [found[section]]
+        assert [key for key in rows[0] if f"`{key}`" not in documented[section]] == [], section
+    page = read(client.post("/account/data", data={"current": PASSWORD, "format": "page"})).text
+    for said in ("Reason for exception Off the grid", "Squeezed in A fever", "Needs a lift", "Called 2 March 2026"):
+        assert said in page
 
 
 def test_the_page_says_the_same_in_words(client: TestClient, cast: Cast) -> None:

@@ -11,9 +11,9 @@ import json
 import logging
 import threading
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from time import monotonic
 from typing import Any, NamedTuple
 
@@ -22,7 +22,7 @@ from webapp.database import Database
 from webapp.exceptions import Unavailable
 from webapp.i18n import gettext as _
 from webapp.live.feed import EVERYTHING, FeedLost, News, listening
-from webapp.live.viewers import still_signed_in
+from webapp.live.viewers import time_left
 from webapp.troubles import cause_in_words
 
 logger = logging.getLogger(__name__)
@@ -31,6 +31,8 @@ logger = logging.getLogger(__name__)
 BEAT_SECONDS = 15.0
 # How often it is asked whether the viewers are still signed in.
 CHECK_SECONDS = 10.0
+# Who only watches is told before they are signed out. What a page asks for by itself keeps no session alive.
+WARNED_BEFORE = timedelta(minutes=3)
 # How long the thread goes on listening without streams, and how long a new stream waits for it to listen.
 LINGER_SECONDS = 10.0
 SECONDS_TO_LISTEN = 3.0
@@ -57,6 +59,7 @@ class Stream:
     def __init__(self, viewer: Viewer) -> None:
         self.viewer = viewer
         self.is_over = False
+        self._is_warned = False
         self._waiting: list[bytes] = []
         self._news = asyncio.Event()
 
@@ -66,6 +69,14 @@ class Stream:
         if len(self._waiting) > MOST_WAITING:
             self._waiting = [instead]
         self._news.set()
+
+    def warn(self, left: timedelta) -> None:
+        """Tell the client that its session ends soon, or no longer does; `left` is until when it ends by itself."""
+        ends_soon = left <= WARNED_BEFORE
+        if ends_soon != self._is_warned:
+            self._is_warned = ends_soon
+            self._waiting.append(event("ending" if ends_soon else "staying", {}))
+            self._news.set()
 
     def end(self) -> None:
         """Tell nothing more."""
@@ -163,10 +174,13 @@ class Hub:
         for stream in self._streams:
             stream.end()
 
-    def end_of(self, session_ids: set[int]) -> None:
-        """End the streams of sessions that have ended."""
+    def hear_of_sessions(self, asked: set[int], left: Mapping[int, timedelta]) -> None:
+        """End the streams of those of these sessions that have ended, and warn those that end soon."""
         for stream in self._streams:
-            if stream.viewer.session_id in session_ids:
+            session_id = stream.viewer.session_id
+            if session_id in left:
+                stream.warn(left[session_id])
+            elif session_id in asked:
                 stream.end()
 
     def viewers(self) -> set[int]:
@@ -225,8 +239,8 @@ class _Listener:
         if not asked:
             return
         with self._database.reading() as session:
-            signed_in = still_signed_in(session, asked, now=self._clock())
-        self._call(self._hub.end_of, asked - signed_in)
+            left = time_left(session, asked, now=self._clock())
+        self._call(self._hub.hear_of_sessions, asked, left)
 
     def _call(self, work: Callable[..., object], *arguments: Any) -> None:
         """Call this in the event loop.

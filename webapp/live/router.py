@@ -27,7 +27,10 @@ HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
 
 @router.get("/live")
 async def live(page: CurrentPage) -> Response:
-    """Server-sent events: `hello` with the current version, `change` with what changed, and `beat`; staff."""
+    """Server-sent events: `hello` with the current version, `change` with what changed, and `beat`; staff.
+
+    `ending` says that the session ends soon because its owner only watches, `staying` that it does not any more.
+    """
     viewer = await run_in_threadpool(_viewer_of, page)
     hub: Hub = page.request.app.state.live
     try:
@@ -43,6 +46,13 @@ async def live(page: CurrentPage) -> Response:
         raise
     beat = partial(_beat, page.known["clock"])
     return StreamingResponse(_messages(hub, stream, hello, beat), headers=HEADERS, media_type="text/event-stream")
+
+
+@router.post("/live")
+def stay(page: CurrentPage) -> Response:
+    """Stay signed in: who presses this is there, which the requests of an open page do not show; staff."""
+    _viewer_of(page)
+    return Response(status_code=204)
 
 
 def _viewer_of(page: Page) -> Viewer:

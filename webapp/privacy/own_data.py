@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from webapp.appointments.models import FormerNote, WalkIn
+from webapp.appointments.models import Call, FormerNote, WalkIn
 from webapp.audit import service as audit
 from webapp.audit.models import AuditEvent
 from webapp.auth.models import User, UserSession
@@ -175,6 +175,8 @@ def _appointments(session: Session, subject: Subject) -> Iterator[Row]:
             Appointment.squeeze_reason,
             Appointment.desk_note,
             Appointment.arrived_at,
+            # When the front desk called about it. Who did is their role, as everywhere in the copy.
+            Call.called_at,
             *([Appointment.private_note] if with_notes else []),
             Appointment.created_at,
             Appointment.updated_at,
@@ -182,6 +184,7 @@ def _appointments(session: Session, subject: Subject) -> Iterator[Row]:
         .join(Patient, Patient.id == Appointment.patient_id)
         .join(Doctor, Doctor.id == Appointment.doctor_id)
         .join(VisitType, VisitType.id == Appointment.visit_type_id)
+        .outerjoin(Call, Call.appointment_id == Appointment.id)
         .where(_is_theirs(subject))
         .order_by(Appointment.starts_at, Appointment.id)
     )
