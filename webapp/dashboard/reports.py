@@ -18,7 +18,7 @@ from webapp.dashboard.report_queries import BEFORE, Counted, Presence
 from webapp.dashboard.report_schemas import Asked, Counts, Figures, NextFree, Report, Row, median
 from webapp.doctors import service as doctors
 from webapp.scheduling.facts import FIRST_LOOK_DAYS, BookingRequest, FreeTime, next_free
-from webapp.scheduling.offered_time import offered_minutes
+from webapp.scheduling.offered_minutes import offered_minutes
 from webapp.scheduling.slots import day_number
 from webapp.scheduling.suggested_types import suggested_type
 
