@@ -18,7 +18,6 @@ from webapp.audit import service as audit
 from webapp.auth.dependencies import DESK, confirmed, signed_in
 from webapp.clinic.dependencies import current_clinic
 from webapp.clinic.service import Clinic
-from webapp.core.forms import Submission
 from webapp.core.local_time import first_instant
 from webapp.core.pagination import cursor_of, neighbours
 from webapp.core.routing import Router
@@ -29,11 +28,12 @@ from webapp.exceptions import Invalid
 from webapp.i18n import Sentence
 from webapp.i18n import gettext as _
 from webapp.i18n import lazy_gettext as _l
-from webapp.patients import records, search
+from webapp.patients import search
 from webapp.patients.exceptions import LikelyDuplicate
 from webapp.staff.appointments import presenters
 from webapp.staff.appointments.forms import AppointmentFilterForm, AppointmentSearch
 from webapp.staff.patients.forms import NewPatientForm
+from webapp.staff.patients.new_patient_page import add_patient
 from webapp.staff.patients.presenters import likely_lines
 
 router = Router()
@@ -133,21 +133,7 @@ def show_new_patient(page: CurrentPage) -> Response:
 @router.post("/schedule/patients/new")
 def create_patient(page: CurrentPage, sent: SentForm) -> Response:
     """Add the patient and go back to the booking; doctors."""
-    actor = signed_in(page, "doctor")
-    form = NewPatientForm(sent)
-    with Submission(form) as submission:
-        command = submission.read(form.command)
-        try:
-            patient_id = page.write(
-                records.create_patient, actor, command, anyway=sent.get("anyway") == "yes", now=page.now
-            )
-        except LikelyDuplicate as warning:
-            known = records.find_just_added(page.session, actor, command, now=page.now)
-            if known is None:
-                return _new_patient_page(page, form, likely=warning, status=warning.status)
-            patient_id = known
-        return page.redirect(_onward(form, patient_id), flash=_("The patient is added."))
-    return _new_patient_page(page, form, status=submission.status)
+    return add_patient(page, signed_in(page, "doctor"), sent, show=_new_patient_page, onward=_onward)
 
 
 ORDER_NAMES: dict[listing.Order, Sentence] = {

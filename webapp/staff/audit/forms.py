@@ -33,47 +33,38 @@ def _security_choices() -> list[SelectChoice]:
     return [SelectChoice("", _("All")), *(SelectChoice(action, words) for words, action in found)]
 
 
-class AuditFilterForm(DocketForm):
-    """Who did what to which patient, when and from where; each filter may be left empty."""
+class LogFilterForm(DocketForm):
+    """Who did what, when and from where: what both logs are filtered by; each filter may be left empty."""
 
     who = SearchField(_l("User"), filters=[searched_name])
+    first = DayField(_l("From"), [Optional()], unreadable=NO_DATE_OR_EMPTY, within=YEARS)
+    last = DayField(_l("To"), [Optional()], unreadable=NO_DATE_OR_EMPTY, within=YEARS)
+    address = StringField(_l("IP address"), filters=[searched_name])
+    action: SelectField
+
+    def search(self) -> AuditSearch | None:
+        """The search, or None after every error was put next to its field."""
+        if not self.validate():
+            return None
+        patient = self["patient"].data if "patient" in self else ""
+        return AuditSearch(
+            who=self.who.data or "",
+            patient=patient or "",
+            action=(self.action.data or "")[:40],
+            address=self.address.data or "",
+            first=self.first.data,
+            last=self.last.data,
+        )
+
+
+class AuditFilterForm(LogFilterForm):
+    """The filters of the audit log: also to which patient something was done."""
+
     patient = SearchField(_l("Patient"), filters=[searched_name])
-    action = SelectField(_l("Item"), choices=_action_choices, validate_choice=False)
-    first = DayField(_l("From"), [Optional()], unreadable=NO_DATE_OR_EMPTY, within=YEARS)
-    last = DayField(_l("To"), [Optional()], unreadable=NO_DATE_OR_EMPTY, within=YEARS)
-    address = StringField(_l("IP address"), filters=[searched_name])
-
-    def search(self) -> AuditSearch | None:
-        """The search, or None after every error was put next to its field."""
-        if not self.validate():
-            return None
-        return AuditSearch(
-            who=self.who.data or "",
-            patient=self.patient.data or "",
-            action=(self.action.data or "")[:40],
-            address=self.address.data or "",
-            first=self.first.data,
-            last=self.last.data,
-        )
+    action = SelectField(_l("Action"), choices=_action_choices, validate_choice=False)
 
 
-class SecurityFilterForm(DocketForm):
-    """What happened at the doors, to which account, when and from where; each filter may be left empty."""
+class SecurityFilterForm(LogFilterForm):
+    """The filters of sign-ins and refusals."""
 
-    who = SearchField(_l("User"), filters=[searched_name])
     action = SelectField(_l("Event"), choices=_security_choices, validate_choice=False)
-    first = DayField(_l("From"), [Optional()], unreadable=NO_DATE_OR_EMPTY, within=YEARS)
-    last = DayField(_l("To"), [Optional()], unreadable=NO_DATE_OR_EMPTY, within=YEARS)
-    address = StringField(_l("IP address"), filters=[searched_name])
-
-    def search(self) -> AuditSearch | None:
-        """The search, or None after every error was put next to its field."""
-        if not self.validate():
-            return None
-        return AuditSearch(
-            who=self.who.data or "",
-            action=(self.action.data or "")[:40],
-            address=self.address.data or "",
-            first=self.first.data,
-            last=self.last.data,
-        )

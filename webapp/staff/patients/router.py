@@ -28,6 +28,7 @@ from webapp.patients.search import Found, patients_by_id, search_patients
 from webapp.staff.board.board_page import show_panel
 from webapp.staff.patients import queries
 from webapp.staff.patients.forms import NewPatientForm, PatientSearchForm, RecordForm
+from webapp.staff.patients.new_patient_page import add_patient
 from webapp.staff.patients.presenters import facts_of, likely_lines, patient_line
 
 router = Router()
@@ -75,21 +76,7 @@ def show_new_patient(page: CurrentPage) -> Response:
 @router.post("/admin/patients")
 def create_patient(page: CurrentPage, sent: SentForm) -> Response:
     """Add a patient without an account, and warn once if they may have a record already; front desk."""
-    actor = signed_in(page, *DESK)
-    form = NewPatientForm(sent)
-    with Submission(form) as submission:
-        command = submission.read(form.command)
-        try:
-            patient_id = page.write(
-                records.create_patient, actor, command, anyway=sent.get("anyway") == "yes", now=page.now
-            )
-        except LikelyDuplicate as warning:
-            known = records.find_just_added(page.session, actor, command, now=page.now)
-            if known is None:
-                return _new_page(page, form, likely=warning, status=warning.status)
-            patient_id = known
-        return page.redirect(_onward(form, patient_id), flash=_("The patient is added."))
-    return _new_page(page, form, status=submission.status)
+    return add_patient(page, signed_in(page, *DESK), sent, show=_new_page, onward=_onward)
 
 
 @router.get("/admin/patients/{patient_id}")
