@@ -11,4 +11,7 @@ function update(field) {
 document.addEventListener("input", (event) => {
   if (event.target.dataset?.count) update(event.target);
 });
-document.querySelectorAll("[data-count]").forEach(update);
+const updateAll = () => document.querySelectorAll("[data-count]").forEach(update);
+updateAll();
+// Also in a part of the page that came later.
+document.addEventListener("htmx:afterSettle", updateAll);
