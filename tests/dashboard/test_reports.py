@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -17,6 +18,7 @@ from webapp.clinic.service import get_clinic
 from webapp.dashboard import report_schemas
 from webapp.dashboard.report_schemas import Asked, Counts, NextFree, Report
 from webapp.dashboard.reports import make_report, middle_of, months_later
+from webapp.event_handlers import wired_database
 
 # A Wednesday. Until the day before, two months are asked for; in March the clocks go forward.
 NOW = local("2026-04-15 08:00")
@@ -104,6 +106,37 @@ def test_doctors_and_types_have_lines_and_are_filters(cast: Cast) -> None:
     cold = report(cast, first=date(2026, 1, 1), last=date(2026, 1, 31), doctor_id=cast.doctor_ids["erin"])
     assert (cold.total.offered, cold.total.lead, cold.total.new_patients) == (12 * DAY, 5, 1)
     assert report(cast, visit_type_id=cast.short).total.counts == Counts()
+
+
+def test_months_that_are_over_are_counted_again_only_when_they_change(cast: Cast) -> None:
+    fill(cast)
+    ran: list[str] = []
+    sa.event.listen(cast.database.engine, "before_cursor_execute", lambda *each: ran.append(each[2]))
+    bob, carol, appointments = cast.doctor_ids["bob"], cast.carol.user_id, models.Appointment
+
+    def reports(cast: Cast) -> list[Report]:
+        return [report(cast), report(cast, by="doctor"), report(cast, by="visit_type", doctor_id=bob)]
+
+    before = reports(cast)
+    ran.clear()
+    assert reports(cast) == before
+    assert sum("MATERIALIZED" in statement for statement in ran) == 3, "only April is counted again"
+    for change in (
+        sa.update(appointments).where(appointments.status == "no_show").values(status="completed"),
+        sa.update(models.User).where(models.User.id == carol).values(role="machine"),
+        sa.update(appointments).where(appointments.booked_by == carol).values(booked_by=None),
+        sa.delete(appointments).where(appointments.starts_at == local("2026-01-15 10:00")),
+        # So Alice was not new in March.
+        sa.insert(appointments).values(appointment(cast, "2025-12-01 10:00", status="completed")),
+        sa.update(models.ClinicSettings).values(change_until_minutes=0),
+    ):
+        cast.change(change)
+        fresh = replace(cast, database=wired_database(cast.database.url.render_as_string(hide_password=False)))
+        after = reports(cast)
+        assert after == reports(fresh)
+        assert after != before
+        fresh.database.dispose()
+        before = after
 
 
 def test_medians_and_months_at_their_borders() -> None:

@@ -12,6 +12,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from tests.appointment_rows import appointment, put
 from tests.cast import AMSTERDAM, NOW, Cast, assemble, local
 from tests.servers import LiveServer, live_server
 from webapp.appointments.booking import service
@@ -95,6 +96,24 @@ def test_every_change_that_affects_free_times_changes_the_version(
         assert versions(sa.update(table).where(mine).values({key: table.c[key]}), whose), key
     if row is not None:
         assert versions(sa.delete(table).where(mine), whose)
+
+
+def test_a_change_of_an_appointment_that_is_over_changes_the_version_of_its_months(
+    cast: Cast, versions: Callable[[Any, int], bool]
+) -> None:
+    """The database's own clock says what is over; bookings and changes of what is to come are not noted."""
+    table, march, april = TABLES["appointments"], -202603, -202604
+    # In UTC it is still in March.
+    row = appointment(cast, "2026-04-01 00:30")
+    assert versions(sa.insert(table).values(row), march)
+    assert versions(sa.update(table).values(desk_note="Late"), march)
+    moved = appointment(cast, "2026-04-02 09:00")
+    assert versions(sa.update(table).values({name: moved[name] for name in row if name != "reference"}), march)
+    assert versions(sa.update(table).values(status="no_show"), april)
+    assert versions(sa.delete(table), april)
+    put(cast, "2090-03-02 09:00")
+    with cast.database.reading() as session:
+        assert _version(session, -209003) is None
 
 
 def test_moving_a_row_to_another_doctor_changes_both_versions(cast: Cast, versions: Callable[[Any, int], bool]) -> None:

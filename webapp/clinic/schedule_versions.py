@@ -1,7 +1,8 @@
 """The state of the schedules that a transaction sees: one version for the clinic, and one for each doctor.
 
 Database triggers give a doctor's schedule a new version whenever data changes that their free times depend on, and the
-clinic a new one whenever data changes that concerns all doctors. Neither a program nor a person at a database console
+clinic a new one whenever data changes that concerns all doctors. So does each month that is over, when an appointment
+of it changes, which the reports are made of. Neither a program nor a person at a database console
 can change free times without a new version, so what a process has computed for a version is valid as long as that
 version is current.
 
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Hashable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 import sqlalchemy as sa
@@ -29,12 +31,17 @@ OF_DOCTOR = ("busy_times", *_HOURS)
 # The tables that concern all doctors, or describe the doctors themselves.
 OF_CLINIC = ("clinic_settings", "opening_hours", "closures", "visit_types", "doctors", "doctor_visit_types")
 
+# The table whose rows belong to months. A change is noted of what began longer ago than this, so bookings and what the
+# desk enters on the day cost nothing more.
+OF_MONTH = "appointments"
+OVER_FOR_DAYS = 1
+
 CLINIC = 0
 _NEVER_CHANGED = 0
 
 
 class ScheduleVersion(Base):
-    """The version of a doctor's schedule or, with the number 0, of the clinic's.
+    """The version of a doctor's schedule or, with the number 0, of the clinic's, or with -202603 of a month in UTC.
 
     There is no foreign key: a version stays when its doctor is deleted, because the doctor may come back with the id
     from a backup.
@@ -71,6 +78,19 @@ def sqlite_triggers() -> Iterator[str]:
     BEGIN{raised}
     END
     """
+    over = f"{{0}}.starts_at < datetime('now', '-{OVER_FOR_DAYS} day')"
+    month = "-CAST(strftime('%Y%m', {0}.starts_at) AS INTEGER)"
+    for event, row in _CHANGES_OF_MONTH:
+        yield f"""
+    CREATE TRIGGER {OF_MONTH}_schedule_version_on_{event.lower()}_{row.lower()} AFTER {event} ON {OF_MONTH}
+    WHEN {over.format(row)}
+    BEGIN{_RAISED_ON_SQLITE.format(month.format(row))}
+    END
+    """
+
+
+# A moved appointment may leave one month and come into another.
+_CHANGES_OF_MONTH = (("INSERT", "NEW"), ("UPDATE", "OLD"), ("UPDATE", "NEW"), ("DELETE", "OLD"))
 
 
 def postgresql_triggers() -> Iterator[str]:
@@ -119,16 +139,29 @@ def postgresql_triggers() -> Iterator[str]:
     for table in OF_CLINIC:
         yield from _postgresql_trigger(table, "rows", "INSERT OR UPDATE OR DELETE", "ROW", "clinic", at_commit=True)
         yield from _postgresql_trigger(table, "truncate", "TRUNCATE", "STATEMENT", "clinic")
+    for row in ("OLD", "NEW"):
+        yield f"""
+    CREATE FUNCTION raise_schedule_version_of_{row.lower()}_month() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        PERFORM raise_schedule_version(-to_char({row}.starts_at AT TIME ZONE 'UTC', 'YYYYMM')::integer);
+        RETURN NULL;
+    END $$
+    """
+    for event, row in _CHANGES_OF_MONTH:
+        over = f"WHEN ({row}.starts_at < now() - interval '{OVER_FOR_DAYS} day') "
+        name, whose = f"{event}_{row}".lower(), f"{row.lower()}_month"
+        yield from _postgresql_trigger(OF_MONTH, name, event, "ROW", whose, when=over)
+    yield from _postgresql_trigger(OF_MONTH, "truncate", "TRUNCATE", "STATEMENT", "clinic")
 
 
 def _postgresql_trigger(
-    table: str, name: str, events: str, each: str, whose: str, *, at_commit: bool = False
+    table: str, name: str, events: str, each: str, whose: str, *, at_commit: bool = False, when: str = ""
 ) -> Iterator[str]:
     name = f"{table}_schedule_version_on_{name}"
-    kind, when = ("CONSTRAINT TRIGGER", "DEFERRABLE INITIALLY DEFERRED ") if at_commit else ("TRIGGER", "")
+    kind, at = ("CONSTRAINT TRIGGER", "DEFERRABLE INITIALLY DEFERRED ") if at_commit else ("TRIGGER", "")
     yield (
         f"CREATE {kind} {name} AFTER {events} ON {table}"
-        f" {when}FOR EACH {each} EXECUTE FUNCTION raise_schedule_version_of_{whose}()"
+        f" {at}FOR EACH {each} {when}EXECUTE FUNCTION raise_schedule_version_of_{whose}()"
     )
     yield f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER {name}"
 
@@ -171,6 +204,26 @@ class Versions:
     def of_doctor(self, doctor_id: int) -> tuple[int, int]:
         """The version of everything that a doctor's free times depend on, including the clinic's part."""
         return self.of_clinic, self._versions.get(doctor_id, _NEVER_CHANGED)
+
+    def of_past(self, first: datetime | None, end: datetime) -> tuple[object, ...]:
+        """The version of all appointments from `first` on, or of all, that began before `end`.
+
+        `end` must be over for some time: see `is_over`.
+        """
+        low, high = 0 if first is None else _month_number(first), _month_number(end)
+        of_months = ((number, version) for number, version in self._versions.items() if low <= -number <= high)
+        # A table that was emptied at once gave the clinic a new version.
+        return self.of_clinic, *sorted(pair for pair in of_months if pair[0] != CLINIC)
+
+
+def _month_number(instant: datetime) -> int:
+    in_utc = instant.astimezone(UTC)
+    return in_utc.year * 100 + in_utc.month
+
+
+def is_over(instant: datetime, *, now: datetime) -> bool:
+    """Whether changes of appointments that began before an instant are noted: with a day more, as clocks differ."""
+    return instant + timedelta(days=OVER_FOR_DAYS + 1) <= now
 
 
 def versions_seen(session: Session) -> Versions | None:

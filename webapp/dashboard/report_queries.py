@@ -35,7 +35,7 @@ class Bounds(NamedTuple):
     """The instants at which the time before, the period, and each of its months begin, and the end."""
 
     before: datetime
-    months: list[datetime]
+    months: tuple[datetime, ...]
     before_end: datetime
     end: datetime
 
@@ -59,24 +59,26 @@ _SEEN = ("arrived", "completed")
 _OF_KEY, _OF_LEAD = 100, 10**12
 
 
-def count_appointments(session: Session, clinic: Clinic, asked: Asked, bounds: Bounds) -> dict[int, Counted]:
-    """The counts by the number of the month, or by the id of the doctor or type."""
+def count_appointments(
+    session: Session, clinic: Clinic, asked: Asked, start: datetime, end: datetime
+) -> dict[int, Counted]:
+    """The counts of a month or a part of it, by the id of the doctor or type; by month there is one, of number 0."""
     # A group is one number, and the rows are made narrow before they are grouped: sorting wide rows by several columns
     # takes longer than reading them.
-    each = _narrow_rows(clinic, asked, bounds).cte("each").prefix_with("MATERIALIZED")
+    each = _narrow_rows(clinic, asked, start, end).cte("each").prefix_with("MATERIALIZED")
     query = sa.select(each.c.packed, sa.func.count(), sa.func.sum(each.c.minutes)).group_by(each.c.packed)
     leads: dict[int, Counter[int]] = defaultdict(Counter)
     sums: dict[int, Counter[str]] = defaultdict(Counter)
     for packed, count, minutes in rows(session, query):
         lead, rest = divmod(packed, _OF_LEAD)
         key, code = divmod(rest, _OF_KEY)
-        end, way = divmod(code, 10)
-        if end in (CANCELLED, CANCELLED_LATE):
-            sums[key]["late"] += count if end == CANCELLED_LATE else 0
+        outcome, way = divmod(code, 10)
+        if outcome in (CANCELLED, CANCELLED_LATE):
+            sums[key]["late"] += count if outcome == CANCELLED_LATE else 0
             continue
         # An appointment that was entered after its start was booked at the last moment.
         leads[key][max(lead, 0)] += count
-        sums[key] += Counter({"booked": count, "minutes": minutes, _ENDS[end]: count, _WAYS[way]: count})
+        sums[key] += Counter({"booked": count, "minutes": minutes, _ENDS[outcome]: count, _WAYS[way]: count})
     return {
         key: Counted(Counts(**{name: of_key[name] for name in Counts._fields}), leads[key])
         for key, of_key in sums.items()
@@ -86,11 +88,11 @@ def count_appointments(session: Session, clinic: Clinic, asked: Asked, bounds: B
 _ENDS = {MISSED: "no_shows", UNMARKED: "", SEEN: "seen"}
 
 
-def _narrow_rows(clinic: Clinic, asked: Asked, bounds: Bounds) -> sa.Select[*tuple[Any, ...]]:
-    """The group of each appointment of the period as one number, and the minutes that it takes."""
+def _narrow_rows(clinic: Clinic, asked: Asked, start: datetime, end: datetime) -> sa.Select[*tuple[Any, ...]]:
+    """The group of each appointment between two instants as one number, and the minutes that it takes."""
     starts = minute_of(_VISIT.starts_at)
     late = sa.and_(_VISIT.cancellation_code == "", starts - minute_of(_VISIT.updated_at) < clinic.change_until_minutes)
-    end = sa.case(
+    outcome = sa.case(
         (_VISIT.status.in_(_SEEN), _literal(SEEN)),
         (_VISIT.status == "no_show", _literal(MISSED)),
         (_VISIT.status != "cancelled", _literal(UNMARKED)),
@@ -103,11 +105,11 @@ def _narrow_rows(clinic: Clinic, asked: Asked, bounds: Bounds) -> sa.Select[*tup
     ]
     way = sa.case((_VISIT.booked_by.is_(None), _literal(BY_UNKNOWN)), *ways, else_=_literal(BY_PATIENT))
     lead = sa.cast((starts - minute_of(_VISIT.created_at)) // DAY_MINUTES, sa.BigInteger)
-    key = sa.cast(_key(asked.by, bounds), sa.BigInteger)
+    key = sa.cast(_literal(0) if asked.by == "month" else _key(asked.by, ()), sa.BigInteger)
     return sa.select(
-        (lead * _literal(_OF_LEAD) + key * _literal(_OF_KEY) + end * _literal(10) + way).label("packed"),
+        (lead * _literal(_OF_LEAD) + key * _literal(_OF_KEY) + outcome * _literal(10) + way).label("packed"),
         (minute_of(_VISIT.busy_until) - minute_of(_VISIT.busy_from)).label("minutes"),
-    ).where(_VISIT.starts_at >= bounds.months[0], _VISIT.starts_at < bounds.end, *_filters(asked))
+    ).where(_VISIT.starts_at >= start, _VISIT.starts_at < end, *_filters(asked))
 
 
 def count_before(session: Session, asked: Asked, bounds: Bounds) -> Counts:
@@ -122,14 +124,14 @@ def count_before(session: Session, asked: Asked, bounds: Bounds) -> Counts:
     return Counts(booked, sum(found[status] for status in _SEEN), found["no_show"])
 
 
-def _key(by: GroupedBy, bounds: Bounds) -> sa.ColumnElement[int]:
-    """The group of an appointment of the period."""
+def _key(by: GroupedBy, months: Sequence[datetime]) -> sa.ColumnElement[int]:
+    """The group of an appointment of the period, which has these months."""
     if by == "doctor":
         return _VISIT.doctor_id
     if by == "visit_type":
         return _VISIT.visit_type_id
     # Months begin at instants of the clinic's zone, which a database does not know.
-    ends = [(_VISIT.starts_at < end, _literal(number)) for number, end in enumerate(bounds.months[1:])]
+    ends = [(_VISIT.starts_at < end, _literal(number)) for number, end in enumerate(months[1:])]
     last = _literal(len(ends))
     return sa.case(*ends, else_=last) if ends else last
 
@@ -139,18 +141,16 @@ def _literal(number: int) -> sa.ColumnElement[int]:
     return sa.literal_column(str(number), sa.BigInteger)
 
 
-def _in_the_periods(bounds: Bounds) -> sa.ColumnElement[bool]:
-    period = sa.and_(_VISIT.starts_at >= bounds.months[0], _VISIT.starts_at < bounds.end)
-    return sa.or_(period, sa.and_(_VISIT.starts_at >= bounds.before, _VISIT.starts_at < bounds.before_end))
-
-
 def _filters(asked: Asked) -> list[sa.ColumnElement[bool]]:
     wanted = ((_VISIT.doctor_id, asked.doctor_id), (_VISIT.visit_type_id, asked.visit_type_id))
     return [column == value for column, value in wanted if value is not None]
 
 
-def count_new_patients(session: Session, asked: Asked, bounds: Bounds) -> Counter[int]:
-    """How many patients had their first appointment at the clinic, by the same keys, and by `BEFORE`."""
+def count_new_patients(session: Session, asked: Asked, bounds: Bounds, start: datetime, end: datetime) -> Counter[int]:
+    """How many patients had their first appointment at the clinic between two instants.
+
+    The keys are the number of the month, or the id of the doctor or type, and `BEFORE`.
+    """
     other = table_of(Appointment).alias("other")
     first = (
         sa.select(other.c.id)
@@ -159,14 +159,20 @@ def count_new_patients(session: Session, asked: Asked, bounds: Bounds) -> Counte
         .limit(1)
         .scalar_subquery()
     )
-    key = sa.case((_VISIT.starts_at < bounds.months[0], _literal(BEFORE)), else_=_key(asked.by, bounds))
+    key = sa.case((_VISIT.starts_at < bounds.months[0], _literal(BEFORE)), else_=_key(asked.by, bounds.months))
+    period = sa.or_(_VISIT.starts_at >= bounds.months[0], _VISIT.starts_at < bounds.before_end)
     query = (
         sa.select(key.label("key"), sa.func.count())
         .select_from(table_of(Patient))
         .join(table_of(Appointment), _VISIT.id == first)
-        .where(_in_the_periods(bounds), *_filters(asked))
+        .where(_VISIT.starts_at >= start, _VISIT.starts_at < end, period, *_filters(asked))
         .group_by(sa.text("key"))
     )
+    if start > bounds.before:
+        # In a part of the time there are only some of the patients.
+        query = query.where(
+            _PATIENT.id.in_(sa.select(_VISIT.patient_id).where(_VISIT.starts_at >= start, _VISIT.starts_at < end))
+        )
     return Counter({row[0]: row[1] for row in rows(session, query)})
 
 
@@ -194,6 +200,12 @@ def find_presence(session: Session, doctor_id: int | None = None) -> list[Presen
     return [Presence(*row) for row in rows(session, query)]
 
 
+def find_bookers(session: Session) -> tuple[tuple[int, str], ...]:
+    """The accounts that are no patients', with their roles: by these the ways of booking are told apart."""
+    query = sa.select(_USER.id, _USER.role).where(_USER.role != "patient").order_by(_USER.id)
+    return tuple((number, role) for number, role in rows(session, query))
+
+
 def find_first_start(session: Session) -> datetime | None:
     """When the first appointment of all begins."""
     return rows(session, sa.select(sa.func.min(_VISIT.starts_at))).scalar()
@@ -203,5 +215,5 @@ def bounds_of(clinic: Clinic, before: tuple[date, date], months: Sequence[date],
     """The instants of these local days; the ends are the first days that no longer belong to it."""
     start, before_end = (first_instant(day, clinic.zone) for day in before)
     return Bounds(
-        start, [first_instant(day, clinic.zone) for day in months], before_end, first_instant(end, clinic.zone)
+        start, tuple(first_instant(day, clinic.zone) for day in months), before_end, first_instant(end, clinic.zone)
     )

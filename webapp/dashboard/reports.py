@@ -13,6 +13,7 @@ from statistics import median_low
 from sqlalchemy.orm import Session
 
 from webapp.clinic.service import Clinic
+from webapp.dashboard import report_months
 from webapp.dashboard import report_queries as queries
 from webapp.dashboard.report_queries import BEFORE, Counted, Presence
 from webapp.dashboard.report_schemas import Asked, Counts, Figures, NextFree, Report, Row, median
@@ -60,8 +61,8 @@ def make_report(session: Session, clinic: Clinic, asked: Asked, *, now: datetime
     months = months_between(asked.first, asked.last)
     before = months_later(asked.first, -len(months)), months_later(end, -len(months))
     bounds = queries.bounds_of(clinic, before, months, end)
-    counted = queries.count_appointments(session, clinic, asked, bounds)
-    new = queries.count_new_patients(session, asked, bounds)
+    counted = report_months.count_appointments(session, clinic, asked, bounds, now=now)
+    new = report_months.count_new_patients(session, asked, bounds, now=now)
     present = queries.find_presence(session, asked.doctor_id)
     offered = _offered(session, clinic, present, asked.first, end)
     keys = _keys(session, asked, months, counted, present)
@@ -71,7 +72,7 @@ def make_report(session: Session, clinic: Clinic, asked: Asked, *, now: datetime
     return Report(
         asked,
         _figures(counted.values(), _total(offered), new.total() - new[BEFORE]),
-        Figures(queries.count_before(session, asked, bounds), None, 0, new[BEFORE]),
+        Figures(report_months.count_before(session, asked, bounds, now=now), None, 0, new[BEFORE]),
         rows,
         _third_next(session, clinic, asked, now=now),
     )

@@ -79,7 +79,7 @@ TABLES: dict[str, str] = {
     "possible_duplicates": "with one of the records",
     "recovery_codes": "when there are new ones, or with the account",
     "refresh_tokens": "with their session",
-    "schedule_versions": "one row a doctor",
+    "schedule_versions": "one row a doctor and month",
     "security_events": "90 days (nightly)",
     "sessions": "when they expire (nightly, and at each sign-in)",
     "sign_in_codes": "with a registration that waits for its code: when they count no more (each round of the worker)",

@@ -1,0 +1,101 @@
+"""What the reports count of months that are over, which a process counts once.
+
+Their appointments seldom change. When one does, the month gets a new version (`webapp.clinic.schedule_versions`), and
+is counted again. A writing transaction has no versions and counts everything.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Hashable
+from datetime import datetime
+from itertools import pairwise
+from typing import TypeVar
+
+from sqlalchemy.orm import Session
+
+from webapp.clinic.schedule_versions import is_over, versions_seen
+from webapp.clinic.service import Clinic
+from webapp.dashboard import report_queries as queries
+from webapp.dashboard.report_queries import Bounds, Counted
+from webapp.dashboard.report_schemas import Asked, Counts
+
+T = TypeVar("T")
+
+
+def count_appointments(
+    session: Session, clinic: Clinic, asked: Asked, bounds: Bounds, *, now: datetime
+) -> dict[int, Counted]:
+    """The counts by the number of the month, or by the id of the doctor or type."""
+    # What else a count depends on: accounts may get another role.
+    also = (asked[2:], clinic.change_until_minutes, queries.find_bookers(session))
+    found: dict[int, Counted] = {}
+    for number, (start, end) in enumerate(pairwise([*bounds.months, bounds.end])):
+        if start >= end:
+            continue
+
+        def count(start: datetime = start, end: datetime = end) -> dict[int, Counted]:
+            return queries.count_appointments(session, clinic, asked, start, end)
+
+        of_month = _kept(session, ("report", start, end, also), start, end, count, _weight_of, now=now)
+        for key, counted in of_month.items():
+            _add(found, number if asked.by == "month" else key, counted)
+    return found
+
+
+def _add(found: dict[int, Counted], key: int, counted: Counted) -> None:
+    before = found.get(key)
+    # What is kept is shared, so it is never changed.
+    counts = before.counts.plus(counted.counts) if before else counted.counts
+    found[key] = Counted(counts, before.leads + counted.leads if before else counted.leads)
+
+
+def _weight_of(counted: dict[int, Counted]) -> int:
+    return sum(10 + len(each.leads) for each in counted.values())
+
+
+def count_before(session: Session, asked: Asked, bounds: Bounds, *, now: datetime) -> Counts:
+    """What the same days before the period had."""
+
+    def count() -> Counts:
+        return queries.count_before(session, asked, bounds)
+
+    start, end = bounds.before, bounds.before_end
+    return _kept(session, ("report before", start, end, asked[3:]), start, end, count, lambda _counts: 10, now=now)
+
+
+def count_new_patients(session: Session, asked: Asked, bounds: Bounds, *, now: datetime) -> Counter[int]:
+    """How many patients had their first appointment at the clinic, by the same keys, and by `BEFORE`.
+
+    Which appointment is the first depends on all that came before.
+    """
+    over = max((each for each in [*bounds.months, bounds.end] if is_over(each, now=now)), default=bounds.before)
+
+    def count(start: datetime = bounds.before, end: datetime = over) -> Counter[int]:
+        return queries.count_new_patients(session, asked, bounds, start, end)
+
+    key = ("report new", bounds, over, asked[2:])
+    found = _kept(session, key, None, over, count, lambda counted: 10 + len(counted), now=now)
+    return found + count(over, bounds.end) if over < bounds.end else found
+
+
+def _kept(
+    session: Session,
+    key: Hashable,
+    start: datetime | None,
+    end: datetime,
+    count: Callable[[], T],
+    weight: Callable[[T], int],
+    *,
+    now: datetime,
+) -> T:
+    """What was counted of appointments before `end`, from `start` on or of all, if nothing has changed since."""
+    versions = versions_seen(session)
+    if versions is None or not is_over(end, now=now):
+        return count()
+    version = versions.of_past(start, end)
+    found: T | None = versions.cache.find(key, version)
+    if found is None:
+        found = count()
+        versions.cache.keep(key, version, found, weight=weight(found))
+    return found
