@@ -214,6 +214,14 @@ def test_times_within_the_notice_are_marked_and_need_a_reason(client: TestClient
     assert appointment(cast).override_reason == WHY
 
 
+def test_the_page_opens_where_no_time_is_free_or_each_needs_a_reason(client: TestClient, cast: Cast) -> None:
+    log_in(client, "fiona")
+    cast.change(sa.update(models.ClinicSettings).values(notice_minutes=30 * 24 * 60))
+    assert read(client.get(HERE)).all("button", **{"data-first-time": ""})
+    cast.change(sa.delete(models.WorkingHours))
+    assert "No free times" in read(client.get(HERE)).text
+
+
 def test_a_named_time_that_is_refused_says_why(client: TestClient, cast: Cast) -> None:
     log_in(client, "carol")
     query = {"doctor": "bob", "starts_at": iso(local("2026-03-03 12:15")), "patient": str(cast.patient_ids["alice"])}
