@@ -101,6 +101,15 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         routes=[*_api_routes(), *_page_routes()],
     )
     app.openapi = partial(_describe_api, app)  # type: ignore[method-assign]
+    _set_state(app, settings, database, traces)
+    app.mount("/static", VersionedStatic(directory=resource_folder("static")), name="static")
+    _handle_errors(app)
+    _add_middleware(app, settings, traces)
+    return app
+
+
+def _set_state(app: FastAPI, settings: Settings, database: Database, traces: Traces) -> None:
+    """What requests and the layers around them find at the application; tests replace the clock."""
     app.state.settings = settings
     app.state.database = database
     app.state.clock = utc_now
@@ -119,8 +128,10 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     app.state.letterhead = page_context.letterhead
     app.state.keep_unsent_form = keep_unsent_form
     app.state.set_draft_cookie = set_draft_cookie
-    app.mount("/static", VersionedStatic(directory=resource_folder("static")), name="static")
-    _handle_errors(app)
+
+
+def _add_middleware(app: FastAPI, settings: Settings, traces: Traces) -> None:
+    """The layers around all requests: what is added later is further outside."""
     app.add_middleware(RequestBodyLimitMiddleware, max_body_size=MAX_BODY_BYTES)
     app.add_middleware(CompressionMiddleware)
     _count_requests(app, settings)
@@ -147,7 +158,6 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     # Every answer is logged, whichever layer gives it.
     app.add_middleware(RequestLogMiddleware, observer=_observer(app))
     app.add_middleware(TraceMiddleware, traces=traces)
-    return app
 
 
 def _observer(app: FastAPI) -> Observer | None:

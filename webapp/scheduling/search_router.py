@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from functools import partial
 
 from sqlalchemy.orm import Session
 from starlette.responses import Response
@@ -19,7 +20,7 @@ from webapp.doctors.service import DoctorRow
 from webapp.i18n import gettext as _
 from webapp.scheduling import presenters
 from webapp.scheduling.dependencies import books_with, chosen_patient, current_viewer, other_patient
-from webapp.scheduling.facts import BookingRequest, next_free
+from webapp.scheduling.facts import BookingRequest, FreeTime, next_free
 from webapp.scheduling.forms import FinderForm
 from webapp.scheduling.suggested_types import doctors_seen, suggested_type
 
@@ -51,15 +52,7 @@ def find(page: CurrentPage) -> Response:
     first = {doctor_id: times[0] for doctor_id, times in free.items() if times}
     filtered = any(form.data.values())
     first_specialty = "" if filtered else clinic.first_specialty
-    # The doctor with the earliest free time comes first, but those of the clinic's first specialty before all others.
-    # Doctors without a free time come last, in the clinic's order.
-    requests.sort(
-        key=lambda request: (
-            (request.doctor.specialty != first_specialty, first[request.doctor.id].start)
-            if request.doctor.id in first
-            else (True, NEVER)
-        )
-    )
+    requests.sort(key=partial(_place_of, first, first_specialty))
     shown = requests[(number - 1) * PAGE_SIZE : number * PAGE_SIZE]
     if days is None:
         free = next_free(page.session, clinic, shown, now=page.now, days=presenters.DAYS_SHOWN, viewer=viewer)
@@ -85,6 +78,15 @@ def find(page: CurrentPage) -> Response:
         may_book=len(may_book) == len(requests),
         pages=paginate("/doctors", number, len(requests), PAGE_SIZE, **form.data, patient=patient_id),
     )
+
+
+def _place_of(first: Mapping[int, FreeTime], first_specialty: str, request: BookingRequest) -> tuple[bool, float]:
+    """The doctor with the earliest free time comes first, but those of the clinic's first specialty before all others.
+
+    Doctors without a free time come last, in the clinic's order.
+    """
+    time = first.get(request.doctor.id)
+    return (request.doctor.specialty != first_specialty, time.start) if time is not None else (True, NEVER)
 
 
 def _fill_choices(form: FinderForm, listed: list[DoctorRow]) -> None:

@@ -25,10 +25,30 @@ from webapp.core.urls import with_query
 from webapp.doctors import service as doctors
 from webapp.i18n import Sentence
 from webapp.i18n import gettext as _
+from webapp.i18n import lazy_gettext as _l
 from webapp.patients import guardianship
 
 # What staff did to an appointment, in the audit log: another doctor, another visit type.
 GIVEN, RETYPED = "given_to_doctor", "type_changed"
+_MARKED = _l("Marked “%(status)s” by %(who)s")
+# What the history says of an action, and of one that was done with a link of ours.
+SENTENCES: dict[str, Sentence] = {
+    "booked": _l("Booked by %(who)s"),
+    "moved": _l("Moved by %(who)s from %(from)s to %(to)s"),
+    GIVEN: _l("Given to %(to)s by %(who)s (before: %(from)s)"),
+    "given_to_patient": _l("Put in %(name)s’s record by %(who)s"),
+    RETYPED: _l("Visit type changed to “%(to)s” by %(who)s (before: “%(from)s”)"),
+    "hour_changed": _l("%(from)s became %(to)s when %(who)s corrected the time zone"),
+    "cancelled": _l("Cancelled by %(who)s"),
+    "words_changed": _l("Reason or notes changed by %(who)s"),
+    "undone": _l("Changed back to “%(status)s” by %(who)s"),
+    **dict.fromkeys(("confirmed", "arrived", "completed", "no_show"), _MARKED),
+}
+WITH_LINK: dict[str, Sentence] = {
+    "moved": _l("Moved with the link we sent, from %(from)s to %(to)s"),
+    "confirmed": _l("Confirmed with the link we sent"),
+    "cancelled": _l("Cancelled with the link we sent"),
+}
 
 
 class ChangeOptions(NamedTuple):
@@ -179,39 +199,12 @@ def _sentence(
         start = instant(str(value))
         if start is not None:
             values[name] = formats.day_and_time(start, clinic.zone)
-    match entry.action:
-        case "moved" if _by_link(entry):
-            return _("Moved with the link we sent, from %(from)s to %(to)s") % values
-        case "confirmed" if _by_link(entry):
-            return _("Confirmed with the link we sent")
-        case "arrived" if _by_link(entry):
-            return _("Said to be here with the link we sent")
-        case "cancelled" if _by_link(entry):
-            return _("Cancelled with the link we sent")
-        case "booked":
-            return _("Booked by %(who)s") % values
-        case "moved":
-            return _("Moved by %(who)s from %(from)s to %(to)s") % values
-        case "given_to_doctor":
-            return _("Given to %(to)s by %(who)s (before: %(from)s)") % values
-        case "given_to_patient":
-            return _("Put in %(name)s’s record by %(who)s") % {"name": view.patient_name, **values}
-        case "type_changed":
-            return _("Visit type changed to “%(to)s” by %(who)s (before: “%(from)s”)") % values
-        case "hour_changed":
-            return _("%(from)s became %(to)s when %(who)s corrected the time zone") % values
-        case "cancelled":
-            return _("Cancelled by %(who)s") % values
-        case "words_changed":
-            return _("Reason or notes changed by %(who)s") % values
-        case "undone":
-            now_is = statuses.word_of(str(entry.details.get("to", "")), staff=actor.is_staff)
-            return _("Changed back to “%(status)s” by %(who)s") % {"status": now_is, **values}
-        case "confirmed" | "arrived" | "completed" | "no_show" as status:
-            marked = statuses.word_of(status, staff=actor.is_staff)
-            return _("Marked “%(status)s” by %(who)s") % {"status": marked, **values}
-        case other:
-            return other.replace("_", " ").capitalize()
+    if entry.action == "given_to_patient":
+        values["name"] = view.patient_name
+    status = entry.details.get("to", "") if entry.action == "undone" else entry.action
+    values["status"] = statuses.word_of(str(status), staff=actor.is_staff)
+    sentence = (WITH_LINK if _by_link(entry) else {}).get(entry.action) or SENTENCES.get(entry.action)
+    return str(sentence) % values if sentence is not None else entry.action.replace("_", " ").capitalize()
 
 
 def _by_link(entry: Entry) -> bool:
