@@ -110,6 +110,14 @@ def test_times_beside_an_appointment_touch_it_and_never_overlap(cast: Cast) -> N
 # ------------------------------------------------------------------------------------------- the page
 
 
+def test_a_doctor_who_offers_nothing_has_a_page_that_says_so(client: TestClient, cast: Cast) -> None:
+    cast.add(models.Doctor(slug="bare", name="Dr. Bare", specialty="General practice", languages=[]))
+    log_in(client, "fiona")
+    page = client.get("/desk/booking?doctor=bare")
+    assert page.status_code == 200
+    assert "No doctor offers this visit type there." in read(page).text
+
+
 def test_a_known_patient_and_any_doctor_take_three_pages_without_javascript(client: TestClient, cast: Cast) -> None:
     log_in(client, "carol")
     page = read(client.get(HERE))

@@ -1,0 +1,148 @@
+"""`python -m bench.guesses`: whether guessing references and links of appointments tells who is a patient.
+
+Half of the guesses are references that exist, the other half ones that do not; each half is sent by a guest whose
+browser has scanned the clinic's poster, and by another patient who is signed in. All take turns. An answer must be the
+same for both but for the reference in it, and the median processor time of an answer within 5 % of the other half's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import statistics
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import timedelta
+
+import sqlalchemy as sa
+from fastapi import FastAPI
+from itsdangerous import Signer
+from sqlalchemy.orm import Session
+
+from bench import asgi
+from bench.asgi import PreparedRequest
+from bench.terminal import say, table
+from tests.cast import SECRET_KEY, Cast, assemble, promised
+from tests.postgres import new_database, postgres_server
+from webapp import models
+from webapp.appointments.booking.appointment_row import new_reference
+from webapp.appointments.pages.appointment_access import POSTER_COOKIE
+from webapp.auth import sessions
+from webapp.auth.dependencies import SESSION_COOKIE
+from webapp.clinic import poster
+from webapp.clinic.service import get_clinic
+from webapp.config import Settings
+from webapp.core.clock import utc_now
+from webapp.database import Database
+from webapp.event_handlers import wired_database
+from webapp.main import create_app
+from webapp.migrations import upgrade
+
+WITHIN = 0.05
+REFERENCES = 200
+ADDRESSES = ("/appointments/{}", "/appointments/{}/here", "/visit/{}", "/visit/{}/here")
+
+
+def main() -> int:
+    """Send the guesses and print the table; 1 if an answer or a time differs."""
+    parser = argparse.ArgumentParser(prog="python -m bench.guesses", description=__doc__)
+    parser.add_argument("--database", choices=["sqlite", "postgresql"], help="only this one")
+    parser.add_argument("--guesses", type=int, default=10_000)
+    options = parser.parse_args()
+    rows: list[list[str]] = []
+    for kind in [options.database] if options.database else ["sqlite", "postgresql"]:
+        with _clinic(kind) as (app, cookies, real):
+            rows += [[kind, *row] for row in asyncio.run(_guess(app, cookies, real, options.guesses))]
+    say(table(["", "who", "guess", "guesses", "ms, exists", "ms, does not", "apart", "answers"], rows, title="Guesses"))
+    return 1 if any(row[-1] != "the same" or str(row[-2]).endswith("!") for row in rows) else 0
+
+
+@contextmanager
+def _clinic(kind: str) -> Iterator[tuple[FastAPI, dict[str, str], list[str]]]:
+    """An application, the cookies of those who guess, and the references that exist."""
+    with ExitStack() as stack:
+        if kind == "sqlite":
+            url = f"sqlite:///{stack.enter_context(tempfile.TemporaryDirectory())}/guesses.db"
+        else:
+            url = stack.enter_context(new_database(stack.enter_context(postgres_server(durable=True))))
+        database = wired_database(url)
+        upgrade(database)
+        cast = assemble(database)
+        real = database.write(_fill, cast)
+        database.write(poster.renew, cast.carol, now=utc_now())
+        settings = Settings(database_url=url, secret_key=SECRET_KEY, smtp_url="none")
+        app, cookies = create_app(settings, database), _cookies(settings, database, cast)
+        yield app, cookies, real
+        database.dispose()
+
+
+def _fill(session: Session, cast: Cast) -> list[str]:
+    """Alice's appointments, one after the other."""
+    references, now = [], utc_now().replace(minute=0, second=0, microsecond=0)
+    for number in range(REFERENCES):
+        starts = now + timedelta(hours=2 * number + 2)
+        ends = starts + timedelta(minutes=15)
+        references.append(new_reference())
+        values = {
+            "reference": references[-1],
+            "doctor_id": cast.doctor_ids["bob"],
+            "patient_id": cast.patient_ids["alice"],
+            "visit_type_id": cast.short,
+            "starts_at": starts,
+            "ends_at": ends,
+            "busy_from": starts,
+            "busy_until": ends,
+            "promised_minute": promised(starts),
+            "created_at": now,
+            "updated_at": now,
+        }
+        session.execute(sa.insert(models.Appointment).values(values))
+    return references
+
+
+def _cookies(settings: Settings, database: Database, cast: Cast) -> dict[str, str]:
+    """What the browsers of a guest and of Dave send, which have both scanned the poster."""
+    now = utc_now()
+    with database.reading() as session:
+        note = f"{POSTER_COOKIE}={poster.seal_scan(settings.secret_keys, get_clinic(session), now=now)}"
+    secret = database.write(sessions.start_session, cast.dave.user_id, address="127.0.0.1", user_agent="bench", now=now)
+    signed = Signer(settings.secret_keys, salt="docket.session").sign(secret).decode()
+    return {"a guest": note, "a patient": f"{note}; {SESSION_COOKIE}={signed}"}
+
+
+async def _guess(app: FastAPI, cookies: dict[str, str], real: list[str], guesses: int) -> list[list[str]]:
+    rows: list[list[str]] = []
+    made_up = [new_reference() for _ in real]
+    each = guesses // (2 * len(ADDRESSES) * len(cookies))
+    for who, cookie in cookies.items():
+        for address in ADDRESSES:
+            times: dict[bool, list[float]] = defaultdict(list)
+            answers: dict[bool, set[tuple[int, str, bytes]]] = defaultdict(set)
+            for turn in range(each + 20):
+                for exists in (True, False) if turn % 2 else (False, True):
+                    reference = (real if exists else made_up)[turn % len(real)]
+                    ask = _request(address.format(reference), cookie)
+                    before = time.process_time()
+                    answer = await asgi.send(app, ask, client=f"10.{turn % 200}.{turn // 200}.1")
+                    if turn >= 20:
+                        times[exists].append(time.process_time() - before)
+                    body, location = answer.body.replace(reference.encode(), b""), answer.location
+                    answers[exists].add((answer.status, location.replace(reference, ""), body))
+            yes, no = (statistics.median(times[exists]) * 1000 for exists in (True, False))
+            apart = abs(yes - no) / no
+            said = f"{apart:.1%}{'' if apart <= WITHIN else ' !'}"
+            same = "the same" if answers[True] == answers[False] and len(answers[True]) == 1 else "differ"
+            rows.append([who, address.format("…"), str(2 * each), f"{yes:.2f}", f"{no:.2f}", said, same])
+    return rows
+
+
+def _request(path: str, cookie: str) -> PreparedRequest:
+    return asgi.post(path, cookie, {}) if path.endswith("/here") else asgi.get(path, cookie)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
