@@ -25,10 +25,13 @@ from scripts.pages import PAGES
 from tests.browser_path import browser_path
 from tests.servers import SECRET_KEY, docket_environment, live_server
 from webapp import accounts, models
+from webapp.appointments import walk_ins
 from webapp.appointments.joining import join_records
 from webapp.appointments.messages.recipients import LINK_PURPOSE
+from webapp.appointments.walk_ins import Queue
 from webapp.auth.addresses import confirmation
 from webapp.auth.schemas import Actor
+from webapp.clinic import poster
 from webapp.core.clock import utc_now
 from webapp.core.signing import sign
 from webapp.database import Database
@@ -73,6 +76,8 @@ def staged(database: Database) -> dict[str, object]:
         "extra": models.ExtraHours(doctor_id=1, day=extra, start_minute=540, end_minute=720),
     }
 
+    desk = Actor(1, 0, "Admin", "", "admin")
+
     def work(session: Session) -> dict[str, object]:
         third = session.get_one(models.Patient, 3)
         rows["twin"].name, rows["twin"].birth_date = third.name, third.birth_date
@@ -81,7 +86,7 @@ def staged(database: Database) -> dict[str, object]:
         duplicates.note_pair(session, 3, rows["twin"].id, now=now)
         pair = rows["rosa"].id, rows["rose"].id
         duplicates.note_pair(session, *pair, now=now)
-        stays = join_records(session, Actor(1, 0, "Admin", "", "admin"), *pair, now=now)
+        stays = join_records(session, desk, *pair, now=now)
         appointment, flagged = session.scalars(
             sa.select(models.Appointment)
             .where(models.Appointment.doctor_id == 1, models.Appointment.starts_at > now + timedelta(days=2))
@@ -89,12 +94,16 @@ def staged(database: Database) -> dict[str, object]:
             .order_by(models.Appointment.starts_at)
         ).fetchmany(2)
         flagged.flagged_why = "time_off"
+        poster.renew(session, desk, now=now)
+        queue = Queue(doctor="amara-okafor", urgent=True, note="Cut on the hand")
         return {
             "child": rows["child"].id,
             "twin": rows["twin"].id,
             "joined": stays,
             "join": session.scalar(sa.select(models.JoinedRecord.id)),
             "time_off": session.scalar(sa.select(models.TimeOff.id).where(models.TimeOff.doctor_id == 1)),
+            "walk_in": walk_ins.join(session, desk, 3, queue, now=now - timedelta(minutes=17)),
+            "poster_key": session.scalar(sa.select(models.ClinicSettings.poster_key)),
             "appointment_of_doctor": appointment.reference,
             "flagged": flagged.reference,
         }
