@@ -82,9 +82,9 @@ class Client:
 
     async def _exchange(self, path: str) -> tuple[int, float]:
         loop = asyncio.get_running_loop()
-        if self.free:
-            connection = self.free.pop()
-        else:
+        connection = self.free.pop() if self.free else None
+        # The server may have closed it meanwhile.
+        if connection is None or connection.transport.is_closing():
             _transport, connection = await loop.create_connection(Connection, "127.0.0.1", self.port)
         request = f"GET {path} HTTP/1.1\r\nhost: 127.0.0.1:{self.port}\r\n{self.cookie}\r\n"
         answer = await connection.exchange(request.encode())

@@ -37,9 +37,6 @@ logger = logging.getLogger(__name__)
 BACKLOG = 2048
 # Open files: connections, and those of the database.
 FILES = 4096
-# A thread computes for this long while others wait. The event loop waits for its turn more than once for each request
-# that it takes in or refuses: with Python's own 5 ms it falls behind when more come than can be answered.
-SECONDS_OF_A_TURN = 0.001
 # What was accepted has this long to be answered.
 SECONDS_TO_FINISH = 10
 # A process that dies right at its start must not keep the machine busy with restarts.
@@ -84,7 +81,7 @@ def serve(listening: socket.socket, *, workers: int) -> None:
     """Answer on this socket until the process is told to stop."""
     configure_logging(Settings().log_format)
     if workers == 1:
-        prepare_process()
+        allow_open_files()
         with suppress(KeyboardInterrupt):
             GracefulServer(_config(), delay=Settings().shutdown_delay).run(sockets=[listening])
     else:
@@ -184,12 +181,6 @@ def _config() -> uvicorn.Config:
     )
 
 
-def prepare_process() -> None:
-    """Let this process have what its event loop needs: open files, and its turn among the threads."""
-    allow_open_files()
-    sys.setswitchinterval(SECONDS_OF_A_TURN)
-
-
 def allow_open_files() -> None:
     """Let this process have as many open files as its connections need, if the system permits it."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -260,7 +251,7 @@ class Supervisor:
 def _serve_in_worker(listening: socket.socket) -> None:
     # Ctrl-C reaches all processes, and the main one tells the others when to stop.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    prepare_process()
+    allow_open_files()
     server = GracefulServer(_config(), delay=Settings().shutdown_delay, supervised=True)
     threading.Thread(target=_stop_without_parent, args=(server,), daemon=True).start()
     server.run(sockets=[listening])
