@@ -27,6 +27,7 @@ from tests.servers import SECRET_KEY, docket_environment, live_server
 from webapp import accounts, models
 from webapp.appointments import walk_ins
 from webapp.appointments.joining import join_records
+from webapp.appointments.messages import told_lists
 from webapp.appointments.messages.recipients import LINK_PURPOSE
 from webapp.appointments.walk_ins import Queue
 from webapp.auth.addresses import confirmation
@@ -95,6 +96,8 @@ def staged(database: Database) -> dict[str, object]:
         ).fetchmany(2)
         flagged.flagged_why = "time_off"
         poster.renew(session, desk, now=now)
+        told_list = told_lists.begin(session, desk, "away", doctor_id=1, day=flagged.starts_at.date(), now=now)
+        told_lists.note(session, told_list, flagged.id, "kept", was_at=flagged.starts_at)
         queue = Queue(doctor="amara-okafor", urgent=True, note="Cut on the hand")
         return {
             "child": rows["child"].id,
@@ -103,6 +106,7 @@ def staged(database: Database) -> dict[str, object]:
             "join": session.scalar(sa.select(models.JoinedRecord.id)),
             "time_off": session.scalar(sa.select(models.TimeOff.id).where(models.TimeOff.doctor_id == 1)),
             "walk_in": walk_ins.join(session, desk, 3, queue, now=now - timedelta(minutes=17)),
+            "told_list": told_list,
             "poster_key": session.scalar(sa.select(models.ClinicSettings.poster_key)),
             "appointment_of_doctor": appointment.reference,
             "flagged": flagged.reference,

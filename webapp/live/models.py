@@ -21,7 +21,10 @@ ANY_DOCTOR, ANY_DAY = 0, ""
 # The tables whose rows concern one doctor, on any day; those that concern all; and those of which only these columns
 # are shown on a day.
 OF_DOCTOR = ("working_hours", "extra_hours", "time_off")
-OF_CLINIC = ("clinic_settings", "opening_hours", "closures", "visit_types", "doctors", "doctor_visit_types", "walk_ins")
+OF_CLINIC = (
+    *("clinic_settings", "opening_hours", "closures", "visit_types", "doctors", "doctor_visit_types"),
+    *("walk_ins", "told_lists", "calls"),
+)
 COLUMNS = {"patients": ("name", "birth_date", "phone", "email", "alert")}
 
 
