@@ -28,7 +28,7 @@ MOST_UNKNOWN = 200
 UNTYPED = frozenset(
     {"version", "back", "next", "seen", "step", "to", "unsent", "confidential"}
     # The answers of buttons.
-    | {"status", "active", "access", "decision"}
+    | {"status", "active", "access", "decision", "confidential"}
     | {"doctor", "starts_at", "visit_type", "patient", "shown_type", "alternative"}
 )
 

@@ -23,7 +23,7 @@ ANY_DOCTOR, ANY_DAY = 0, ""
 OF_DOCTOR = ("working_hours", "extra_hours", "time_off")
 OF_CLINIC = (
     *("clinic_settings", "opening_hours", "closures", "visit_types", "doctors", "doctor_visit_types"),
-    *("walk_ins", "told_lists", "calls"),
+    *("walk_ins", "told_lists"),
 )
 COLUMNS = {"patients": ("name", "birth_date", "phone", "email", "alert")}
 

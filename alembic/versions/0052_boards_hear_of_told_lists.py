@@ -1,4 +1,4 @@
-"""Open boards hear of lists of who was told, and of calls that were made."""
+"""Open boards hear of lists of who was told."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from alembic import op
 revision = "0052"
 down_revision = "0051"
 
-TABLES = ("told_lists", "calls")
+TABLES = ("told_lists",)
 EVENTS = ("INSERT", "UPDATE", "DELETE")
 
 
