@@ -26,7 +26,7 @@ MOST_FIELDS, MOST_LETTERS = 100, 8_000
 MOST_UNKNOWN = 200
 # What pages write into their forms themselves: with nothing else in it, there is nothing to keep.
 UNTYPED = frozenset(
-    {"version", "back", "next", "seen", "step", "to", "unsent", "confidential"}
+    {"version", "back", "next", "seen", "step", "to", "unsent"}
     # The answers of buttons.
     | {"status", "active", "access", "decision", "confidential"}
     | {"doctor", "starts_at", "visit_type", "patient", "shown_type", "alternative"}
