@@ -1,5 +1,6 @@
 // Booking for a caller by keyboard. Enter in the search picks the first patient that was found, a click picks any.
-// With a patient chosen, the focus is on the first free time; arrows move over the times and patients.
+// With a patient chosen, the focus is on the first free time, or on the button that adds a walk-in. Arrows move over the
+// times and patients.
 // Without this script, the form's buttons do the same.
 
 const form = document.getElementById("call");
@@ -30,6 +31,11 @@ function addNew() {
   details.open = true;
   if (!name.value && !/[\d@]/.test(search.value)) name.value = search.value.trim();
   details.querySelector(name.value ? "[name=birth_date]" : "[name=name]").focus();
+}
+
+// What comes after the patient: the queue, where the page was opened to add a walk-in, else the first time.
+function nextStep() {
+  return document.querySelector("#queue [data-next]") ?? document.querySelector("[data-first-time]");
 }
 
 search?.addEventListener("keydown", (event) => {
@@ -63,22 +69,22 @@ document.addEventListener("keydown", (event) => {
     event.preventDefault();
     form.requestSubmit(target.closest("section").querySelector("[name=time], [name=squeeze]"));
   }
-  // The new patient is typed: the time comes next.
+  // The new patient is typed: the time, or the queue, comes next.
   const typed = target.closest("#new-patient input");
-  const time = document.querySelector("[data-first-time]");
-  if (event.key === "Enter" && typed && time && form.elements.name.value.trim()) {
+  const next = nextStep();
+  if (event.key === "Enter" && typed && next && form.elements.name.value.trim()) {
     event.preventDefault();
-    if (!event.repeat) time.focus();
+    if (!event.repeat) next.focus();
   }
   // Enter that is held down must not book what the next page shows.
-  if (event.key === "Enter" && event.repeat && target.matches("[name=time]")) event.preventDefault();
+  if (event.key === "Enter" && event.repeat && target.matches("[name=time], [name=queue]")) event.preventDefault();
   const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
   if (!step || !target.matches(".offer")) return;
   const times = [...document.querySelectorAll(".offer")];
-  const next = times[times.indexOf(target) + step];
-  if (!next) return;
+  const beside = times[times.indexOf(target) + step];
+  if (!beside) return;
   event.preventDefault();
-  next.focus();
+  beside.focus();
 });
 
 // The page opens on what comes next: the problem, which another script shows, then the patient, then the time. What
@@ -87,5 +93,5 @@ if (search && document.querySelector(".slip [data-error-summary]") && !search.va
 else if (!document.querySelector("[data-error-summary]")) {
   const first = found()?.querySelector("[data-first]");
   if (first) first.focus();
-  else if (!search) document.querySelector("[data-first-time]")?.focus();
+  else if (!search) nextStep()?.focus();
 }

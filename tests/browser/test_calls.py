@@ -245,6 +245,23 @@ def test_ten_calls_by_keyboard_alone(open_browser: Open, clinic: Clinic, day: Da
         desk.press("2")
         expect(page.locator("#column-erin .late")).to_have_text("20 min late")
 
+    # A walk-in waits: Enter after the patient must not book the first free time.
+    for name, typed, after in (
+        ("Dave Dunn", "dave", "#queue [name=queue]"),
+        ("Wanda Walker", "Wanda Walker", "#new-patient [name=birth_date]"),
+    ):
+        page.goto("/desk/booking?walk_in=new")
+        desk.focus_is_on("#q")
+        desk.types(typed)
+        desk.press("Enter")
+        desk.focus_is_on(after)
+        if name == typed:
+            desk.press("Enter")
+            desk.focus_is_on("#queue [name=queue]")
+        desk.press("Enter")
+        expect(page.locator("#walk-ins")).to_contain_text(name)
+    assert [len(desk.saved(name)) for name in ("Dave Dunn", "Wanda Walker")] == [1, 0]
+
     with desk.call("urgent in a full day"):
         desk.press("j")
         expect(page.locator("#board-title")).not_to_have_text("Today")
