@@ -1,4 +1,4 @@
-"""Patients who say that they are here after scanning the poster: when they may, and what nobody can find out by it."""
+"""Patients who say that they are here after scanning the poster: when they may, and that a guess tells nothing."""
 
 from __future__ import annotations
 

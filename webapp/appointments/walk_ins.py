@@ -112,7 +112,7 @@ def get_walk_in(session: Session, walk_in_id: int, *, now: datetime) -> WalkInVi
     """One of today's walk-ins.
 
     Raises:
-        NoSuchWalkIn: there is none, or it is of another day.
+        NoSuchWalkIn: no walk-in of today has this id.
     """
     today = get_clinic(session).today(now)
     row = session.execute(_VIEWS.where(_WALK_IN.id == walk_in_id, _WALK_IN.day == today)).one_or_none()

@@ -72,7 +72,7 @@ class Answer(NamedTuple):
 
 
 class Examples(NamedTuple):
-    """The message as the first recipients get it; None where there is none by this channel."""
+    """The message as the first recipients get it; None if this channel carries no message."""
 
     email: Rendered | None
     sms: Rendered | None

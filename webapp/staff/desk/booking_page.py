@@ -61,7 +61,7 @@ class Call:
         """The walk-in who is taken in: the patient is known.
 
         Raises:
-            NoSuchWalkIn: there is none today.
+            NoSuchWalkIn: no walk-in of today has this id.
         """
         number = self.form.walk_in_id
         if number is None or not self.actor.sees_all:
