@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -27,6 +28,9 @@ from webapp.backups.postgresql_programs import (
 from webapp.backups.refusals import CannotCopy, InUse, Unusable
 from webapp.database import Database
 from webapp.engines import APPLICATION
+
+# A connection that was closed a moment ago is still listed until its process has ended.
+ENDING_SECONDS = 3.0
 
 # Another user owns the restored tables, under another name perhaps, and comments on extensions belong to superusers.
 PLAIN = ("--no-owner", "--no-privileges", "--no-comments", "--no-publications", "--no-subscriptions")
@@ -117,12 +121,16 @@ def require_alone(session: Session) -> None:
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() "
         "AND application_name = :name"
     )
-    others = session.execute(query, {"name": APPLICATION}).scalar_one()
-    if others:
-        raise InUse(
-            f"Docket is connected to this database ({others} connections). Stop `docket serve` and `docket worker` "
-            "first, on every machine."
-        )
+    end = time.monotonic() + ENDING_SECONDS
+    while others := session.execute(query, {"name": APPLICATION}).scalar_one():
+        if time.monotonic() >= end:
+            raise InUse(
+                f"Docket is connected to this database ({others} connections). Stop `docket serve` and `docket worker` "
+                "first, on every machine."
+            )
+        time.sleep(0.05)
+        # A transaction keeps the list that it has read once.
+        session.execute(sa.text("SELECT pg_stat_clear_snapshot()"))
 
 
 def restore(database: Database, programs: Programs, file: Path) -> None:
