@@ -204,9 +204,10 @@ def test_data_is_replaced_only_if_asked_for_while_docket_is_stopped_and_then_com
     second.dispose()
     # A server keeps its connections between two requests.
     assert "Later Lee" in names_of(server)
-    with monkeypatch.context() as patch, pytest.raises(InUse, match="Stop `docket serve`"):
+    with monkeypatch.context() as patch:
         patch.setattr(postgresql_dumps, "ENDING_SECONDS", 0)
-        restore_backup(second, file, replace=True, now=NOW)
+        with pytest.raises(InUse, match="Stop `docket serve`"):
+            restore_backup(second, file, replace=True, now=NOW)
     # PostgreSQL lists the connection for a moment after it is closed.
     server.dispose()
     path = sqlite_file(elsewhere)

@@ -62,7 +62,7 @@ class ClinicSettings(Base):
     asks for it; 0 deletes it at once. `keep_audit_years`: 0 keeps the audit log for ever. `private_notes_in_copy`:
     doctors' private notes belong to the copy of their data that patients may ask for.
 
-    `poster_key` is in the QR code of the poster with which patients say that they are here; '' if the clinic has no poster.
+    `poster_key` is in the QR code of the poster with which patients say that they are here; '' if there is no poster.
 
     `desk_sees_reasons`: the front desk sees why patients come, and why they cancel.
 
