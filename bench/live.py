@@ -24,6 +24,7 @@ from typing import Any, NamedTuple, Self
 
 import sqlalchemy as sa
 from itsdangerous import Signer
+from sqlalchemy.orm import Session
 
 from bench.servers import empty_database
 from bench.terminal import say, table
@@ -134,13 +135,16 @@ def _clinic(kind: str, options: argparse.Namespace, *, server: str | None = None
         secrets = [database.write(_start_desk, number) for number in range(options.boards)]
         signer = Signer(SECRET_KEY, salt="docket.session")
         cookies = [f"docket_session={signer.sign(secret).decode()}" for secret in secrets]
-        with database.reading() as session:
-            starts = models.Appointment.starts_at
-            query = sa.select(models.Appointment.id).where(
-                starts.between(*_bounds(day)), models.Appointment.status == "scheduled"
-            )
-            appointments = list(session.scalars(query))
-        yield Clinic(database, day, appointments, cookies)
+        yield Clinic(database, day, database.write(_unconfirmed, day), cookies)
+
+
+def _unconfirmed(session: Session, day: date) -> list[int]:
+    """The ids of the day's appointments. None is confirmed, so each can be confirmed once."""
+    of_day = models.Appointment.starts_at.between(*_bounds(day))
+    confirmed = sa.update(models.Appointment).where(of_day, models.Appointment.status == "confirmed")
+    session.execute(confirmed.values(status="scheduled"))
+    query = sa.select(models.Appointment.id).where(of_day, models.Appointment.status == "scheduled")
+    return list(session.scalars(query))
 
 
 def _start_desk(session: Any, number: int) -> str:
