@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -147,6 +148,22 @@ def test_a_statement_that_takes_too_long_is_broken_off(database: Database) -> No
         own.write(lambda session: session.execute(sa.text(endless)).all())
     assert caught.value.trouble is SLOW
     assert own.write(lambda session: session.scalar(sa.text("SELECT 1"))) == 1
+    own.dispose()
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_requests_that_follow_each_other_without_a_break_have_the_whole_time_each(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = own_database(database, patience=1)
+    looks = count(1)
+    monkeypatch.setattr("webapp.engines.monotonic", lambda: next(looks) * 0.3)
+    # SQLite looks at the clock two or three times meanwhile.
+    long = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000) SELECT count(*) FROM n"
+    for _request in range(6):
+        with waiting_at_most():
+            assert own.write(lambda session: session.scalar(sa.text(long))) == 20000
+    assert next(looks) > 6
     own.dispose()
 
 

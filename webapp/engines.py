@@ -17,7 +17,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DisconnectionError, OperationalError
 from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 
-from webapp.deadlines import NOTICEABLE_SECONDS, counted_wait, current_deadline, seconds_left
+from webapp.deadlines import NOTICEABLE_SECONDS, Deadline, counted_wait, current_deadline, seconds_left
 
 # Forty threads answer requests, and each may hold one connection for reading and one for writing. With fewer than two
 # connections per thread, forty requests could hold all connections and wait for each other. Requests that have to wait
@@ -203,14 +203,15 @@ class _Lateness:
     def __init__(self, patience: float) -> None:
         self._patience = patience
         self._began = self._asked = 0.0
+        self._deadline: Deadline | None = None
 
     def is_late(self) -> bool:
-        """Whether it has computed, without a break, for longer than it may."""
-        now = monotonic()
-        if now - self._asked > NOTICEABLE_SECONDS:
+        """Whether it has computed for one request, without a break, for longer than it may."""
+        now, deadline = monotonic(), current_deadline()
+        # A busy clinic's requests use one connection one after the other, without any break.
+        if deadline is not self._deadline or now - self._asked > NOTICEABLE_SECONDS:
             self._began = now
-        self._asked = now
-        deadline = current_deadline()
+        self._asked, self._deadline = now, deadline
         if deadline is not None and deadline.left is None:
             return False
         return now - self._began > seconds_left(self._patience)
