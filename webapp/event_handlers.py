@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from webapp.appointments import erasure as appointments_erasure
+from webapp.appointments import walk_ins
 from webapp.appointments.messages import event_handlers as messages
 from webapp.appointments.messages import lateness
 from webapp.audit import service as audit
@@ -36,6 +37,7 @@ HANDLERS = EventHandlers(
     on(AppointmentHourChanged, messages.announce_hour),
     on(AppointmentCancelled, messages.announce_cancellation),
     on(AppointmentReassigned, messages.announce_to_right_patient),
+    on(AppointmentReassigned, walk_ins.follow_appointment),
     on(AppointmentStatusChanged, messages.announce_return),
     on(DoctorRanLate, lateness.tell),
     on(AccountAddressChanged, addresses.follow_account),

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from threading import Barrier
 from typing import Any
 
 import pytest
@@ -15,9 +18,13 @@ from tests.reading import read
 from webapp import models
 from webapp.appointments import joining, parting, walk_ins
 from webapp.appointments.exceptions import AlreadyWaiting, WalkInSettled
-from webapp.appointments.schemas import Booking
+from webapp.appointments.messages.reassigning import give_to_patient
+from webapp.appointments.schemas import Booking, GiveToPatient
 from webapp.appointments.walk_ins import Queue, WalkInView
+from webapp.core.optimistic_lock import EditedMeanwhile, fingerprint
+from webapp.event_handlers import wired_database
 from webapp.exceptions import Forbidden
+from webapp.integrity import find_problems
 from webapp.privacy import own_data, retention
 from webapp.scheduling.exceptions import SlotTaken
 
@@ -57,8 +64,12 @@ def test_urgent_ones_come_first_and_each_patient_waits_once(cast: Cast) -> None:
         ("Dave Dunn", "", True),
         ("Alice Adams", "bob", False),
     ]
-    cast.database.write(walk_ins.change, cast.fiona, number, Queue(doctor="erin"), now=LATER)
+    seen = fingerprint(listed(cast)[0].queue)
+    cast.database.write(walk_ins.change, cast.fiona, number, Queue(doctor="erin"), seen=seen, now=LATER)
     assert [view.doctor_slug for view in listed(cast)] == ["bob", "erin"]
+    # Another clerk opened the form before that, and would bring the note back.
+    with pytest.raises(EditedMeanwhile):
+        cast.database.write(walk_ins.change, cast.carol, number, Queue(note="Bleeds"), seen=seen, now=LATER)
     with pytest.raises(Forbidden):
         cast.database.write(walk_ins.leave, cast.bob, number, now=LATER)
 
@@ -75,6 +86,54 @@ def test_one_is_taken_in_once_and_has_waited_since_they_came(cast: Cast) -> None
     cast.database.write(walk_ins.undo, cast.fiona, number, now=LATER)
     assert row_of(cast, reference).status == "cancelled"
     assert listed(cast)[0].status == "waiting"
+
+
+def test_who_was_taken_in_is_the_patient_of_the_appointment(cast: Cast) -> None:
+    number = join(cast, "alice", doctor="bob")
+    reference = cast.database.write(walk_ins.take_in, cast.fiona, number, booking(cast), now=LATER)
+    right = GiveToPatient(patient_id=cast.patient_ids["dave"])
+    cast.database.write(give_to_patient, cast.fiona, reference, right, now=LATER)
+    assert listed(cast)[0].patient_name == "Dave Dunn"
+    cast.database.write(walk_ins.undo, cast.fiona, number, now=LATER)
+    assert [(view.patient_name, view.status) for view in listed(cast)] == [("Dave Dunn", "waiting")]
+
+    # One who waits while two records are joined, and is taken in then, stays with what was booked.
+    twin = cast.add(models.Patient(name="Dave Dunn", created_at=MORNING))
+    stays = cast.database.write(joining.join_records, cast.carol, cast.patient_ids["dave"], twin, now=LATER)
+    reference = cast.database.write(walk_ins.take_in, cast.fiona, number, booking(cast), now=LATER)
+    with cast.database.reading() as session:
+        (join_id,) = (each.id for each in parting.list_joins(session, stays, now=LATER))
+    cast.database.write(parting.part_records, cast.carol, stays, join_id, now=LATER)
+    assert row_of(cast, reference).patient_id == listed(cast)[0].patient_id == stays
+
+
+def test_of_clerks_at_one_instant_one_takes_a_walk_in_in(cast: Cast) -> None:
+    """Each of them with another doctor's or another time, so that only the walk-in itself is in the way."""
+    number = join(cast, "alice")
+    wanted = [booking(cast), booking(cast, "2026-03-03 10:00"), booking(cast, "2026-03-03 11:00")]
+    erins = {"doctor": "erin", "visit_type_id": cast.long, "starts_at": local("2026-03-03 13:00")}
+    wanted.append(wanted[0].model_copy(update=erins))
+    together = Barrier(len(wanted))
+
+    def clerk(command: Booking) -> str:
+        # Each has its own connection, as two processes do.
+        database = wired_database(cast.database.url.render_as_string(hide_password=False))
+        try:
+            together.wait()
+            return database.write(walk_ins.take_in, cast.fiona, number, command, now=LATER)
+        except WalkInSettled as told:
+            return told.code
+        finally:
+            database.dispose()
+
+    with ThreadPoolExecutor(len(wanted)) as clerks:
+        answers = Counter(clerks.map(clerk, wanted))
+    assert answers.pop(WalkInSettled.code) == len(wanted) - 1
+    (view,) = listed(cast)
+    assert (view.status, [view.reference]) == ("taken", [*answers])
+    with cast.database.reading() as session:
+        assert session.scalar(sa.select(sa.func.count()).select_from(models.Appointment)) == 1
+    assert list(find_problems(cast.database, now=LATER)) == []
 
 
 def test_a_taken_time_needs_a_squeeze_in_and_a_refusal_leaves_the_patient_waiting(cast: Cast) -> None:
@@ -94,7 +153,7 @@ def test_who_left_can_come_back(cast: Cast) -> None:
     for _twice in range(2):
         cast.database.write(walk_ins.leave, cast.fiona, number, now=LATER)
     with pytest.raises(WalkInSettled):
-        cast.database.write(walk_ins.change, cast.fiona, number, Queue(), now=LATER)
+        cast.database.write(walk_ins.change, cast.fiona, number, Queue(), seen="", now=LATER)
     join(cast, "alice")
     with pytest.raises(AlreadyWaiting):
         cast.database.write(walk_ins.undo, cast.fiona, number, now=LATER)
@@ -148,7 +207,11 @@ def test_the_desk_adds_takes_in_and_undoes_without_a_script(sqlite_cast: Cast) -
         assert "taken in at" in read(client.get("/board")).one("section", id="walk-ins").text
         (view,) = listed(cast)
         assert client.post(f"/desk/walk-ins/{view.id}/undo").headers["location"] == "/board"
-        assert client.post(f"/desk/walk-ins/{view.id}", data={"doctor": "erin"}).headers["location"] == "/board"
+        queue = f"/desk/walk-ins/{view.id}"
+        sent = {**read(client.get(queue)).form(queue), "doctor": "erin"}
+        assert client.post(queue, data=sent).headers["location"] == "/board"
+        late = client.post(queue, data={**sent, "doctor": "bob", "note": "Fever"})
+        assert (late.status_code, "Someone else changed this" in read(late).text) == (409, True)
         assert client.post(f"/desk/walk-ins/{view.id}/leave").headers["location"] == "/board"
         assert "left at" in read(client.get("/board")).one("section", id="walk-ins").text
         assert not read(client.get("/board/2026-03-04")).all("section", id="walk-ins")

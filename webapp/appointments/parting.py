@@ -151,7 +151,10 @@ def _move_back(session: Session, stays_id: int, gone_id: int, kept: KeptJoin) ->
     mine = Appointment.patient_id == stays_id, Appointment.id.in_(kept.appointments)
     _update(session, sa.update(Appointment).where(*mine).values(patient_id=gone_id))
     notifications.change_subject(session, "patient", stays_id, gone_id, only=kept.messages)
-    waited = WalkIn.patient_id == stays_id, WalkIn.id.in_(kept.walk_ins)
+    # Who was taken in belongs to the patient of the appointment, which may have been booked since.
+    theirs = sa.select(Appointment.id).where(Appointment.patient_id == gone_id)
+    own = sa.or_(WalkIn.appointment_id.is_(None), WalkIn.appointment_id.in_(theirs))
+    waited = WalkIn.patient_id == stays_id, WalkIn.id.in_(kept.walk_ins), own
     _update(session, sa.update(WalkIn).where(*waited).values(patient_id=gone_id))
     people = Patient.managed_by_id == stays_id, Patient.id.in_(kept.people)
     _update(session, sa.update(Patient).where(*people).values(managed_by_id=gone_id))

@@ -1,8 +1,8 @@
 """Walk-ins: patients who came without an appointment and wait, in the order of urgency and arrival.
 
 A doctor takes one in by an ordinary booking, or by squeezing it in: both go through the locks, the rules and the guard.
-A walk-in itself is claimed by a conditional UPDATE after these, so that of two clerks one is told. Those of earlier
-days are over.
+A walk-in itself is claimed by a conditional UPDATE after these, so that of two clerks one is told. One who was taken in
+belongs to the patient of the appointment, whoever that is by now. Those of earlier days are over.
 """
 
 from __future__ import annotations
@@ -14,17 +14,19 @@ import sqlalchemy as sa
 from pydantic import BaseModel, StringConstraints
 from sqlalchemy.orm import Session
 
-from webapp.appointments import queries
 from webapp.appointments.booking import service, status_service
+from webapp.appointments.booking.appointment_row import lock_for_change
 from webapp.appointments.exceptions import AlreadyWaiting, NoSuchWalkIn, WalkInSettled
 from webapp.appointments.models import WalkIn
 from webapp.appointments.schemas import Booking, Cancellation, ChangeStatus, UndoStatus
 from webapp.audit import service as audit
 from webapp.auth.schemas import Actor
 from webapp.clinic.service import get_clinic
+from webapp.core.optimistic_lock import require_unchanged
 from webapp.database import table_of
 from webapp.doctors import service as doctors
 from webapp.doctors.models import Doctor
+from webapp.events.kinds import AppointmentReassigned
 from webapp.exceptions import Forbidden, Invalid
 from webapp.i18n import gettext as _
 from webapp.patients import service as patients
@@ -43,6 +45,11 @@ class Queue(BaseModel):
     specialty: str = ""
     urgent: bool = False
     note: Annotated[str, StringConstraints(strip_whitespace=True, max_length=MOST_LETTERS)] = ""
+
+    @property
+    def waits_for(self) -> str:
+        """Whom they wait for, as a choice of doctors names it."""
+        return self.doctor or (OF + self.specialty if self.specialty else ANY)
 
 
 class WalkInView(NamedTuple):
@@ -69,9 +76,11 @@ class WalkInView(NamedTuple):
     reference: str | None
 
     @property
-    def waits_for(self) -> str:
-        """Whom they wait for, as a choice of doctors names it."""
-        return self.doctor_slug or (OF + self.specialty if self.specialty else ANY)
+    def queue(self) -> Queue:
+        """What is saved. Two editors' versions are compared by its fingerprint."""
+        return Queue.model_construct(
+            doctor=self.doctor_slug, specialty=self.specialty, urgent=self.urgent, note=self.note
+        )
 
 
 _WALK_IN, _PATIENT, _DOCTOR = table_of(WalkIn).c, table_of(Patient).c, table_of(Doctor).c
@@ -144,14 +153,20 @@ def join(session: Session, actor: Actor, patient_id: int, queue: Queue, *, now: 
     return number
 
 
-def change(session: Session, actor: Actor, walk_in_id: int, queue: Queue, *, now: datetime) -> None:
+def change(session: Session, actor: Actor, walk_in_id: int, queue: Queue, *, seen: str, now: datetime) -> None:
     """Let a waiting patient wait for another doctor or specialty, or as urgent or not; the place is by arrival.
 
+    `seen` is the fingerprint of what the form was opened with.
+
     Raises:
-        WalkInSettled: 409. Invalid: no such doctor or specialty. NoSuchWalkIn: 404. Forbidden: for the front desk only.
+        WalkInSettled, EditedMeanwhile: 409. Invalid: no such doctor or specialty. NoSuchWalkIn: 404. Forbidden: for the
+            front desk only.
     """
     _require_desk(actor)
+    session.execute(sa.select(WalkIn.id).where(WalkIn.id == walk_in_id).with_for_update())
     view = get_walk_in(session, walk_in_id, now=now)
+    if view.status == "waiting":
+        require_unchanged(view.queue, seen, wanted=queue)
     _settle(session, view, "waiting", **_target(session, queue))
     _record(session, actor, "walk_in_changed", view.patient_id, now=now)
 
@@ -202,7 +217,8 @@ def undo(session: Session, actor: Actor, walk_in_id: int, *, now: datetime) -> W
     """Let a patient wait again who left, or who was taken in: that appointment is cancelled.
 
     Raises:
-        WalkInSettled: the patient was seen meanwhile (409). AlreadyWaiting: they wait in a queue again (409).
+        WalkInSettled: the patient was seen, or the appointment is another's now (409).
+        AlreadyWaiting: they wait in a queue again (409).
         NoSuchWalkIn: 404. Forbidden: for the front desk only.
     """
     _require_desk(actor)
@@ -210,7 +226,7 @@ def undo(session: Session, actor: Actor, walk_in_id: int, *, now: datetime) -> W
     if view.status == "waiting":
         return view
     if view.reference is not None:
-        _give_up(session, actor, view.reference, now=now)
+        _give_up(session, actor, view, view.reference, now=now)
     patients.lock_bookable_patient(session, actor, view.patient_id)
     _require_not_waiting(session, view.patient_id, view.day)
     _settle(session, view, view.status, status="waiting", settled_at=None, appointment_id=None)
@@ -218,14 +234,22 @@ def undo(session: Session, actor: Actor, walk_in_id: int, *, now: datetime) -> W
     return view
 
 
+def follow_appointment(session: Session, event: AppointmentReassigned, /, *, now: datetime) -> None:  # noqa: ARG001
+    """Who was taken in is the patient to whom the appointment was given: the wrong one never came."""
+    taken = sa.update(WalkIn).where(WalkIn.appointment_id == event.appointment_id)
+    session.execute(taken.values(patient_id=event.patient_id).execution_options(synchronize_session=False))
+
+
 def specialties(session: Session) -> list[str]:
     """The specialties of the doctors who take bookings, in the order of the alphabet."""
     return sorted({doctor.specialty for doctor in doctors.list_doctors(session)})
 
 
-def _give_up(session: Session, actor: Actor, reference: str, *, now: datetime) -> None:
+def _give_up(session: Session, actor: Actor, walk_in: WalkInView, reference: str, *, now: datetime) -> None:
     """Cancel the appointment of a patient who was taken in, unless it is cancelled already."""
-    view = queries.get_appointment(session, actor, reference)
+    view = lock_for_change(session, actor, reference, None)
+    if view.patient_id != walk_in.patient_id:
+        raise WalkInSettled
     if view.status == "arrived":
         status_service.undo(session, actor, reference, UndoStatus(), now=now)
     elif view.status in {"completed", "no_show"}:
@@ -262,12 +286,13 @@ def _require_not_waiting(session: Session, patient_id: int, day: date) -> None:
 
 
 def _settle(session: Session, view: WalkInView, expected: str, **values: Any) -> None:
-    """Change a walk-in that still has the expected status.
+    """Change a walk-in that still has the expected status, since the same moment.
 
     Raises:
         WalkInSettled: another request was faster.
     """
-    mine = sa.update(WalkIn).where(WalkIn.id == view.id, WalkIn.status == expected).values(**values)
+    still = WalkIn.status == expected, WalkIn.settled_at.is_not_distinct_from(view.settled_at)
+    mine = sa.update(WalkIn).where(WalkIn.id == view.id, *still).values(**values)
     done = session.scalars(mine.returning(WalkIn.id).execution_options(synchronize_session=False))
     if done.one_or_none() is None:
         raise WalkInSettled

@@ -76,4 +76,4 @@ def _take_in(clinic: Clinic, view: WalkInView, only: DoctorRow | None, steps: di
         today = clinic.today(now)
         start = next(grid_starts(pieces_of(clinic.zone, today, today), steps[doctor_id], low, low + DAY), low)
         starts_at = formats.iso(to_datetime(start))
-    return with_query("/desk/booking", walk_in=view.id, doctor=slug or view.waits_for, starts_at=starts_at)
+    return with_query("/desk/booking", walk_in=view.id, doctor=slug or view.queue.waits_for, starts_at=starts_at)

@@ -8,8 +8,10 @@ from wtforms import BooleanField, SelectChoice, SelectField, StringField  # type
 from wtforms.validators import Length
 
 from webapp.appointments.pages.forms import TOO_LONG
-from webapp.appointments.walk_ins import ANY, MOST_LETTERS, OF, Queue, WalkInView
+from webapp.appointments.walk_ins import ANY, MOST_LETTERS, OF, Queue
+from webapp.core.fields import SeenField
 from webapp.core.forms import DocketForm
+from webapp.core.optimistic_lock import fingerprint
 from webapp.doctors.service import DoctorRow
 from webapp.i18n import gettext as _
 from webapp.i18n import lazy_form_text as _l
@@ -21,6 +23,7 @@ class QueueForm(DocketForm):
     doctor = SelectField(_l("Waits for"), choices=[], validate_choice=False)
     urgent = BooleanField(_l("Urgent"))
     note = StringField(_l("Note for staff"), [Length(max=MOST_LETTERS, message=TOO_LONG)])
+    seen = SeenField()
 
     def offer(self, listed: Sequence[DoctorRow]) -> None:
         """Set the choices of doctors and specialties."""
@@ -43,6 +46,7 @@ class QueueForm(DocketForm):
         )
 
 
-def queue_form(view: WalkInView) -> QueueForm:
+def queue_form(saved: Queue) -> QueueForm:
     """The form, filled with what is saved."""
-    return QueueForm(data={"doctor": view.waits_for, "urgent": view.urgent, "note": view.note})
+    seen = fingerprint(saved)
+    return QueueForm(data={"doctor": saved.waits_for, "urgent": saved.urgent, "note": saved.note, "seen": seen})

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from starlette.responses import Response
 
 from webapp.appointments import walk_ins
-from webapp.appointments.walk_ins import WalkInView
+from webapp.appointments.walk_ins import Queue, WalkInView
 from webapp.auth.dependencies import DESK, signed_in
 from webapp.core.errors import error_page
 from webapp.core.forms import Submission
@@ -27,7 +29,7 @@ def show_walk_in(page: CurrentPage, walk_in_id: PathId) -> Response:
     """What a walk-in waits for, to be changed; front desk. The reading is logged."""
     actor = signed_in(page, *DESK)
     view = walk_ins.get_walk_in(page.session, walk_in_id, now=page.now)
-    response = _walk_in_page(page, view, queue_form(view))
+    response = _walk_in_page(page, view, queue_form(view.queue))
     page.trace(records.note_reading, actor, view.patient_id, now=page.now)
     return response
 
@@ -37,9 +39,9 @@ def change_walk_in(page: CurrentPage, sent: SentForm, walk_in_id: PathId) -> Res
     """Let a walk-in wait in another queue, or with another urgency; front desk."""
     actor = signed_in(page, *DESK)
     form = QueueForm(sent)
-    with Submission(form) as submission:
+    with Submission(form, saved_form=partial(_saved_form, page)) as submission:
         command = submission.read(form.command)
-        page.write(walk_ins.change, actor, walk_in_id, command, now=page.now)
+        page.write(walk_ins.change, actor, walk_in_id, command, seen=form.seen.data or "", now=page.now)
         return page.redirect(BOARD)
     view = walk_ins.get_walk_in(page.session, walk_in_id, now=page.now)
     return _walk_in_page(page, view, form, status=submission.status)
@@ -66,6 +68,12 @@ def undo(page: CurrentPage, walk_in_id: PathId) -> Response:
     except (Conflict, Unavailable) as error:
         return error_page(page, error, actions=[(_("Back"), BOARD)])
     return page.redirect(BOARD, flash=_("%(name)s waits again.") % {"name": view.patient_name})
+
+
+def _saved_form(page: Page, saved: Queue) -> QueueForm:
+    form = queue_form(saved)
+    form.offer(doctors.list_doctors(page.session))
+    return form
 
 
 def _walk_in_page(page: Page, view: WalkInView, form: QueueForm, *, status: int = 200) -> Response:
