@@ -61,7 +61,9 @@ def main() -> int:
     for kind in [options.database] if options.database else ["sqlite", "postgresql"]:
         with _clinic(kind) as (app, cookies, real):
             rows += [[kind, *row] for row in asyncio.run(_guess(app, cookies, real, options.guesses))]
-    say(table(["", "who", "guess", "guesses", "ms, exists", "ms, does not", "slower", "answers"], rows, title="Guesses"))
+    say(
+        table(["", "who", "guess", "guesses", "ms, exists", "ms, does not", "slower", "answers"], rows, title="Guesses")
+    )
     return 1 if any(row[-1] != "the same" or str(row[-2]).endswith("!") for row in rows) else 0
 
 
@@ -127,7 +129,7 @@ async def _guess(app: FastAPI, cookies: dict[str, str], real: list[str], guesses
             times: dict[bool, list[float]] = defaultdict(list)
             answers: dict[bool, set[tuple[int, str, bytes]]] = defaultdict(set)
             for turn in range(each + 20):
-                # With fixed turns, what happens in every fourth request (Python's garbage collection) falls on one half.
+                # With fixed turns, what happens in every fourth request, such as a collection, falls on one half.
                 for exists in chance.sample((True, False), 2):
                     reference = (real if exists else made_up)[turn % len(real)]
                     ask = _request(address.format(reference), cookie)

@@ -47,6 +47,7 @@ ROOM_FLOORS: list[set[str]] = [
 GROUND_FLOORS: list[set[str]] = [
     {"core"},
     {"database"},
+    {"sql_functions"},
     {"engines"},
     {"troubles"},
     {"config", "deadlines", "causes", "events", "exceptions"},
@@ -112,6 +113,7 @@ SINGLE = {
     "deadlines": "ground",
     "troubles": "ground",
     "database": "database",
+    "sql_functions": "database",
     "engines": "database",
     "core": "core",
     **dict.fromkeys(ROOF, "program"),

@@ -1,4 +1,4 @@
-"""The database: types, functions, transactions. The only `commit(` of Docket is in this file.
+"""The database: types, queries, transactions. The only `commit(` of Docket is in this file.
 
 There are two kinds of transaction. `reading()` sees one consistent snapshot and never blocks. `write()` runs a piece of
 work in one transaction and commits before it returns, so acknowledged changes are kept.
@@ -25,7 +25,7 @@ from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from webapp.deadlines import lift_deadline
-from webapp.engines import BUSY_SECONDS, postgresql_engine, sqlite_engine, sqlite_module
+from webapp.engines import BUSY_SECONDS, postgresql_engine, sqlite_engine
 from webapp.events.publishing import EventHandlers, published_in, session_info
 from webapp.exceptions import AppError
 from webapp.troubles import UNSURE, DatabaseTrouble, sqlstate, trouble_of
@@ -85,70 +85,6 @@ class database_now(FunctionElement[datetime]):  # noqa: N801 - it is used like a
     inherit_cache = True
 
 
-class minute_of(FunctionElement[int]):  # noqa: N801 - it is used like a function in queries.
-    """The minutes from 1970-01-01T00:00Z to an instant in a column, computed by the database.
-
-    Reading many instants as datetimes costs more than the query that finds them.
-    """
-
-    type = sa.Integer()
-    inherit_cache = True
-
-
-class pairs_joined(FunctionElement[str]):  # noqa: N801 - it is used like a function in queries.
-    """The pairs of whole numbers of each group as one text, such as spans: 'from until from until …', in any order.
-
-    Fetching many rows costs more than finding them; `split_pairs` reads the text.
-    """
-
-    type = sa.String()
-    inherit_cache = True
-
-
-class rows_as_json(FunctionElement[str]):  # noqa: N801 - it is used like a function in queries.
-    """The rows of each group as one JSON text: a list of lists, in any order.
-
-    Fetching a thousand rows costs more than this, and a process that knows the same text already has nothing to read.
-    """
-
-    type = sa.String()
-    inherit_cache = True
-
-
-def count_up_to(session: Session, query: sa.Select[Any], most: int | None) -> int:
-    """How many rows a query has. With `most` it stops after one more than that, because exact numbers cost time."""
-    rows_of = query.limit(most + 1 if most is not None else None).subquery()
-    return session.scalar(sa.select(sa.func.count()).select_from(rows_of)) or 0
-
-
-def split_pairs(text: str) -> list[tuple[int, int]]:
-    """The pairs in a text made by `pairs_joined`."""
-    numbers = map(int, text.split())
-    return list(zip(numbers, numbers, strict=True))
-
-
-@compiles(pairs_joined)
-def _pairs_in_postgresql(element: pairs_joined, compiler: SQLCompiler, **options: Any) -> str:
-    low, high = (compiler.process(column, **options) for column in element.clauses)
-    return f"string_agg({low} || ' ' || {high}, ' ')"
-
-
-@compiles(pairs_joined, "sqlite")
-def _pairs_in_sqlite(element: pairs_joined, compiler: SQLCompiler, **options: Any) -> str:
-    low, high = (compiler.process(column, **options) for column in element.clauses)
-    return f"group_concat({low} || ' ' || {high}, ' ')"
-
-
-@compiles(rows_as_json)
-def _rows_in_postgresql(element: rows_as_json, compiler: SQLCompiler, **options: Any) -> str:
-    return f"CAST(json_agg(json_build_array({compiler.process(element.clauses, **options)})) AS text)"
-
-
-@compiles(rows_as_json, "sqlite")
-def _rows_in_sqlite(element: rows_as_json, compiler: SQLCompiler, **options: Any) -> str:
-    return f"json_group_array(json_array({compiler.process(element.clauses, **options)}))"
-
-
 @compiles(database_now)
 def _now_in_postgresql(_element: database_now, _compiler: SQLCompiler, **_options: Any) -> str:
     return "date_trunc('second', clock_timestamp())"
@@ -159,17 +95,10 @@ def _now_in_sqlite(_element: database_now, _compiler: SQLCompiler, **_options: A
     return "datetime('now')"
 
 
-@compiles(minute_of)
-def _minute_in_postgresql(element: minute_of, compiler: SQLCompiler, **options: Any) -> str:
-    return f"CAST(floor(extract(epoch FROM {compiler.process(element.clauses, **options)}) / 60) AS INTEGER)"
-
-
-@compiles(minute_of, "sqlite")
-def _minute_in_sqlite(element: minute_of, compiler: SQLCompiler, **options: Any) -> str:
-    column = compiler.process(element.clauses, **options)
-    # Older SQLite versions only have the slower way.
-    seconds = f"unixepoch({column})" if sqlite_module().sqlite_version_info >= (3, 38) else f"strftime('%s', {column})"
-    return f"(CAST({seconds} AS INTEGER) / 60)"
+def count_up_to(session: Session, query: sa.Select[Any], most: int | None) -> int:
+    """How many rows a query has. With `most` it stops after one more than that, because exact numbers cost time."""
+    rows_of = query.limit(most + 1 if most is not None else None).subquery()
+    return session.scalar(sa.select(sa.func.count()).select_from(rows_of)) or 0
 
 
 class Base(DeclarativeBase):

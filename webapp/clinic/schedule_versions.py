@@ -21,7 +21,8 @@ from typing import TypeVar
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from webapp.database import Base, VersionCache, ddl, pairs_joined, rows, split_pairs, table_of
+from webapp.database import Base, VersionCache, ddl, rows, table_of
+from webapp.sql_functions import pairs_joined, split_pairs
 
 T = TypeVar("T")
 

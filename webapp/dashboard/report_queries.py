@@ -17,10 +17,11 @@ from webapp.auth.models import User
 from webapp.clinic.service import Clinic
 from webapp.core.local_time import first_instant
 from webapp.dashboard.report_schemas import Asked, Counts, GroupedBy
-from webapp.database import minute_of, rows, table_of
+from webapp.database import rows, table_of
 from webapp.doctors.models import Doctor
 from webapp.patients.models import Patient
 from webapp.scheduling.models import Appointment
+from webapp.sql_functions import minute_of
 
 _VISIT, _USER = table_of(Appointment).c, table_of(User).c
 _DOCTOR, _PATIENT = table_of(Doctor).c, table_of(Patient).c

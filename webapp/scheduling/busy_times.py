@@ -18,8 +18,9 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ExcludeConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from webapp.database import Base, ddl, minute_of, table_of
+from webapp.database import Base, ddl, table_of
 from webapp.scheduling.models import LONGEST_HOURS, OCCUPIES, OCCUPIES_WORDS, Appointment
+from webapp.sql_functions import minute_of
 
 LONGEST_MINUTES = LONGEST_HOURS * 60
 OVERLAP = "busy_times_doctor_overlap"

@@ -12,13 +12,14 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from webapp.clinic.models import Closure, OpeningHours
-from webapp.database import UtcDateTime, minute_of, pairs_joined, rows, split_pairs, table_of
+from webapp.database import UtcDateTime, rows, table_of
 from webapp.doctors.models import ExtraHours, TimeOff, WorkingHours
 from webapp.patients.models import Patient
 from webapp.scheduling.busy_times import LONGEST_MINUTES, BusyTime
 from webapp.scheduling.models import ACTIVE, LONGEST_HOURS, OCCUPIES, Appointment
 from webapp.scheduling.slots import Minute, Span, to_datetime, to_minute
 from webapp.scheduling.viewer import Viewer
+from webapp.sql_functions import minute_of, pairs_joined, split_pairs
 
 # Tables, not mapped classes: the rows are plain tuples, and the ORM's part of a query costs as much as the rest.
 _APPOINTMENT, _TAKEN = table_of(Appointment).c, table_of(BusyTime).c

@@ -14,9 +14,10 @@ from sqlalchemy.orm import Session
 
 from webapp.clinic.service import Clinic
 from webapp.core.local_time import instants_of, wall_minute, wall_time
-from webapp.database import minute_of, rows, table_of
+from webapp.database import rows, table_of
 from webapp.scheduling.models import OPEN, Appointment
 from webapp.scheduling.slots import pieces_of, to_datetime
+from webapp.sql_functions import minute_of
 
 # Two zones show times that are at most so far apart.
 _FURTHEST = timedelta(hours=26)

@@ -10,11 +10,12 @@ from sqlalchemy.orm import Session
 
 from webapp.appointments.queries import readable_note
 from webapp.clinic.models import VisitType
-from webapp.database import UtcDateTime, minute_of, rows, table_of
+from webapp.database import UtcDateTime, rows, table_of
 from webapp.doctors.models import TimeOff
 from webapp.patients.models import Patient
 from webapp.scheduling.models import OCCUPYING, Appointment
 from webapp.scheduling.slots import Minute, Span
+from webapp.sql_functions import minute_of
 
 # As many as a doctor reads before the patient comes in.
 EARLIER_SHOWN = 12

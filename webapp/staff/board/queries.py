@@ -13,12 +13,13 @@ from sqlalchemy.orm import Session
 
 from webapp.clinic.schedule_versions import versions_seen
 from webapp.clinic.service import Clinic
-from webapp.database import UtcDateTime, minute_of, rows, rows_as_json, table_of
+from webapp.database import UtcDateTime, rows, table_of
 from webapp.doctors.models import TimeOff
 from webapp.patients.models import Patient
 from webapp.scheduling.facts import load_working_times
 from webapp.scheduling.models import LONGEST_HOURS, Appointment
 from webapp.scheduling.slots import Minute, Span, to_datetime
+from webapp.sql_functions import minute_of, rows_as_json
 from webapp.staff.schedule.schedule_week import worked_on
 
 
