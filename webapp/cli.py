@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from sqlalchemy.exc import DBAPIError
 
 from webapp.commands.accounts import user
-from webapp.commands.moving import let_it_move
+from webapp.commands.moving import let_it_move, let_walk_ins_come
 from webapp.commands.places import WrongUse, any_database, open_database
 from webapp.commands.serving import serve, worker
 from webapp.config import Settings
@@ -146,6 +146,8 @@ def demo(
         click.echo(
             f"Made {summary.doctors} doctors, {summary.patients} patients and {summary.appointments} appointments."
         )
+        if today is None:
+            let_walk_ins_come(database)
         if live:
             let_it_move(database, pace)
 

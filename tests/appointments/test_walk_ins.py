@@ -197,6 +197,9 @@ def test_the_desk_adds_takes_in_and_undoes_without_a_script(sqlite_cast: Cast) -
         assert "Urgent" in strip.text
         booked = read(client.get(strip.one("a", class_="button").attributes["href"]))
         assert "Take in Nina New" in booked.text
+        # The reason for a time that patients cannot book is known: they came.
+        assert booked.one("input", id="override_reason").attributes["value"] == "Walk-in"
+        assert not booked.all("small", class_="soon")
         form = {
             each.attributes["name"]: each.attributes.get("value", "") for each in booked.all("input", type="hidden")
         }

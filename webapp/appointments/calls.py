@@ -14,12 +14,14 @@ from sqlalchemy.orm import Session
 from webapp.appointments.booking import status_service
 from webapp.appointments.booking.appointment_row import lock_for_change
 from webapp.appointments.messages.recipients import FACTS, AppointmentFacts, recipients_of
-from webapp.appointments.models import Call
+from webapp.appointments.models import Call, ToldLine, ToldList
 from webapp.auth.models import User
 from webapp.auth.schemas import Actor
 from webapp.clinic.service import Clinic
 from webapp.core.local_time import first_instant
 from webapp.database import UtcDateTime, rows, table_of
+from webapp.live import feed
+from webapp.live.models import ANY_DOCTOR
 from webapp.scheduling.models import ACTIVE, OCCUPYING, Appointment
 
 KEPT = timedelta(days=30)
@@ -128,6 +130,7 @@ def tick(session: Session, actor: Actor, reference: str, *, since: datetime | No
     session.execute(sa.delete(Call).where(Call.appointment_id == view.id))
     values = {"appointment_id": view.id, "starts_at": view.starts_at, "called_at": now, "called_by": actor.account_id}
     session.execute(sa.insert(Call).values(values))
+    _tell_boards(session, view.id)
     status_service.record_unseen(session, actor, "called", view.id, now=now)
 
 
@@ -140,7 +143,19 @@ def untick(session: Session, actor: Actor, reference: str, *, now: datetime) -> 
     view = lock_for_change(session, actor, reference, None)
     gone = sa.delete(Call).where(Call.appointment_id == view.id).returning(Call.appointment_id)
     if session.scalar(gone) is not None:
+        _tell_boards(session, view.id)
         status_service.record_unseen(session, actor, "call_undone", view.id, now=now)
+
+
+def _tell_boards(session: Session, appointment_id: int) -> None:
+    """Tell the boards that say how many calls are left about a doctor's absence.
+
+    A trigger would also be run where an appointment without a call is deleted.
+    """
+    of = ToldList
+    query = sa.select(of.doctor_id, of.day).join(ToldLine, ToldLine.list_id == of.id)
+    for doctor_id, day in session.execute(query.where(ToldLine.appointment_id == appointment_id, of.kind == "away")):
+        feed.tell(session, feed.Change(doctor_id or ANY_DOCTOR, str(day)))
 
 
 def _why(facts: AppointmentFacts, *, is_first: bool) -> Why | None:

@@ -11,6 +11,16 @@ import click
 
 from webapp.core.clock import utc_now
 
+# So many patients wait without an appointment when a demo clinic is made during its hours.
+WALK_INS = 3
+
+
+def let_walk_ins_come(database: Any) -> None:
+    """Let patients come without an appointment, if the demo clinic is open now."""
+    from webapp.demo.moving import Moving
+
+    Moving(database, utc_now).let_walk_ins_come(WALK_INS)
+
 
 def let_it_move(database: Any, pace: float) -> None:
     """Let something happen every few seconds until Ctrl-C, and print what it was.

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import date, datetime, timedelta
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from webapp.appointments import walk_ins
 from webapp.appointments.booking import service, status_service
 from webapp.appointments.schemas import Booking, Cancellation, ChangeStatus, Move
+from webapp.appointments.walk_ins import Queue
 from webapp.auth.models import User
 from webapp.auth.schemas import Actor
 from webapp.clinic.service import get_clinic
@@ -26,7 +29,7 @@ from webapp.doctors.service import DoctorRow, get_doctor_by_id, list_doctors
 from webapp.exceptions import AppError, Conflict
 from webapp.i18n import gettext as _
 from webapp.patients.models import Patient
-from webapp.scheduling.facts import BookingRequest, FreeTime, free_times, load_facts
+from webapp.scheduling.facts import BookingRequest, FreeTime, free_times, load_facts, within_notice
 from webapp.scheduling.models import ACTIVE, Appointment
 from webapp.scheduling.slots import to_datetime
 from webapp.scheduling.viewer import Viewer
@@ -35,6 +38,10 @@ from webapp.scheduling.viewer import Viewer
 EARLY = timedelta(minutes=20)
 # After this the front desk gives up on them.
 LATE = timedelta(hours=1)
+BOOKED_FOR_EACH_CANCELLED = 4
+# So many walk-ins wait at most, and a doctor takes one in who has time so soon.
+MOST_WALK_INS = 4
+SOON = timedelta(minutes=30)
 
 
 class NoDemo(Conflict):
@@ -50,13 +57,14 @@ class Moving:
         self._database = database
         self._clock = clock
         self._random = random.Random(seed)  # noqa: S311 - nothing secret is made.
+        self._booked = self._cancelled = 0
         with database.reading() as session:
             self._desk = _desk_of(session)
 
     def do_something(self) -> str | None:
         """Do one thing in the clinic's day, and return it in words; None if nothing is possible now."""
         deeds = [self._arrive, self._arrive, self._complete, self._complete, self._confirm]
-        deeds += [self._book, self._book, self._move, self._cancel]
+        deeds += [self._book, self._book, self._move, self._cancel, self._walk_in, self._take_in]
         self._random.shuffle(deeds)
         for deed in deeds:
             try:
@@ -67,6 +75,12 @@ class Moving:
             if done is not None:
                 return done
         return None
+
+    def let_walk_ins_come(self, count: int) -> None:
+        """Let so many patients come without an appointment, if the clinic is open now."""
+        for _number in range(count):
+            with suppress(AppError):
+                self._walk_in(self._clock())
 
     def day(self) -> date:
         """The day that moves: today while someone is still to come or to be seen, else the next such day."""
@@ -101,6 +115,7 @@ class Moving:
         patient_id, name = self._random.choice(patients)
         command = Booking(doctor=doctor.slug, starts_at=to_datetime(time.start), patient_id=patient_id)
         self._database.write(service.book, self._desk, command, now=now)
+        self._booked += 1
         return _("%(name)s called and got an appointment with %(doctor)s.") % {"name": name, "doctor": doctor.name}
 
     def _move(self, now: datetime) -> str | None:
@@ -117,14 +132,56 @@ class Moving:
         return _("%(name)s has another time.") % {"name": found.name}
 
     def _cancel(self, now: datetime) -> str | None:
-        # Now and then: else no one would be left in the end.
-        if self._random.random() > 0.3:
+        # Fewer than those who book: else no one would be left in the end, for example in the evening.
+        if self._booked < BOOKED_FOR_EACH_CANCELLED * (self._cancelled + 1):
             return None
         found = self._pick(Appointment.status.in_(ACTIVE), Appointment.starts_at > now)
         if found is None:
             return None
         self._database.write(service.cancel, self._desk, found.reference, Cancellation(), now=now)
+        self._cancelled += 1
         return _("%(name)s cancelled.") % {"name": found.name}
+
+    def _walk_in(self, now: datetime) -> str | None:
+        """While the clinic is open, a patient comes who has no appointment, for a doctor, a specialty or any doctor."""
+        with self._database.reading() as session:
+            today = get_clinic(session).today(now)
+            waiting = sum(each.status == "waiting" for each in walk_ins.list_of_day(session, today))
+            begun = session.scalar(sa.select(sa.func.max(Appointment.starts_at)).where(Appointment.starts_at <= now))
+            is_open = begun is not None and get_clinic(session).today(begun) == today == self.day()
+            doctor = self._random.choice(list_doctors(session))
+            patients = session.execute(sa.select(Patient.id, Patient.name).where(Patient.closed_at.is_(None))).all()
+        if not is_open or waiting >= MOST_WALK_INS or not patients:
+            return None
+        patient_id, name = self._random.choice(patients)
+        queues = [Queue(), Queue(specialty=doctor.specialty), Queue(doctor=doctor.slug)]
+        queue = self._random.choice(queues)
+        queue.urgent = self._random.random() < 0.2
+        self._database.write(walk_ins.join, self._desk, patient_id, queue, now=now)
+        return _("%(name)s came without an appointment.") % {"name": name}
+
+    def _take_in(self, now: datetime) -> str | None:
+        """The walk-in who is first goes to the doctor who has time first, and soon."""
+        with self._database.reading() as session:
+            clinic = get_clinic(session)
+            today = clinic.today(now)
+            first = next((each for each in walk_ins.list_of_day(session, today) if each.status == "waiting"), None)
+            if first is None:
+                return None
+            fitting = [
+                each
+                for each in list_doctors(session)
+                if first.doctor_id in {None, each.id} and each.fits(specialty=first.specialty)
+            ]
+            wishes, viewer = [BookingRequest(each, each.visit_types[0]) for each in fitting], Viewer(by_staff=True)
+            facts = load_facts(session, clinic, wishes, today, today, now=now, viewer=viewer)
+            free = [(times[0].start, each) for each in fitting if (times := within_notice(facts[each.id]))]
+        start, doctor = min(free, key=lambda each: each[0], default=(None, None))
+        if start is None or doctor is None or to_datetime(start) > now + SOON:
+            return None
+        command = Booking(doctor=doctor.slug, starts_at=to_datetime(start), override_reason=_("Walk-in"))
+        self._database.write(walk_ins.take_in, self._desk, first.id, command, now=now)
+        return _("%(name)s was taken in by %(doctor)s.") % {"name": first.patient_name, "doctor": doctor.name}
 
     def _set(self, found: sa.Row[*tuple[str, int, str]], status: str, words: str, *, now: datetime) -> str:
         command = ChangeStatus.model_validate({"status": status})

@@ -146,6 +146,11 @@ def _few(changes: set[Change]) -> tuple[Change, ...]:
     return tuple(sorted(changes)) if len(changes) <= MOST_AT_ONCE else (EVERYTHING,)
 
 
+def tell(session: Session, change: Change) -> None:
+    """Tell open pages, when this is committed, of a change that no trigger sees."""
+    session.execute(sa.insert(LiveChange).values(doctor_id=change.doctor_id, day=change.day))
+
+
 # ------------------------------------------------------------------------------------------------------ clean-up
 
 

@@ -18,13 +18,24 @@ class Place(NamedTuple):
 
 
 def staff_places(role: Role, path: str) -> list[Place]:
-    """The menu of a role for the page at `path`: the place with the longest matching address is current."""
+    """The menu of a role for the page at `path`: the place with the longest matching address is current.
+
+    What the front desk does beside a day belongs to the board, and what a doctor does there to the own day.
+    """
     places = _PLACES.get(role, _ADMINS_PLACES)
-    fitting = [href for href, _text, _icon in places if path == href or path.startswith(f"{href.rstrip('/')}/")]
+    fitting = [href for href, _text, _icon in places if _is_within(path, href)]
     here = max(fitting, key=len, default="")
+    if not here and _is_within(path, _BESIDE_A_DAY):
+        here = "/schedule" if role == "doctor" else "/board"
     return [Place(href, str(text), icon, href == here) for href, text, icon in places]
 
 
+def _is_within(path: str, href: str) -> bool:
+    return path == href or path.startswith(f"{href.rstrip('/')}/")
+
+
+# Lateness, absences, calls, walk-ins, and who was told of what.
+_BESIDE_A_DAY = "/desk"
 _DOCTORS_PLACES = (
     ("/schedule", _l("My day"), "calendar-days"),
     ("/desk/booking", _l("New appointment"), "plus"),

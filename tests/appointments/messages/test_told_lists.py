@@ -21,6 +21,7 @@ from webapp.appointments.schemas import GiveToPatient
 from webapp.auth.schemas import Actor
 from webapp.doctors import service as doctors
 from webapp.exceptions import NotFound
+from webapp.live.feed import version_seen
 from webapp.privacy import erasure, retention
 
 DAY = "2026-03-02"
@@ -59,6 +60,12 @@ def open_calls(cast: Cast) -> int:
         return told_lists.open_calls(session, cast.fiona, [1])[1]
 
 
+def version(cast: Cast) -> str:
+    """What an open page compares."""
+    with cast.database.reading() as session:
+        return version_seen(session)
+
+
 def test_a_call_is_needed_where_the_patient_is_here_or_no_message_reaches_them_in_time(away: Cast) -> None:
     assert [(each.patient_name, each.what, each.why, len(each.messages)) for each in lines(away)] == [
         ("Alice Adams", "cancelled", "here", 0),
@@ -91,11 +98,16 @@ def test_a_tick_counts_from_when_the_list_was_made_and_can_be_undone(away: Cast)
     away.database.write(calls.tick, away.fiona, olive, now=made_at - timedelta(hours=1))
     assert open_calls(away) == 2
     away.now += timedelta(minutes=5)
+    before = version(away)
     away.database.write(calls.tick, away.fiona, olive, since=made_at, now=away.now)
+    # Open boards hear of it.
+    assert version(away) != before
     assert (lines(away)[1].called_at, lines(away)[1].called_by) == (away.now, "Fiona Fox")
     assert open_calls(away) == 1
+    before = version(away)
     away.database.write(calls.untick, away.fiona, olive, now=away.now)
     assert open_calls(away) == 2
+    assert version(away) != before
 
 
 def test_doctors_see_lists_about_their_own_days_and_only_their_own_appointments(away: Cast) -> None:
@@ -140,4 +152,7 @@ def test_the_boards_column_leads_to_the_calls_until_all_are_made(client: TestCli
         assert answer.headers["location"] == f"{address}#call-{line.reference}"
     assert "2 of 2 calls made" in read(client.get(address)).text
     assert address not in read(client.get(f"/board/{DAY}")).links
-    assert address in read(client.get("/desk/told")).links
+    lists = read(client.get("/desk/told"))
+    assert address in lists.links
+    # It is a part of the board.
+    assert lists.one("a", aria_current="page").attributes["href"] == "/board"

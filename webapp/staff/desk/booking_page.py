@@ -22,6 +22,7 @@ from webapp.core.web import Page
 from webapp.doctors import service as doctors
 from webapp.doctors.service import DoctorRow
 from webapp.exceptions import AppError
+from webapp.i18n import gettext as _
 from webapp.patients import records, search
 from webapp.patients.exceptions import LikelyDuplicate, NoSuchPatient
 from webapp.patients.search import PatientRow
@@ -187,9 +188,12 @@ class Call:
         first, last = form.between(clinic.today(page.now), clinic.horizon_days)
         wanted = Wanted(first, last, form.weekdays, *HOURS.get(form.part.data or "", HOURS[""]))
         days = find_offers(page.session, clinic, requests, wanted, viewer=viewer, now=page.now)
+        # That they came is the reason.
+        has_reason, address = self.walk_in is not None, form.address_of_day
         return FreeTimes(
             days=[
-                presenters.day_of_times(each, clinic, now=page.now, href=form.address_of_day(each.day)) for each in days
+                presenters.day_of_times(each, clinic, now=page.now, href=address(each.day), has_reason=has_reason)
+                for each in days
             ],
             near=self._near(requests),
             none_fits=not requests,
@@ -234,6 +238,9 @@ class Call:
         """The page; with an error it keeps everything that was typed."""
         page, form = self.page, self.form
         patient, named = self._patient(), self.named(chosen)
+        if self.walk_in is not None and not form.override_reason.data:
+            # Staff may book at times that patients cannot, with a reason.
+            form.override_reason.data = _("Walk-in")
         if error is not None:
             self._show_error(error, named)
         return page.render(

@@ -125,11 +125,14 @@ def chosen_patient(page: Page, actor: Actor, patient: PatientRow) -> ChosenPatie
     )
 
 
-def day_of_times(offered: OfferedDay, clinic: Clinic, *, now: datetime, href: str) -> DayOfTimes:
-    """One day of the merged list."""
+def day_of_times(
+    offered: OfferedDay, clinic: Clinic, *, now: datetime, href: str, has_reason: bool = False
+) -> DayOfTimes:
+    """One day of the merged list. `has_reason`: a time within the notice is as good as any other."""
     name, day = day_title(offered.day, clinic, now=now)
     is_all = len(offered.offers) == offered.total
-    times = [time_button(offer, f"{name} {day}") for offer in offered.offers]
+    offers = [offer._replace(soon=offer.soon and not has_reason) for offer in offered.offers]
+    times = [time_button(offer, f"{name} {day}") for offer in offers]
     return DayOfTimes(name, day, times, offered.total, None if is_all else href)
 
 
