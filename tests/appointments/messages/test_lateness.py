@@ -10,8 +10,11 @@ from tests.appointment_rows import put
 from tests.cast import NOW, Cast, client_for, local, log_in
 from tests.reading import read
 from webapp import models
+from webapp.appointments.booking import service, status_service
 from webapp.appointments.messages import lateness
+from webapp.appointments.messages.reassigning import give_to_patient
 from webapp.appointments.messages.redirection import redirect
+from webapp.appointments.schemas import Cancellation, ChangeStatus, GiveToPatient, Move
 from webapp.doctors.lateness import RunLate
 from webapp.notifications.models import OutboxMessage
 
@@ -62,6 +65,63 @@ def test_those_who_come_soon_are_told_once_of_each_change_that_matters(cast: Cas
     assert late(cast, 0, MORNING + timedelta(minutes=70)) == 1
     assert sent(cast)[4:] == [("dave", 0)]
     assert late(cast, 5, MORNING + timedelta(minutes=71)) == late(cast, 0, MORNING + timedelta(minutes=72)) == 0
+
+
+def test_saying_one_thing_and_then_another_writes_once_in_ten_minutes(cast: Cast) -> None:
+    tell_within(cast, 2)
+    put(cast, "2026-03-03 10:00")
+    for minute in range(24):
+        late(cast, (30, 0)[minute % 2], MORNING + timedelta(minutes=minute))
+        # What is due is delivered at once.
+        due = OutboxMessage.template == "visit_late", OutboxMessage.due_at <= MORNING + timedelta(minutes=minute)
+        cast.change(sa.update(OutboxMessage).where(*due).values(status="sent"))
+    # Ten minutes after each, what held in that minute; what is true in the end waits.
+    assert [minutes for _to, minutes in sent(cast)] == [30, 0, 30, 0]
+
+
+def test_a_typing_mistake_just_before_the_start_is_corrected_once(cast: Cast) -> None:
+    tell_within(cast, 2)
+    put(cast, "2026-03-03 10:00")
+    began = MORNING + timedelta(minutes=55)
+    assert late(cast, 90, began) == 1
+    assert sent(cast) == [("alice", 90)]
+    again = [late(cast, minutes, began + timedelta(seconds=60 + number)) for number, minutes in enumerate((0, 90, 0))]
+    assert again == [1, 0, 1]
+    with cast.database.reading() as session:
+        due_at = session.scalars(sa.select(OutboxMessage.due_at).where(OutboxMessage.status == "waiting")).one()
+    assert due_at == MORNING + timedelta(minutes=58)
+    sent(cast)
+    assert late(cast, 90, began + timedelta(minutes=4)) == 0
+
+
+def test_who_comes_no_more_or_is_here_is_not_told_what_waits(cast: Cast) -> None:
+    tell_within(cast, 2)
+    taken = [put(cast, f"2026-03-03 {at}", patient=who) for at, who in (("10:00", "alice"), ("09:30", "dave"))]
+    moved = put(cast, "2026-03-03 10:30", patient="alice")
+    with cast.database.reading() as session:
+        query = sa.select(models.Appointment.id, models.Appointment.reference)
+        named = {row.id: row.reference for row in session.execute(query)}
+    assert late(cast, 20) == 3
+    write, later = cast.database.write, local("2026-03-04 10:00")
+    write(service.cancel, cast.fiona, named[taken[0]], Cancellation(), now=MORNING)
+    write(service.move, cast.fiona, named[moved], Move(starts_at=later), now=MORNING)
+    write(status_service.change_status, cast.fiona, named[taken[1]], ChangeStatus(status="arrived"), now=MORNING)
+    assert sent(cast) == []
+
+
+def test_the_right_patient_has_not_been_told_what_the_wrong_one_was(cast: Cast) -> None:
+    tell_within(cast, 2)
+    cast.change(
+        sa.update(models.Appointment)
+        .where(models.Appointment.id == put(cast, "2026-03-03 10:00"))
+        .values(reference="K7QM-2F9X")
+    )
+    assert late(cast, 20) == 1
+    assert sent(cast) == [("alice", 20)]
+    right = GiveToPatient(patient_id=cast.patient_ids["dave"])
+    cast.database.write(give_to_patient, cast.fiona, "K7QM-2F9X", right, now=MORNING)
+    assert late(cast, 25, MORNING + timedelta(minutes=1)) == 1
+    assert sent(cast)[1:] == [("dave", 25)]
 
 
 def test_a_clinic_that_does_not_wish_it_tells_none(cast: Cast) -> None:

@@ -70,13 +70,14 @@ class Notice(NamedTuple):
 def enqueue(session: Session, appointment_id: int, notice: Notice, *, now: datetime) -> None:
     """Write messages about a change of an appointment into the outbox, one for each recipient.
 
-    Waiting reminders that are no longer true are withdrawn. If the appointment's time has come, for example because
-    staff enter it afterwards, no message is written.
+    Waiting reminders and messages about lateness that are no longer true are withdrawn. If the appointment's time has
+    come, for example because staff enter it afterwards, no message is written.
     """
     clinic = get_clinic(session)
     facts = facts_of(session, appointment_id)
     if notice.template in {MOVED, CANCELLED}:
         _withdraw_reminders(session, clinic, facts, notice.before or facts.starts_at)
+        withdraw_lateness(session, [facts.id])
     times = (facts.starts_at, notice.before or facts.starts_at)
     if max(times) <= now:
         return
@@ -215,6 +216,19 @@ def withdraw_reminders_of(session: Session, appointment_id: int, before: datetim
     facts = facts_of(session, appointment_id)
     for start in (before, facts.starts_at):
         _withdraw_reminders(session, clinic, facts, start)
+
+
+def withdraw_lateness(session: Session, appointment_ids: Sequence[int]) -> None:
+    """Withdraw waiting messages about how late these appointments' doctor is."""
+    if outbox.is_any_waiting(session, LATE):
+        outbox.withdraw(
+            session,
+            LATE,
+            subject_type="appointment",
+            subject_ids=appointment_ids,
+            recipients=[],
+            keys_beginning=f"{LATE}:",
+        )
 
 
 def _withdraw_reminders(session: Session, clinic: Clinic, facts: AppointmentFacts, starts_at: datetime) -> None:

@@ -16,6 +16,7 @@ from webapp.appointments.messages.appointment_messages import (
     Notice,
     enqueue,
     former_of,
+    withdraw_lateness,
     withdraw_reminders_of,
 )
 from webapp.appointments.messages.redirection import redirect
@@ -31,6 +32,7 @@ from webapp.events.kinds import (
     ContactChanged,
 )
 from webapp.patients.models import Patient
+from webapp.scheduling.models import ACTIVE
 
 
 def announce_booking(session: Session, event: AppointmentBooked, /, *, now: datetime) -> None:
@@ -66,9 +68,14 @@ def announce_to_right_patient(session: Session, event: AppointmentReassigned, /,
 
 
 def announce_return(session: Session, event: AppointmentStatusChanged, /, *, now: datetime) -> None:
-    """Write the messages about an appointment whose cancellation was undone; other statuses are not announced."""
+    """Write the messages about an appointment whose cancellation was undone; other statuses are not announced.
+
+    Who is at the clinic, or did not come, is not told any more that the doctor is late.
+    """
     if event.before == "cancelled":
         enqueue(session, event.appointment_id, Notice(RESTORED, event.by), now=now)
+    elif event.after not in ACTIVE:
+        withdraw_lateness(session, [event.appointment_id])
 
 
 def follow_account(session: Session, event: AccountAddressChanged, /, *, now: datetime) -> None:

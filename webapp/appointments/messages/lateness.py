@@ -1,7 +1,9 @@
 """Tells patients that their doctor is running late, or on time again, if the clinic wishes.
 
 Those are told whose appointment begins within the hours that the clinic has set, and who are not at the clinic yet.
-They are told when it differs by at least ten minutes from what they were told last; what still waits was not told.
+They are told when it differs by at least ten minutes from what they were told last; what still waits was not told. A
+second message waits until ten minutes after the first, so that who says one thing and then another writes to no one
+again and again, and everyone hears what is true in the end.
 """
 
 from __future__ import annotations
@@ -30,6 +32,9 @@ from webapp.scheduling.models import ACTIVE, OPEN, Appointment
 
 # Who has been told of 20 minutes does not need to hear of 25.
 MATTERS = 10
+PAUSE = timedelta(minutes=10)
+# A message that waits goes out this long before the appointment at the latest.
+LAST_MOMENT = timedelta(minutes=2)
 
 _APPOINTMENT, _MESSAGE = table_of(Appointment).c, table_of(OutboxMessage).c
 _SOON = FACTS.where(
@@ -42,16 +47,25 @@ _SOON = FACTS.where(
 ).order_by(_APPOINTMENT.starts_at, _APPOINTMENT.id)
 
 
+class Told(NamedTuple):
+    """Of how many minutes people were told last, and when."""
+
+    minutes: int
+    at: datetime
+
+
 class Expected(NamedTuple):
-    """An appointment that begins soon, who is told about it, and of how many minutes they were told last."""
+    """An appointment that begins soon, who is told about it and from when on, and of how many minutes they were told
+    last."""
 
     facts: AppointmentFacts
     recipients: list[Recipient]
+    due_at: datetime
     told: int
 
     def hears_of(self, minutes: int) -> bool:
-        """Whether this lateness is news to them."""
-        return abs(minutes - self.told) >= MATTERS
+        """Whether this lateness is news to them, and reaches them before they come."""
+        return abs(minutes - self.told) >= MATTERS and self.due_at < self.facts.starts_at
 
 
 class Audience(NamedTuple):
@@ -74,11 +88,19 @@ def find_audience(session: Session, doctor_id: int, *, now: datetime) -> Audienc
     today = clinic.today(now)
     tomorrow = first_instant(today + timedelta(days=1), clinic.zone)
     found = rows(session, _SOON, doctor_id=doctor_id, now=now, until=until, tomorrow=tomorrow)
-    soon = [AppointmentFacts(*row) for row in found]
-    told = _told(session, [facts.id for facts in soon], since=first_instant(today, clinic.zone))
-    reached = [(facts, list(recipients_of(facts))) for facts in soon]
-    expected = [Expected(facts, recipients, told.get(facts.id, 0)) for facts, recipients in reached if recipients]
+    reached = [(facts, list(recipients_of(facts))) for facts in (AppointmentFacts(*row) for row in found)]
+    told = _told(session, reached, since=first_instant(today, clinic.zone))
+    expected = [
+        _expected(facts, recipients, told.get(facts.id), now=now) for facts, recipients in reached if recipients
+    ]
     return Audience(clinic.tell_late_hours, expected)
+
+
+def _expected(facts: AppointmentFacts, recipients: list[Recipient], told: Told | None, *, now: datetime) -> Expected:
+    if told is None:
+        return Expected(facts, recipients, now, 0)
+    later, last = told.at + PAUSE, facts.starts_at - LAST_MOMENT
+    return Expected(facts, recipients, max(min(later, last) if last > now else later, now), told.minutes)
 
 
 def run_late(session: Session, actor: Actor, slug: str, command: RunLate, *, now: datetime) -> int:
@@ -97,18 +119,11 @@ def tell(session: Session, event: DoctorRanLate, /, *, now: datetime) -> None:
     """Write the messages about a doctor's lateness; those that wait are no longer true and are withdrawn."""
     clinic = get_clinic(session)
     audience = find_audience(session, event.doctor_id, now=now)
-    outbox.withdraw(
-        session,
-        LATE,
-        subject_type="appointment",
-        subject_ids=[each.facts.id for each in audience.expected],
-        recipients=[],
-        keys_beginning=f"{LATE}:",
-    )
+    appointment_messages.withdraw_lateness(session, [each.facts.id for each in audience.expected])
     for each in audience.expected:
         if each.hears_of(event.minutes):
             for recipient in each.recipients:
-                outbox.enqueue(session, _message(clinic, each.facts, recipient, event.minutes, now=now), now=now)
+                outbox.enqueue(session, _message(clinic, each, recipient, event.minutes, now=now), now=now)
 
 
 def late_values(
@@ -119,8 +134,9 @@ def late_values(
     return {"clinic": clinic.letterhead, **addressed, "late": minutes}
 
 
-def _message(clinic: Clinic, facts: AppointmentFacts, recipient: Recipient, minutes: int, *, now: datetime) -> Message:
-    """Text messages are sent at once, too: the patient is about to leave home."""
+def _message(clinic: Clinic, expected: Expected, recipient: Recipient, minutes: int, *, now: datetime) -> Message:
+    """Text messages are sent at night, too: the patient is about to leave home."""
+    facts = expected.facts
     return Message(
         dedupe_key=f"{LATE}:{facts.id}:{minutes}:{now.timestamp():.0f}:{short(recipient.address)}",
         channel=recipient.channel,
@@ -128,20 +144,34 @@ def _message(clinic: Clinic, facts: AppointmentFacts, recipient: Recipient, minu
         template=LATE,
         values=late_values(facts, recipient, clinic, minutes, now=now),
         subject=("appointment", facts.id),
+        due_at=expected.due_at if expected.due_at > now else None,
         expires_at=facts.starts_at,
     )
 
 
-def _told(session: Session, appointment_ids: Sequence[int], *, since: datetime) -> dict[int, int]:
-    """Of how many minutes each was told last; what waits was not told."""
-    query = sa.select(_MESSAGE.subject_id, _MESSAGE["values"]).where(
+def _told(
+    session: Session, reached: Sequence[tuple[AppointmentFacts, list[Recipient]]], *, since: datetime
+) -> dict[int, Told]:
+    """What those who are told of each appointment were told last. What waits was not told; nor was, for example, the
+    right patient of an appointment that was another's before."""
+    addresses = {facts.id: {each.address for each in recipients} for facts, recipients in reached}
+    query = sa.select(
+        _MESSAGE.subject_id,
+        _MESSAGE.recipient,
+        _MESSAGE["values"],
+        sa.func.coalesce(_MESSAGE.finished_at, _MESSAGE.due_at, type_=_MESSAGE.due_at.type),
+    ).where(
         _MESSAGE.subject_type == "appointment",
-        _MESSAGE.subject_id.in_(appointment_ids),
+        _MESSAGE.subject_id.in_(addresses),
         _MESSAGE.template == LATE,
         _MESSAGE.status != "waiting",
         _MESSAGE.created_at >= since,
     )
-    return {number: values["late"] for number, values in session.execute(query.order_by(_MESSAGE.id))}
+    return {
+        number: Told(values["late"], at)
+        for number, recipient, values, at in session.execute(query.order_by(_MESSAGE.id))
+        if recipient in addresses[number]
+    }
 
 
 def _count_written(session: Session, doctor_id: int, now: datetime) -> int:
