@@ -13,7 +13,7 @@ from tests.reading import read
 from webapp import models
 from webapp.appointments.booking import service
 from webapp.appointments.calendars.feed import list_events
-from webapp.appointments.messages import confidentiality, reminders
+from webapp.appointments.messages import clinic_messages, confidentiality, reminders
 from webapp.appointments.messages.recipients import LINK_PURPOSE
 from webapp.appointments.schemas import Booking, Cancellation, ChangeConfidentiality
 from webapp.clinic.service import get_clinic
@@ -89,6 +89,19 @@ def test_no_message_reaches_an_address_of_the_guardian(cast: Cast, child: int) -
     assert recipients(cast) == set()
     book(cast, child, "2026-03-11 09:00", confidential=False)
     assert recipients(cast) == {"alice@docket.example", "+31612345678"}
+
+
+def test_words_of_the_clinic_that_wait_do_not_reach_the_guardian_either(cast: Cast, child: int) -> None:
+    reference = book(cast, child, "2026-03-10 09:00", confidential=False)
+    night = local("2026-03-08 23:00")
+    cast.change(sa.delete(models.OutboxMessage))
+    with cast.database.reading() as session:
+        number = session.scalars(sa.select(models.Appointment.id)).one()
+    cast.database.write(clinic_messages.send, cast.carol, [number], "Come by the back door.", once="1", now=night)
+    assert "+31612345678" in recipients(cast)
+    command = ChangeConfidentiality(confidential=True)
+    cast.database.write(confidentiality.set_confidential, cast.carol, reference, command, now=night)
+    assert recipients(cast) == {HERS}
 
 
 def test_only_staff_make_an_appointment_confidential(client: TestClient, cast: Cast, child: int) -> None:

@@ -7,10 +7,11 @@ told, with a call to make.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
+import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from webapp.appointments.messages import appointment_messages, daytime, told_lists
@@ -24,6 +25,7 @@ from webapp.database import table_of
 from webapp.exceptions import Conflict
 from webapp.i18n import gettext as _
 from webapp.notifications import outbox
+from webapp.notifications.models import OutboxMessage
 from webapp.notifications.outbox import LIFETIME, Channel, Message
 from webapp.patients import service as patients
 from webapp.scheduling.models import ACTIVE, Appointment
@@ -116,6 +118,20 @@ def send(session: Session, actor: Actor, ids: Sequence[int], words: str, *, once
         told_lists.note(session, made, facts.id, "message", was_at=facts.starts_at, messages=messages)
     audit.record_all_by(session, actor, "patient_messaged", subject_type="patient", subject_ids=sorted(first), now=now)
     return Outcome(made, len(first), written)
+
+
+def withdraw_naming(session: Session, address: str, references: Collection[str]) -> None:
+    """Withdraw the messages to an address that wait and name one of these appointments: it reads of them no more.
+
+    Who would have read the words for another reason is on the list of who was told, with a call to make.
+    """
+    of = OutboxMessage
+    waiting = of.recipient == address, of.template == CLINIC_MESSAGE, of.status == "waiting"
+    found = session.execute(sa.select(table_of(of).c.id, table_of(of).c["values"]).where(*waiting)).all()
+    named = [number for number, values in found if any(each["reference"] in references for each in values["visits"])]
+    if named:
+        gone = sa.delete(of).where(of.id.in_(named), *waiting)
+        session.execute(gone.execution_options(synchronize_session=False))
 
 
 def _write(session: Session, clinic: Clinic, list_id: int, letter: Letter, words: str, *, now: datetime) -> int | None:

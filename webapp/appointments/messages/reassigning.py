@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from webapp.appointments import queries
 from webapp.appointments.booking.appointment_row import record, update_row
 from webapp.appointments.exceptions import ChangedMeanwhile, NotActive, SamePatient
-from webapp.appointments.messages import told_lists
+from webapp.appointments.messages import clinic_messages, told_lists
 from webapp.appointments.messages.appointment_messages import CANCELLED, Notice, enqueue, withdraw_reminders_of
 from webapp.appointments.messages.recipients import FACTS, AppointmentFacts, addresses_of
 from webapp.appointments.schemas import AppointmentView, GiveToPatient
@@ -114,6 +114,7 @@ def _tell_wrong_patient(session: Session, actor: Actor, view: AppointmentView, *
     known = _is_known(session, facts)
     for address in addresses_of(facts):
         outbox.withdraw_to(session, address, subject=("appointment", view.id))
+        clinic_messages.withdraw_naming(session, address, {view.reference})
     withdraw_reminders_of(session, view.id, view.starts_at)
     if known:
         enqueue(session, view.id, Notice(CANCELLED, actor.done_by), now=now)

@@ -1,7 +1,8 @@
 """Undelivered messages follow a patient to another address or telephone number.
 
 When an address is corrected, what was sent to the wrong one has often failed already. What is still true is sent to the
-new one. Reminders are only withdrawn: the next run writes them for the new address while they are due.
+new one. Reminders are only withdrawn: the next run writes them for the new address while they are due. So are messages
+in the clinic's own words, which may name several people's appointments: the list of who was told then asks for a call.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.orm import Session, aliased
 
-from webapp.appointments.messages import appointment_messages
+from webapp.appointments.messages import appointment_messages, clinic_messages
 from webapp.appointments.messages.appointment_messages import BOOKED, CANCELLED, LATE, MOVED, REMINDER, RESTORED
 from webapp.appointments.messages.daytime import next_daytime
 from webapp.appointments.messages.recipients import FACTS, AppointmentFacts, Recipient, recipients_of, short
@@ -51,14 +52,17 @@ def redirect(session: Session, patient_id: int, channel: Channel, before: str, *
             OutboxMessage.status == "waiting",
         )
     )
+    unread: set[str] = set()
     for row in rows(session, _OF_PATIENTS, patient_ids=patient_ids, now=now):
         facts = AppointmentFacts(*row)
         recipients = list(recipients_of(facts))
         # The old address may still be the one of someone else who is told about this appointment.
         if all(each.address != before for each in recipients):
+            unread.add(facts.reference)
             new = next((each for each in recipients if (each.channel, each.patient_id) == (channel, patient_id)), None)
             for message in _undelivered(session, facts, before):
                 _redirect(session, message, facts, new, clinic, now=now)
+    clinic_messages.withdraw_naming(session, before, unread)
 
 
 def withdraw_from(

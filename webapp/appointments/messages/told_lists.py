@@ -150,6 +150,12 @@ def made_once(session: Session, once: str) -> int | None:
     return session.scalar(sa.select(ToldList.id).where(ToldList.once == once))
 
 
+def references_on(session: Session, list_id: int) -> set[str]:
+    """The references of the appointments on a list."""
+    query = sa.select(Appointment.reference).join(ToldLine, ToldLine.appointment_id == Appointment.id)
+    return set(session.scalars(query.where(ToldLine.list_id == list_id)))
+
+
 def end_if_empty(session: Session, list_id: int) -> bool:
     """Delete a list that no appointment came onto; whether it was."""
     empty = sa.delete(ToldList).where(ToldList.id == list_id, ~sa.exists().where(ToldLine.list_id == list_id))

@@ -57,14 +57,10 @@ class Action(NamedTuple):
 
 
 class Result(NamedTuple):
-    """Why it could not be done, by reference, for those with which it could not; and the list of who was told.
-
-    `again`: the same form was sent before, and nothing was done now.
-    """
+    """Why it could not be done, by reference, for those with which it could not; and the list of who was told."""
 
     failed: dict[str, AppError]
     list_id: int | None = None
-    again: bool = False
 
 
 def _not_upcoming(view: AppointmentView, now: datetime, status: str) -> str:
@@ -140,18 +136,27 @@ def carry_out(
     once: str = "",
     now: datetime,
 ) -> Result:
-    """Do it with each of them. `once` is the mark of the form: sent twice, appointments are cancelled once."""
-    list_id = None
+    """Do it with each of them. `once` is the mark of the form.
+
+    A form that is sent twice has the same effect and the same answer as one: what it cancelled before is on its list.
+    If the server was killed in between, the second one does the rest.
+    """
+    list_id, begun = None, False
     if action == "cancel":
         list_id = database.write(told_lists.begin_once, actor, "cancel", words=words, once=once, now=now)
-        if list_id is None:
-            return Result({}, database.write(told_lists.made_once, once), again=True)
+        begun = list_id is not None
+        list_id = list_id or database.write(told_lists.made_once, once)
     failed: dict[str, AppError] = {}
     for named in chosen[:MOST_CHOSEN]:
         try:
             database.write(ACTIONS[action].do, actor, named, Order(words, list_id), now=now)
         except AppError as error:
             failed[named.reference] = error
-    if list_id is not None and database.write(told_lists.end_if_empty, list_id):
-        list_id = None
-    return Result(failed, list_id)
+    if list_id is None:
+        return Result(failed)
+    with database.reading() as session:
+        done = told_lists.references_on(session, list_id)
+    failed = {reference: error for reference, error in failed.items() if reference not in done}
+    # Another request may be about to write to a list that it has begun.
+    ended = begun and database.write(told_lists.end_if_empty, list_id)
+    return Result(failed, None if ended else list_id)

@@ -114,9 +114,7 @@ def carry_out(page: CurrentPage, sent: SentForm) -> Response:
         page.database, actor, asked.action, chosen, words=asked.words, once=asked.once, now=page.now
     )
     list_href = told_address(result.list_id) if result.list_id is not None else ""
-    said = _said(asked.action, 0 if result.again else len(chosen) - len(result.failed))
-    if result.again:
-        return page.redirect(list_href or local_path(asked.back, default=LIST))
+    said = _said(asked.action, len(chosen) - len(result.failed))
     if not result.failed:
         return page.redirect(list_href or local_path(asked.back, default=LIST), flash=said)
     problems = {reference: error.message for reference, error in result.failed.items()}
