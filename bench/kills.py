@@ -49,7 +49,7 @@ STEP = timedelta(minutes=30)
 SHORTEST, LONGEST = 0.05, 0.4
 # On PostgreSQL one of so many kills is for the database.
 CRASH_EVERY = 10
-# An answer with one of these statuses is none: the server or the database was in trouble.
+# With one of these statuses the server or the database was in trouble, so it does not count as an answer.
 IN_TROUBLE = {0, 429, 503}
 NO_ANSWER_AFTER = 60.0
 

@@ -46,7 +46,7 @@ Task = dict[str, str | int]
 
 
 class Person(NamedTuple):
-    """Somebody who is signed in: on pages by a cookie, and in the API as the user of a session."""
+    """A person who is signed in: on pages by a cookie, and in the API as the user of a session."""
 
     cookie: str
     user_id: int

@@ -84,7 +84,7 @@ def test_every_way_to_sign_in_and_a_stolen_session(open_browser: Open, clinic: C
     page.get_by_role("button", name="Sign in with a passkey").click()
     expect(page).to_have_url(f"{by_name(clinic)}/schedule")
 
-    # Whoever copies the cookie sees what its owner sees, and changes nothing of how the account is signed in to.
+    # A person who copies the cookie sees what its owner sees, and changes nothing of how the account is signed in to.
     a_while_ago = datetime.now(UTC) - timedelta(minutes=11)
     clinic.cast.change(sa.update(models.UserSession).values(factor_at=a_while_ago))
     before = factors(clinic)

@@ -3,7 +3,7 @@
 Compression makes a page shorter where it repeats itself. Someone who can make a browser load a page with words of their
 choice, and who sees how long the encrypted answer is, could guess a secret in it letter by letter (BREACH). Our pages
 hold no tokens for forms, and browsers send our cookies with no request of another site but a click. Still, answers
-that show a secret leave uncompressed: everything about one's own account, what its route calls secret, and links in
+that show a secret leave uncompressed: everything about the reader's account, what its route calls secret, and links in
 whose address a secret is.
 """
 

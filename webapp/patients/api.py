@@ -124,7 +124,7 @@ class ChangePatient(BaseModel):
 
 
 class ChangeMe(BaseModel):
-    """Changes to one's own record. Missing or null members stay unchanged."""
+    """Changes to your own record. Missing or null members stay unchanged."""
 
     name: PersonName | None = None
     phone: Annotated[Phone | None, REACHED] = None
@@ -261,7 +261,7 @@ def read_my_patient(page: CurrentPage, actor: Caller) -> Response:
 
 @router.patch("/patients/me", tags=["Patients"], summary="Change my record", responses=CHANGED)
 def change_my_patient(page: CurrentPage, actor: WritingCaller, body: ChangeMe, _if_match: IfMatch = None) -> Response:
-    """Change one's own name, phone number, date of birth and message settings. Access: patients."""
+    """Change your own name, phone number, date of birth and message settings. Access: patients."""
     require_role(actor, "patient")
     return _change_me(page, actor, body)
 

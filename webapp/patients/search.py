@@ -163,7 +163,7 @@ def search_part(
 def _place_of(session: Session, patient_id: int, among: sa.Select[int] | None) -> str:
     """The place of a patient by name.
 
-    Only one who may be found has a place: where a stranger's place was, one's own name could be compared with theirs.
+    Only one who may be found has a place: where a stranger's place was, a patient's name could be compared with theirs.
     """
     query = sa.select(Patient.sort_name).where(Patient.id == patient_id)
     place = session.scalar(query if among is None else query.where(Patient.id.in_(among)))

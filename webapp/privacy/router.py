@@ -21,7 +21,7 @@ router = Router()
 
 @router.get("/account/data")
 def show_own_data(page: CurrentPage) -> Response:
-    """What a copy of one's data holds, and the form to get it; patients."""
+    """What a copy of the patient's data holds, and the form to get it; patients."""
     signed_in(page, "patient")
     return _copy_form(page, ProvenForm())
 

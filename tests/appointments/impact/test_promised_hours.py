@@ -143,7 +143,7 @@ def test_one_that_clashes_is_named_and_the_others_are_kept(cast: Cast) -> None:
     other = cast.book(cast.dave, "2026-03-04 10:00")
     busy = cast.book(cast.dave, "2026-03-05 10:00")
     change_law(cast)
-    # Somebody books the hour that was promised to another, and takes a patient's time with another doctor.
+    # Another patient books the hour that was promised to another, and takes a patient's time with another doctor.
     put_in(cast, "2026-03-03 11:00", patient="dave")
     put_in(cast, "2026-03-05 11:00", patient="dave", doctor="erin")
     moved, left = keep(cast)

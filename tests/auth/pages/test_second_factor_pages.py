@@ -382,7 +382,7 @@ def test_another_admin_resets_a_lost_device(client: TestClient, cast: Cast, othe
     with cast.database.reading() as session:
         event = session.scalars(sa.select(models.AuditEvent).where(models.AuditEvent.action == "factor_reset")).one()
         assert (event.actor_user_id, event.subject_id) == (cast.carol.user_id, cast.bob.user_id)
-    # Nobody resets their own: a stolen session of an admin would.
+    # Admins cannot reset their own: a stolen session of an admin would.
     give_app(cast, cast.carol.user_id)
     own = f"/admin/users/{cast.carol.user_id}"
     client.post(f"{own}/factor/reset")

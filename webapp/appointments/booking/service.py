@@ -34,6 +34,7 @@ from webapp.core import formats
 from webapp.core.codes import NOTE, stored
 from webapp.database import rows, table_of
 from webapp.doctors import service as doctors
+from webapp.doctors.service import DoctorRow
 from webapp.events.kinds import AppointmentBooked, AppointmentCancelled, AppointmentMoved
 from webapp.events.publishing import publish
 from webapp.exceptions import Forbidden
@@ -60,14 +61,7 @@ def book(session: Session, actor: Actor, command: Booking, *, now: datetime) -> 
         OtherDoctorsAppointment: a doctor books with another doctor (403).
         NotFound: there is no such doctor, visit type or patient.
     """
-    doctor_id = doctors.lock_doctor(session, slug=command.doctor)
-    unconfirmed = lock_unconfirmed(session, actor)
-    patient_id = patients.lock_bookable_patient(session, actor, command.patient_id)
-    if patient_id is None:
-        raise NotAPatient
-    doctor = doctors.get_doctor_by_id(session, doctor_id)
-    if actor.role == "doctor" and doctor.id != doctors.get_doctor_of_user(session, actor.user_id).id:
-        raise OtherDoctorsAppointment
+    doctor, unconfirmed, patient_id = _lock_for_booking(session, actor, command)
     clinic = get_clinic(session)
     require_within_booking_limit(session, actor, clinic, now=now)
     request = find_booking_request(session, doctor, command.visit_type_id, by_staff=actor.is_staff)
@@ -82,7 +76,7 @@ def book(session: Session, actor: Actor, command: Booking, *, now: datetime) -> 
     reference = new_reference()
     values = {
         "reference": reference,
-        "doctor_id": doctor_id,
+        "doctor_id": doctor.id,
         "patient_id": patient_id,
         "visit_type_id": kind.id,
         **times_of(command.starts_at, kind, clinic),
@@ -99,10 +93,22 @@ def book(session: Session, actor: Actor, command: Booking, *, now: datetime) -> 
     record(session, actor, "booked", appointment_id, now, {"starts_at": formats.iso(command.starts_at)})
     allowances.record(session, actor, appointment_id, allowed, now=now)
     booked = AppointmentBooked(
-        by=actor.done_by, appointment_id=appointment_id, doctor_id=doctor_id, patient_id=patient_id
+        by=actor.done_by, appointment_id=appointment_id, doctor_id=doctor.id, patient_id=patient_id
     )
     publish(session, booked, now=now)
     return reference
+
+
+def _lock_for_booking(session: Session, actor: Actor, command: Booking) -> tuple[DoctorRow, bool, int]:
+    """The doctor, whether the actor's address is not confirmed, and the patient, locked in this order."""
+    doctor_id = doctors.lock_doctor(session, slug=command.doctor)
+    unconfirmed = lock_unconfirmed(session, actor)
+    patient_id = patients.lock_bookable_patient(session, actor, command.patient_id)
+    if patient_id is None:
+        raise NotAPatient
+    if actor.role == "doctor" and doctor_id != doctors.get_doctor_of_user(session, actor.user_id).id:
+        raise OtherDoctorsAppointment
+    return doctors.get_doctor_by_id(session, doctor_id), unconfirmed, patient_id
 
 
 def move(

@@ -1,4 +1,4 @@
-"""The poster at the clinic, and saying on the page of one's appointment that one is here.
+"""The poster at the clinic, and the button with which patients say that they are here.
 
 The page behind the poster's QR code says the same to everyone and asks nothing, so it does not tell who is a patient.
 It leaves a cookie, which says when the poster was scanned.

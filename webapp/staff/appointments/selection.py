@@ -50,10 +50,13 @@ class Order(NamedTuple):
 
 
 class Action(NamedTuple):
-    """What can be done with several appointments: why not with one of them, or '', and doing it."""
+    """What can be done with several appointments: why not with one of them, or '', and doing it with one.
+
+    Messages are written all at once: see `clinic_messages`.
+    """
 
     why_not: Callable[[AppointmentView, datetime], str]
-    do: Callable[..., None]
+    do: Callable[..., None] | None = None
 
 
 class Result(NamedTuple):
@@ -107,16 +110,11 @@ def _not_tellable(view: AppointmentView, now: datetime) -> str:
     return "" if view.is_active(now) else _("It isn’t upcoming any more.")
 
 
-def _tell(*_args: object, **_more: object) -> None:
-    """Messages are written all at once: see `clinic_messages`."""
-    raise NotImplementedError
-
-
 ACTIONS: dict[str, Action] = {
     "confirm": Action(_not_confirmable, _confirm),
     "cancel": Action(_not_cancellable, _cancel),
     "restore": Action(_not_restorable, _restore),
-    "message": Action(_not_tellable, _tell),
+    "message": Action(_not_tellable),
 }
 
 
@@ -146,10 +144,13 @@ def carry_out(
         list_id = database.write(told_lists.begin_once, actor, "cancel", words=words, once=once, now=now)
         begun = list_id is not None
         list_id = list_id or database.write(told_lists.made_once, once)
+    do = ACTIONS[action].do
+    if do is None:
+        raise ValueError(f"{action} is not done with one appointment after the other.")
     failed: dict[str, AppError] = {}
     for named in chosen[:MOST_CHOSEN]:
         try:
-            database.write(ACTIONS[action].do, actor, named, Order(words, list_id), now=now)
+            database.write(do, actor, named, Order(words, list_id), now=now)
         except AppError as error:
             failed[named.reference] = error
     if list_id is None:

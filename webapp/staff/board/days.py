@@ -98,7 +98,7 @@ def build_board(
     if not why_off:
         hours = {number: each.without_reasons() for number, each in hours.items()}
     here = [doctor for doctor in everyone if shown is not None or hours[doctor.id].worked or doctor.id in taking]
-    versions = versions_seen(session)
+    versions, told = versions_seen(session), told or {}
     columns = [
         Outline(
             frame,
@@ -107,11 +107,27 @@ def build_board(
             hours[doctor.id],
             taking.get(doctor.id, NOTHING_TAKEN),
             versions and versions.of_doctor(doctor.id),
-            told.get(doctor.id) if told else None,
+            told.get(doctor.id),
         )
         for doctor in here
     ]
-    today = clinic.today(now)
+    closure = next((each.name for each in find_closures(session, day, day)), "")
+    away = [doctor for doctor in everyone if doctor not in here]
+    return _day_of(clinic, frame, scale, columns, away, closure, now=now)
+
+
+def _day_of(
+    clinic: Clinic,
+    frame: Frame,
+    scale: Scale,
+    columns: list[Outline],
+    away: list[DoctorRow],
+    closure: str,
+    *,
+    now: datetime,
+) -> Day:
+    """The day with these columns, in words and on its scale."""
+    day, today = frame.day, clinic.today(now)
     row = (frame.wall(frame.now) - scale.first * HOUR) // ROW if day == today else -1
     on_scale = 0 <= row < (scale.last - scale.first) * HOUR // ROW
     statuses_of_day = sum((outline.taken.statuses for outline in columns), Counter[str]())
@@ -124,14 +140,14 @@ def build_board(
         previous=f"/board/{day - timedelta(days=1)}",
         next=f"/board/{day + timedelta(days=1)}",
         summary=_summary(statuses_of_day),
-        closure=next((each.name for each in find_closures(session, day, day)), ""),
+        closure=closure,
         hours=[CLOCK[hour * HOUR] for hour in range(scale.first, scale.last)],
         first_hour=scale.first,
         now=row_classes(row, 0) if on_scale else "",
         now_minute=frame.wall(frame.now),
         now_text=formats.clock(now, clinic.zone),
         columns=columns,
-        away=[doctor for doctor in everyone if doctor not in here],
+        away=away,
         appointment_ids=[number for outline in columns for number in outline.taken.ids],
         waiting=day == today and statuses_of_day["arrived"] > 0,
     )

@@ -70,6 +70,7 @@ def back_of(actor: Actor, found: TheList) -> tuple[str, str]:
 
 
 def told_in_words(line: Line, clinic: Clinic) -> Told:
+    """One line, as the page shows it."""
     ways = [(CHANNELS[each.channel], _badge(each)) for each in line.messages]
     return Told(line, _what(line, clinic), ways, str(WHYS.get(line.why, "")))
 
