@@ -139,7 +139,7 @@ def test_staff_choose_what_wins_and_undo(client: TestClient, cast: Cast) -> None
     page = read(client.get(f"/admin/patients/{made}"))
     assert page.h1 == "Paula Groot"
     undo = next(link for link in page.links if "/joined/" in link)
-    assert read(client.get(undo)).h1 == "Make them two records again?"
+    assert read(client.get(undo)).h1 == "Separate these records?"
     assert client.post(undo).headers["location"] == f"/admin/patients/{made}"
     assert read(client.get(f"/admin/patients/{made}")).h1 == "Paula de Groot"
     assert client.post(undo).status_code == 404

@@ -35,7 +35,7 @@ def test_the_board_is_worked_by_keyboard_and_reads_as_lists(open_browser: Open, 
     # A heading for each doctor, and a list of links with whole sentences.
     column = page.locator("#column-bob")
     expect(column.get_by_role("heading", level=2)).to_have_accessible_name("Dr. Bob Brown 1 booked")
-    words = "Follow-up, scheduled, needs a decision, something to arrange, note"
+    words = "Follow-up, scheduled, needs a decision, to arrange, note"
     appointment = column.get_by_role("link", name=f"10:00 to 10:15, {patient.name}, {words}", exact=True)
     expect(appointment).to_have_count(1)
     expect(column.get_by_role("link", name="09:00 to 09:15, free", exact=True)).to_have_count(1)
@@ -79,7 +79,7 @@ def test_the_board_is_worked_by_keyboard_and_reads_as_lists(open_browser: Open, 
     appointment.focus()
     page.keyboard.press("?")
     expect(page.get_by_role("dialog", name="Keys")).to_be_visible()
-    page.get_by_label("Also use letters and signs").uncheck()
+    page.get_by_label("Use letters and symbols as shortcuts").uncheck()
     page.keyboard.press("Escape")
     page.keyboard.press("?")
     expect(page.locator("#keys")).to_be_hidden()

@@ -155,7 +155,7 @@ def test_a_question_mark_lists_the_keys_of_each_page(open_browser: Open, clinic:
         "n": "New appointment",
         "?": "Show these keys",
     }.items() <= meanings.items()
-    dialog.get_by_label("Also use letters and signs").uncheck()
+    dialog.get_by_label("Use letters and symbols as shortcuts").uncheck()
     dialog.get_by_role("button", name="Close").click()
     page.keyboard.press("?")
     expect(dialog).to_be_hidden()
@@ -164,4 +164,4 @@ def test_a_question_mark_lists_the_keys_of_each_page(open_browser: Open, clinic:
     page.get_by_role("button", name="Keys").click()
     expect(dialog).to_contain_text("New appointment")
     expect(dialog).not_to_contain_text("Move or change")
-    expect(dialog.get_by_label("Also use letters and signs")).not_to_be_checked()
+    expect(dialog.get_by_label("Use letters and symbols as shortcuts")).not_to_be_checked()

@@ -498,7 +498,7 @@ def test_a_selection_without_appointments_or_with_an_unknown_action_changes_noth
     client: TestClient, cast: Cast
 ) -> None:
     log_in(client, "fiona")
-    assert "No appointments are chosen." in look(client, "/admin/appointments/selection?action=confirm").text
+    assert "Choose appointments in the list first." in look(client, "/admin/appointments/selection?action=confirm").text
     look(client, "/admin/appointments/selection?action=erase&chosen=AAAA-0001", 404)
     many = "&".join(["chosen=AAAA-0001"] * 201)
     assert "at most 200" in look(client, f"/admin/appointments/selection?action=confirm&{many}", 422).text

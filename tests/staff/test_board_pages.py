@@ -95,7 +95,7 @@ def test_statuses_and_flags_have_signs_and_words(cast: Cast) -> None:
     page = board_of(cast)
     said = lines(page)
     assert "09:00 to 09:30, Alice Adams, First visit, no-show" in said
-    words = "First visit, confirmed, needs a decision, exception, something to arrange"
+    words = "First visit, confirmed, needs a decision, exception, to arrange"
     assert f"10:00 to 10:30, Alice Adams, {words}" in said
     # A cancelled appointment takes no room, and its time can be booked.
     assert "11:00 to 11:15, free" in said

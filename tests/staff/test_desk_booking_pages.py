@@ -115,7 +115,7 @@ def test_a_doctor_who_offers_nothing_has_a_page_that_says_so(client: TestClient,
     log_in(client, "fiona")
     page = client.get("/desk/booking?doctor=bare")
     assert page.status_code == 200
-    assert "No doctor offers this visit type there." in read(page).text
+    assert "None of these doctors offers this visit type." in read(page).text
 
 
 def test_a_known_patient_and_any_doctor_take_three_pages_without_javascript(client: TestClient, cast: Cast) -> None:

@@ -55,11 +55,11 @@ def test_appointments_are_cancelled_together_once_and_restored_together(
 ) -> None:
     page = preview(client, "cancel", four)
     assert "4 appointments will be cancelled" in page.text
-    assert "No message reaches 1 of these patients" in page.text
+    assert "We can’t send a message to 1 of these patients" in page.text
     assert "Call: No email address or mobile number" in page.text
     refused = client.post(ADDRESS, data=form_of(page, words=""))
     assert refused.status_code == 422
-    assert "Write what patients are to read." in read(refused).text
+    assert "Write the message first." in read(refused).text
     # Another person moves one of them meanwhile.
     late = models.Appointment.reference == four[1]
     cast.change(sa.update(models.Appointment).where(late).values(version=2))
@@ -111,7 +111,7 @@ def test_each_patient_gets_a_message_once_after_a_preview_and_who_gets_none_is_c
 ) -> None:
     words = "The lift is broken.\n<i>Please</i> use the stairs."
     page = preview(client, "message", four)
-    assert "3 patients will be told" in page.text
+    assert "Message for 3 patients" in page.text
     shown = read(client.post(ADDRESS, data=form_of(page, words=words, step="look")))
     assert "Message about your appointments" in shown.text
     assert "<i>Please</i> use the stairs." in shown.text
@@ -151,5 +151,5 @@ def test_a_message_that_is_too_long_or_about_what_is_over_is_not_written(
     cast.change(sa.update(models.Appointment).values(status="cancelled"))
     answer = client.post(ADDRESS, data=form_of(shown, words="Hello", step="send"))
     assert answer.status_code == 409
-    assert "None of these appointments is upcoming any more." in read(answer).text
+    assert "All these appointments have started or are cancelled." in read(answer).text
     assert messages(cast, CLINIC_MESSAGE) == []

@@ -176,7 +176,7 @@ class NoSuchJoin(NotFound):
     """Two records were not joined, were parted again, or were joined too long ago."""
 
     def __init__(self) -> None:
-        super().__init__(_("These records can’t be parted any more."))
+        super().__init__(_("These records can’t be separated any more."))
 
 
 class RecordsChanged(Conflict):
@@ -185,7 +185,7 @@ class RecordsChanged(Conflict):
     code = "records_changed"
 
     def __init__(self) -> None:
-        super().__init__(_("One of the records was changed meanwhile. Compare them again."))
+        super().__init__(_("One of the records has changed. Compare them again."))
 
 
 class TwoAccounts(Conflict):
@@ -210,7 +210,7 @@ class AlreadyWaiting(Conflict):
     code = "already_waiting"
 
     def __init__(self) -> None:
-        super().__init__(_("This patient is waiting already: see today’s board."))
+        super().__init__(_("This patient is already waiting. See today’s board."))
 
 
 class WalkInSettled(Conflict):
@@ -219,7 +219,7 @@ class WalkInSettled(Conflict):
     code = "walk_in_settled"
 
     def __init__(self) -> None:
-        super().__init__(_("Someone has dealt with this patient meanwhile: see today’s board."))
+        super().__init__(_("A colleague has already dealt with this patient. See today’s board."))
 
 
 class NotHereYet(Invalid):

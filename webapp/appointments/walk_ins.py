@@ -275,7 +275,7 @@ def _target(session: Session, queue: Queue) -> dict[str, Any]:
 
 def _require_desk(actor: Actor) -> None:
     if not actor.sees_all:
-        raise Forbidden(_("Only the front desk keeps the list of walk-ins."))
+        raise Forbidden(_("Only the front desk can change the list of walk-ins."))
 
 
 def _require_not_waiting(session: Session, patient_id: int, day: date) -> None:

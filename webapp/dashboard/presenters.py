@@ -79,7 +79,7 @@ def _unsafe(page: Page) -> list[Matter]:
     """What makes this installation unsafe, or locks people out."""
     matters = []
     if page.settings.environment == "production" and current_clinic(page).demo:
-        text = _("Its accounts have a password that everyone can read. Start with an empty database for a real clinic.")
+        text = _("Anyone can look up the password of its accounts. Start with an empty database for a real clinic.")
         matters.append(Matter("bad", _("This is a demo clinic"), text, "/admin/users", _("Accounts")))
     if proxy := page.request.app.state.unknown_proxy.address:
         text = _(
@@ -147,9 +147,9 @@ def _interrupted(page: Page) -> list[Matter]:
                 count,
             )
             % {"n": count},
-            _("Someone is moving or cancelling many appointments at the moment, or was interrupted."),
+            _("Someone is moving or cancelling many appointments now, or the work was interrupted."),
             "/decisions",
-            _("See how far it is"),
+            _("View progress"),
         )
     ]
 
@@ -244,17 +244,17 @@ def _grown_up(page: Page) -> list[Matter]:
     matters = []
     for patient in found:
         day = formats.day_month_year(patient.until, zone)
-        ahead = _(
-            "A guardian books for them until %(day)s. Ask for an email address of their own, so that we can tell them."
-        )
-        over = _("A guardian booked for them until %(day)s. Ask for an email address and phone number of their own.")
+        ahead = _("A guardian books for them until %(day)s. Ask for their own email address, so that we can tell them.")
+        over = _("A guardian booked for them until %(day)s. Ask for their own email address and phone number.")
         text = (ahead if patient.until > page.now else over) % {"day": day}
         title = _("Contact details needed: %(name)s") % {"name": patient.name}
         matters.append(
             Matter("warn", title, text, f"/admin/patients/{patient.patient_id}/edit", _("Add contact details"))
         )
     rest = count - len(found)
-    more = ngettext("%(n)d more young person has none.", "%(n)d more young people have none.", rest)
+    more = ngettext(
+        "%(n)d more young person has no contact details.", "%(n)d more young people have no contact details.", rest
+    )
     return _and_more(matters, more, rest)
 
 

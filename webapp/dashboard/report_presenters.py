@@ -287,7 +287,7 @@ def charts_of(report: Report, clinic: Clinic) -> list[Chart]:
     """The booked appointments and the utilisation of the lines as bars."""
     booked = [(row, float(row.figures.counts.booked), number(row.figures.counts.booked)) for row in report.rows]
     used = [(row, row.figures.utilisation or 0.0, percent(row.figures.utilisation)) for row in report.rows]
-    summary = _("The table below has all numbers.")
+    summary = _("All figures are in the table below.")
     titles = (_("Booked appointments, no-shows darker"), _("Booked appointments")), _("Utilisation")
     if report.asked.by == "month":
         return [

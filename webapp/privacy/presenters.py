@@ -23,7 +23,7 @@ TITLES: dict[str, Sentence] = {
     "record": _l("Your details at the clinic"),
     "people": _l("People you book for"),
     "appointments": _l("Appointments"),
-    "walk_ins": _l("When you came without an appointment"),
+    "walk_ins": _l("Walk-ins without an appointment"),
     "messages": _l("Messages"),
     "sign_ins": _l("Where you’re signed in"),
     "consents": _l("Privacy notices you have read"),

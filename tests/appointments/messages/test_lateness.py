@@ -148,12 +148,15 @@ def test_the_desk_reads_how_many_are_told_before_and_after(sqlite_cast: Cast) ->
     cast = sqlite_cast
     with client_for(cast.database, now=MORNING) as client:
         log_in(client, "fiona")
-        assert "The clinic sends no messages about this." in read(client.get("/desk/late/bob")).text
+        assert (
+            "Patients get no messages about this: the clinic has turned them off."
+            in read(client.get("/desk/late/bob")).text
+        )
         tell_within(cast, 2)
-        assert "No message is sent" in read(client.get("/desk/late/bob")).text
+        assert "No messages are sent" in read(client.get("/desk/late/bob")).text
         put(cast, "2026-03-03 10:00")
         page = read(client.get("/desk/late/bob"))
-        assert page.one("button", value="20").text == "20 minutes · 1 told"
+        assert page.one("button", value="20").text == "20 minutes · 1 message"
         client.post("/desk/late/bob", data={"minutes": "20"})
         said = "Dr. Bob Brown is running about 20 minutes late. 1 patient gets a message."
         assert said in read(client.get("/board")).text

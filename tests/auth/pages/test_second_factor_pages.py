@@ -218,7 +218,7 @@ def test_a_setup_is_for_its_own_account_and_for_half_an_hour(carol: TestClient, 
     log_in(after(carol, 31 * MINUTE), "carol")
     answer = carol.post(SETUP, data={**form, "code": phone.code(carol)})
     assert answer.status_code == 409
-    assert "Scan the new picture" in read(answer).text
+    assert "Scan the new QR code" in read(answer).text
     assert read(answer).one(id="setup-key")["value"].replace(" ", "") != phone.totp.secret
 
 

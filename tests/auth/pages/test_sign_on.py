@@ -204,7 +204,7 @@ def test_the_role_follows_the_claim_at_each_sign_in_but_the_last_admin_stays(
             client.cookies.clear()
             return come(client, provider, **person, sub=person["email"], realm_access={"roles": list(groups)})
 
-        assert "doesn’t say that you may use this system" in arrive(BOB, "admin", "unknown")[1]
+        assert "isn’t allowed to use this system" in arrive(BOB, "admin", "unknown")[1]
         assert arrive(BOB, "ward")[0] == "/schedule"
         assert "no doctor here" in arrive(CAROL, "ward")[1] or arrive(CAROL, "ward")[0] == "/admin"
         # Carol is the only admin, so that a mistake in the directory cannot lock everyone out.

@@ -57,7 +57,7 @@ class NoOneToTell(Conflict):
     code = "no_one_to_tell"
 
     def __init__(self) -> None:
-        super().__init__(_("None of these appointments is upcoming any more. No message was written."))
+        super().__init__(_("All these appointments have started or are cancelled. No message was sent."))
 
 
 def find_upcoming(session: Session, actor: Actor, ids: Sequence[int], *, now: datetime) -> list[AppointmentFacts]:

@@ -64,7 +64,7 @@ def confirm_address(page: CurrentPage, token: LongToken) -> Response:
         return page.redirect(with_query("/login", next=f"/email/confirm/{token}"), flash=said)
     said = _("Thank you. Your email address is confirmed.")
     if outcome.replaced:
-        said = _("Your new email address is %(email)s. Sign in with it from now on.") % {"email": outcome.email}
+        said = _("Your new email address is %(email)s. Use it to sign in.") % {"email": outcome.email}
     return page.redirect("/" if actor is None else "/account", flash=said)
 
 

@@ -36,7 +36,7 @@ SENTENCES: dict[str, Sentence] = {
     "booked": _l("Booked by %(who)s"),
     "moved": _l("Moved by %(who)s from %(from)s to %(to)s"),
     GIVEN: _l("Given to %(to)s by %(who)s (before: %(from)s)"),
-    "given_to_patient": _l("Put in %(name)s’s record by %(who)s"),
+    "given_to_patient": _l("Moved to %(name)s’s record by %(who)s"),
     RETYPED: _l("Visit type changed to “%(to)s” by %(who)s (before: “%(from)s”)"),
     "hour_changed": _l("%(from)s became %(to)s when %(who)s corrected the time zone"),
     "cancelled": _l("Cancelled by %(who)s"),

@@ -101,7 +101,7 @@ def add_app(page: CurrentPage, sent: SentForm) -> Response:
         if not form.validate():
             raise NotFilledIn
         if setup is None:
-            raise Conflict(_("This setup is too old. Scan the new picture with your app."))
+            raise Conflict(_("This setup has expired. Scan the new QR code with your app."))
         args = (actor, setup, form.code.data or "", letterhead_of(page))
         codes = page.write(second_factor.add_app, *args, keys=keys, now=page.now)
         onward = local_path(form.next.data or "", default=ACCOUNT)

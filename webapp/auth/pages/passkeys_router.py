@@ -85,7 +85,7 @@ def add_passkey(page: CurrentPage, sent: SentForm) -> Response:
         return page.redirect(ACCOUNT, flash=error.message, tone="bad")
     if codes:
         return show_codes(page, codes, onward)
-    return page.redirect(onward, flash=_("Your passkey is added. You can sign in with it from now on."))
+    return page.redirect(onward, flash=_("Your passkey is added. You can now sign in with it."))
 
 
 @router.post("/account/passkeys/{passkey_id}/removal")

@@ -64,9 +64,9 @@ def reason_to_refuse(password: str, *, about: Sequence[str], clinic: Sequence[st
         main = max(reasons, key=lambda reason: len(letters) - len(_without(letters, reason[0])))
         if len(_without(letters, main[0])) < len(letters):
             return main[1]
-        return _("This password follows the keys of a keyboard.")
+        return _("This password follows a pattern on the keyboard.")
     if _follows_keys(password):
-        return _("This password follows the keys of a keyboard.")
+        return _("This password follows a pattern on the keyboard.")
     if _is_common(password):
         return _("This password is on lists of stolen passwords, or one common word with numbers or signs around it.")
     return ""

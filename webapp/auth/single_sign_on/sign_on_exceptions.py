@@ -70,7 +70,9 @@ def _sentence(why: Why) -> str:
         "taken": _("This %(provider)s account is linked to another account here. Unlink it there first."),
         "disabled": _("Your account is disabled. Please contact the clinic."),
         "role": _("Your account can’t be used with %(provider)s. Sign in another way."),
-        "no_role": _("%(provider)s doesn’t say that you may use this system. Please ask those who manage it."),
+        "no_role": _(
+            "Your %(provider)s account isn’t allowed to use this system. Please ask the people who manage it."
+        ),
         "no_doctor": _(
             "%(provider)s says that you’re a doctor, but no doctor here has your account. Please ask the clinic to "
             "link them."

@@ -81,7 +81,7 @@ def give_to_patient(page: CurrentPage, sent: SentForm, reference: str) -> Respon
         except (Conflict, Invalid, Unavailable) as refusal:
             error = refusal
         else:
-            said = _("The appointment is in this patient’s record now.")
+            said = _("The appointment is now in this patient’s record.")
             return page.redirect(f"/appointments/{reference.upper()}", flash=said)
     view = queries.get_appointment(page.session, actor, reference)
     if error is not None:

@@ -96,8 +96,8 @@ def _cancel(session: Session, actor: Actor, named: Named, order: Order, *, now: 
 
 def _not_restorable(view: AppointmentView, now: datetime) -> str:
     if view.status != "cancelled" or view.previous_status is None:
-        return _("It isn’t cancelled, or can’t be restored any more.")
-    return "" if view.starts_at > now else _("Its time has come.")
+        return _("It’s not cancelled, or can’t be restored any more.")
+    return "" if view.starts_at > now else _("It has already started.")
 
 
 def _restore(session: Session, actor: Actor, named: Named, _order: Order, *, now: datetime) -> None:
@@ -107,7 +107,7 @@ def _restore(session: Session, actor: Actor, named: Named, _order: Order, *, now
 def _not_tellable(view: AppointmentView, now: datetime) -> str:
     if view.status == "cancelled":
         return _("It’s cancelled.")
-    return "" if view.is_active(now) else _("It isn’t upcoming any more.")
+    return "" if view.is_active(now) else _("It has already started.")
 
 
 ACTIONS: dict[str, Action] = {

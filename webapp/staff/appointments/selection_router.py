@@ -141,7 +141,7 @@ def _send(page: Page, actor: Actor, asked: Asked, *, sure: bool) -> Response:
         outcome.patients,
     )
     if not outcome.messages:
-        said = ngettext("%(n)d patient is to be called.", "%(n)d patients are to be called.", outcome.patients)
+        said = ngettext("%(n)d patient needs a call.", "%(n)d patients need a call.", outcome.patients)
     return page.redirect(told_address(outcome.list_id), flash=said % {"n": outcome.patients})
 
 
@@ -150,7 +150,7 @@ def _wrong_with(asked: Asked) -> str:
     if longest is None:
         return ""
     if not asked.words:
-        return _("Write what patients are to read.")
+        return _("Write the message first.")
     if len(asked.words) > longest:
         return _("This is too long. Use up to %(max_length)d characters.") % {"max_length": longest}
     return ""

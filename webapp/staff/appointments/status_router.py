@@ -83,7 +83,7 @@ def _seen_by(told: Told, *, hidden: bool) -> str:
     if not told.guardian:
         return _("The appointment is confidential.") if hidden else _("The appointment is no longer confidential.")
     if not hidden:
-        said = _("%(name)s can see the appointment again, and gets messages about it from now on.")
+        said = _("%(name)s can see the appointment again, and gets messages about it.")
         return said % {"name": told.guardian}
     said = _("%(name)s doesn’t see this appointment any more.") % {"name": told.guardian}
     if not told.messages:

@@ -145,7 +145,7 @@ def flags(appointment: BoardAppointment) -> list[tuple[str, Sentence | str]]:
 
 
 _DECIDE, _EXCEPTED = _l("needs a decision"), _l("exception")
-_SQUEEZED, _ARRANGE, _NOTED = _l("squeezed in"), _l("something to arrange"), _l("note")
+_SQUEEZED, _ARRANGE, _NOTED = _l("squeezed in"), _l("to arrange"), _l("note")
 
 
 def _column(of: Outline) -> Column:

@@ -37,6 +37,6 @@ def change_poster(page: CurrentPage, sent: SentForm) -> Response:
     actor = signed_in(page, "admin")
     if sent.get("end"):
         page.write(poster.end, actor, now=page.now)
-        return page.redirect(HERE, flash=_("The poster no longer works. Take down the ones that hang."))
+        return page.redirect(HERE, flash=_("Check-in by poster is off. Take down the printed posters."))
     page.write(poster.renew, actor, now=page.now)
-    return page.redirect(HERE, flash=_("The poster has a new code. Print it, and take down the ones that hang."))
+    return page.redirect(HERE, flash=_("The poster has a new code. Print it and replace the old posters."))

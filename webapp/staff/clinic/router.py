@@ -202,7 +202,7 @@ def change_new_patients(page: CurrentPage, sent: SentForm) -> Response:
     with Submission(form, saved_form=new_patients_form) as submission:
         command = submission.read(form.command)
         page.write(settings.change_new_patient_rules, actor, command, seen=form.seen.data or "", now=page.now)
-        return page.redirect("/admin/clinic", flash=_("What new patients are asked for is saved."))
+        return page.redirect("/admin/clinic", flash=_("The questions for new patients are saved."))
     return _new_patients_page(page, form, status=submission.status)
 
 

@@ -37,7 +37,7 @@ def change_emergency(page: CurrentPage, sent: SentForm) -> Response:
     with Submission(form, saved_form=emergency_form) as submission:
         command = submission.read(form.command)
         page.write(settings.change_emergency, actor, command, seen=form.seen.data or "", now=page.now)
-        return page.redirect("/admin/clinic", flash=_("The line for emergencies is saved."))
+        return page.redirect("/admin/clinic", flash=_("The emergency line is saved."))
     return _emergency_page(page, form, status=submission.status)
 
 
@@ -59,7 +59,7 @@ def publish_document(page: CurrentPage, sent: SentForm, kind: str) -> Response:
     form = DocumentForm(sent)
     with Submission(form) as submission:
         page.write(documents.publish_document, actor, which, submission.read(form.command), now=page.now)
-        return page.redirect("/admin/clinic", flash=_("It is published. The footer of each page links to it."))
+        return page.redirect("/admin/clinic", flash=_("The text is published. The footer of each page links to it."))
     return _document_page(page, which, form, status=submission.status)
 
 

@@ -136,7 +136,7 @@ def _absence(page: Page) -> Absence:
     asked = page.request.query_params.get("day")
     day = today if asked is None else parse_day(asked)
     if day is None or day < today:
-        raise NotFound(_("This day does not exist, or is over."))
+        raise NotFound(_("This day is over or doesn’t exist."))
     named = None if day == today else str(day)
     if slug is None:
         doctor = doctors.get_doctor_of_user(page.session, actor.user_id)

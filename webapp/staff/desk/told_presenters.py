@@ -19,7 +19,7 @@ STATES = {
     "waiting": Badge(_l("waiting"), "info", "clock"),
     "sending": Badge(_l("sending"), "info", "paper-airplane"),
     "sent": Badge(_l("sent"), "ok", "check"),
-    "kept": Badge(_l("only kept as a file"), "warn", "archive-box"),
+    "kept": Badge(_l("kept as a file, not sent"), "warn", "archive-box"),
     "dead": Badge(_l("not delivered"), "bad", "exclamation-triangle"),
 }
 FAILING = Badge(_l("failed, trying again"), "warn", "arrow-path")
@@ -80,11 +80,11 @@ def _badge(message: SentMessage) -> Badge:
 
 
 WHYS: dict[str, Sentence] = {
-    "here": _l("Is at the clinic: tell them in person"),
+    "here": _l("At the clinic: tell them in person"),
     "no_address": _l("No email address or mobile number"),
     "unwanted": _l("Doesn’t want messages"),
     "failed": _l("No message was delivered"),
-    "soon": _l("Begins soon: they may not read the email in time"),
+    "soon": _l("Starts soon: they may not read the email in time"),
 }
 
 
@@ -94,5 +94,5 @@ def _what(line: Line, clinic: Clinic) -> str:
         words = {"when": formats.day_and_time(line.starts_at, clinic.zone), "name": line.doctor_name}
         return _("Moved to %(when)s, %(name)s") % words
     if line.what == "kept":
-        return _("Kept, to be decided")
+        return _("Kept, decide later")
     return _("Cancelled") if line.what == "cancelled" else _("Message")

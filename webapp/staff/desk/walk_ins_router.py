@@ -67,7 +67,7 @@ def undo(page: CurrentPage, walk_in_id: PathId) -> Response:
         view = page.write(walk_ins.undo, actor, walk_in_id, now=page.now)
     except (Conflict, Unavailable) as error:
         return error_page(page, error, actions=[(_("Back"), BOARD)])
-    return page.redirect(BOARD, flash=_("%(name)s waits again.") % {"name": view.patient_name})
+    return page.redirect(BOARD, flash=_("%(name)s is waiting again.") % {"name": view.patient_name})
 
 
 def _saved_form(page: Page, saved: Queue) -> QueueForm:

@@ -178,7 +178,7 @@ KINDS = (
     Kind(
         "guardian_ends_for_patient",
         _l("Guardian’s access ends, to the patient"),
-        _l("The same for the young person, at an address of their own."),
+        _l("The same for the young person. Sent to their own email address."),
         guardians.TEMPLATE,
         ("email",),
         partial(examples.guardian_ends, own=True),

@@ -157,7 +157,7 @@ def _chance(message: StoredMessage, books: _Books, now: datetime) -> Chance:
     if message.template == addresses.TO_NEW and (message.subject_id, message.recipient) not in books.wanted:
         return Chance(None, _("The link in it no longer works. They can request a new one in their account."))
     if message.template == LATE:
-        return Chance(None, _("It told how late a doctor was at that moment. The appointment page shows it now."))
+        return Chance(None, _("It’s out of date. The appointment page shows how late the doctor is now."))
     said = list(_appointments_named(message))
     for reference, starts_at in said:
         if starts_at <= now:

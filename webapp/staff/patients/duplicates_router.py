@@ -82,7 +82,7 @@ def decide(page: CurrentPage, sent: SentForm, patient_id: PathId, other_id: Path
     joined = duplicates.joined_before(page.session, patient_id, other_id)
     if joined is not None:
         # The form was sent twice.
-        return page.redirect(f"/admin/patients/{joined}", flash=_("The two records are now one."))
+        return page.redirect(f"/admin/patients/{joined}", flash=_("The two records are joined."))
     match sent.get("decision"):
         case "same":
             try:
@@ -99,7 +99,7 @@ def decide(page: CurrentPage, sent: SentForm, patient_id: PathId, other_id: Path
                 raise
             except AppError as error:
                 return _compare_page(page, patient_id, other_id, problem=error.message, status=error.status)
-            return page.redirect(f"/admin/patients/{stays}", flash=_("The two records are now one."))
+            return page.redirect(f"/admin/patients/{stays}", flash=_("The two records are joined."))
         case "different":
             page.write(records.tell_apart, actor, patient_id, other_id, now=page.now)
             return page.redirect("/admin/patients/duplicates", flash=_("The two records stay as they are."))
@@ -121,7 +121,7 @@ def part(page: CurrentPage, sent: SentForm, patient_id: PathId, join_id: PathId)
     """Part two records that were joined; front desk."""
     actor = signed_in(page, *DESK)
     page.write(parting.part_records, actor, patient_id, join_id, now=page.now)
-    return page.redirect(f"/admin/patients/{patient_id}", flash=_("They are two records again."))
+    return page.redirect(f"/admin/patients/{patient_id}", flash=_("The records are separate again."))
 
 
 def _picks(sent: SentForm) -> dict[str, int]:

@@ -110,7 +110,7 @@ def _link(page: Page, client: OidcClient, begun: Begun, identity: Identity) -> R
     if actor is None or actor.user_id != begun.linking:
         raise SignOnRefused("stale", client.provider.shown)
     page.write(identities.link, actor, identity, client.provider, letterhead_of(page), now=page.now)
-    said = _("%(provider)s is linked. You can sign in with it from now on.") % {"provider": client.provider.shown}
+    said = _("%(provider)s is linked. You can now sign in with it.") % {"provider": client.provider.shown}
     return page.redirect(ACCOUNT, flash=said)
 
 
