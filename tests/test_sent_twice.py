@@ -212,3 +212,17 @@ def test_a_device_that_is_signed_out_twice_is_signed_out(client: TestClient, cas
     for _ in range(2):
         answer = client.post(f"/account/sessions/{other}/end")
         assert (answer.status_code, answer.headers["location"]) == (303, "/account")
+
+
+def test_a_walk_in_who_is_added_twice_waits_once(client: TestClient, cast: Cast) -> None:
+    log_in(client, "fiona")
+    known = {"patient": str(cast.patient_ids["alice"]), "doctor": "bob"}
+    new = {"name": "Nora Novak", "contact": "+31 20 123 9999", "urgent": "y", "queue_note": "Fever"}
+    for form in (known, new):
+        for _ in range(2):
+            answer = client.post("/desk/booking", data={**form, "queue": "1"})
+            assert (answer.status_code, answer.headers["location"]) == (303, "/board"), read(answer).text
+    assert count(cast, models.WalkIn) == 2
+    # Another queue is another wish.
+    other = client.post("/desk/booking", data={**known, "doctor": "erin", "queue": "1"})
+    assert (other.status_code, "waiting already" in other.text) == (409, True)

@@ -117,6 +117,12 @@ def list_of_day(session: Session, day: date) -> list[WalkInView]:
     return [WalkInView._make(row) for row in session.execute(_OF_DAY, {"day": day})]
 
 
+def waits_already(session: Session, patient_id: int, queue: Queue, *, now: datetime) -> bool:
+    """Whether this patient waits in this very queue: then the form that asks for it was sent before."""
+    today = list_of_day(session, get_clinic(session).today(now))
+    return any(each.patient_id == patient_id and each.status == "waiting" and each.queue == queue for each in today)
+
+
 def get_walk_in(session: Session, walk_in_id: int, *, now: datetime) -> WalkInView:
     """One of today's walk-ins.
 

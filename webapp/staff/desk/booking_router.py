@@ -9,9 +9,10 @@ from __future__ import annotations
 from starlette.datastructures import FormData
 from starlette.responses import Response
 
-from webapp.appointments import queries
+from webapp.appointments import queries, walk_ins
 from webapp.appointments.pages.forms import WHOM
 from webapp.appointments.schemas import Booking
+from webapp.appointments.walk_ins import Queue
 from webapp.auth.dependencies import STAFF, signed_in
 from webapp.auth.pages.draft_dependencies import drop_draft
 from webapp.clinic.dependencies import current_clinic
@@ -122,7 +123,8 @@ def _let_wait(call: Call, sent: FormData) -> Response:
             now=page.now,
         )
     except (Conflict, Invalid, Unavailable) as refusal:
-        return call.whole(_found_after(call, refusal), error=refusal)
+        if not _waits_already(call, queue, new_patient):
+            return call.whole(_found_after(call, refusal), error=refusal)
     return _done(page, "/board", said=_("The patient is on today’s list of walk-ins."))
 
 
@@ -148,10 +150,19 @@ def _done(page: Page, there: str, *, said: str | None = None) -> Response:
 
 def _sent_before(call: Call, command: Booking, new_patient: PatientDetails | None) -> str | None:
     """The appointment that the same form has booked before, for a patient whom it may have added; None otherwise."""
-    session = call.page.session
     if new_patient is not None:
-        patient_id = records.find_just_added(session, call.actor, new_patient, now=call.page.now)
+        patient_id = _just_added(call, new_patient)
         if patient_id is None:
             return None
         command = command.model_copy(update={"patient_id": patient_id})
-    return queries.find_same_booking(session, call.actor, command)
+    return queries.find_same_booking(call.page.session, call.actor, command)
+
+
+def _waits_already(call: Call, queue: Queue, new_patient: PatientDetails | None) -> bool:
+    """Whether the same form was sent before, and the patient waits because of it."""
+    patient_id = whole_number(call.form.patient.data) if new_patient is None else _just_added(call, new_patient)
+    return patient_id is not None and walk_ins.waits_already(call.page.session, patient_id, queue, now=call.page.now)
+
+
+def _just_added(call: Call, new_patient: PatientDetails) -> int | None:
+    return records.find_just_added(call.page.session, call.actor, new_patient, now=call.page.now)
