@@ -1,9 +1,9 @@
 """The state of the schedules that a transaction sees: one version for the clinic, and one for each doctor.
 
 Database triggers give a doctor's schedule a new version whenever data changes that their free times depend on, and the
-clinic a new one whenever data changes that concerns all doctors. So does each month that is over, when an appointment
-of it changes, which the reports are made of. Neither a program nor a person at a database console
-can change free times without a new version, so what a process has computed for a version is valid as long as that
+clinic a new one whenever data changes that concerns all doctors. A month that is over gets a new version when one of
+its appointments changes, because reports count these. Neither a program nor a person at a database console can change
+free times or reports without a new version, so what a process has computed for a version is valid as long as that
 version is current.
 
 A version is a random number instead of a count, because after a rollback or a restored backup the same number must not
@@ -94,15 +94,9 @@ def sqlite_triggers() -> Iterator[str]:
 _CHANGES_OF_MONTH = (("INSERT", "NEW"), ("UPDATE", "OLD"), ("UPDATE", "NEW"), ("DELETE", "OLD"))
 
 
-def postgresql_triggers() -> Iterator[str]:
-    """The functions and the triggers on PostgreSQL.
-
-    The upper bits of a version are the transaction's number, and within one transaction a version changes only once,
-    because updating one row a thousand times leaves a thousand dead rows to read. The clinic's version is raised when
-    the transaction commits: its row would otherwise make every change of a doctor, and the trial of the guard, wait
-    for each other. With ENABLE ALWAYS the triggers also fire in sessions that apply a replica's changes.
+# Within one transaction a version is raised once: see `postgresql_triggers`.
+_FUNCTIONS = (
     """
-    yield """
     CREATE FUNCTION raise_schedule_version(number integer) RETURNS void LANGUAGE plpgsql AS $$
     BEGIN
         IF NOT EXISTS (
@@ -113,8 +107,8 @@ def postgresql_triggers() -> Iterator[str]:
             ON CONFLICT (doctor_id) DO UPDATE SET version = excluded.version;
         END IF;
     END $$
+    """,
     """
-    yield """
     CREATE FUNCTION raise_schedule_version_of_doctor() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
         IF TG_OP <> 'INSERT' THEN
@@ -125,14 +119,40 @@ def postgresql_triggers() -> Iterator[str]:
         END IF;
         RETURN NULL;
     END $$
-    """
-    yield f"""
+    """,
+    f"""
     CREATE FUNCTION raise_schedule_version_of_clinic() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
         PERFORM raise_schedule_version({CLINIC});
         RETURN NULL;
     END $$
+    """,
     """
+    CREATE FUNCTION raise_schedule_version_of_old_month() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        PERFORM raise_schedule_version(-to_char(OLD.starts_at AT TIME ZONE 'UTC', 'YYYYMM')::integer);
+        RETURN NULL;
+    END $$
+    """,
+    """
+    CREATE FUNCTION raise_schedule_version_of_new_month() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        PERFORM raise_schedule_version(-to_char(NEW.starts_at AT TIME ZONE 'UTC', 'YYYYMM')::integer);
+        RETURN NULL;
+    END $$
+    """,
+)
+
+
+def postgresql_triggers() -> Iterator[str]:
+    """The functions and the triggers on PostgreSQL.
+
+    The upper bits of a version are the transaction's number, and within one transaction a version changes only once,
+    because updating one row a thousand times leaves a thousand dead rows to read. The clinic's version is raised when
+    the transaction commits: its row would otherwise make every change of a doctor, and the trial of the guard, wait
+    for each other. With ENABLE ALWAYS the triggers also fire in sessions that apply a replica's changes.
+    """
+    yield from _FUNCTIONS
     for table in OF_DOCTOR:
         yield from _postgresql_trigger(table, "rows", "INSERT OR UPDATE OR DELETE", "ROW", "doctor")
         # It is no longer known whose rows they were.
@@ -140,14 +160,6 @@ def postgresql_triggers() -> Iterator[str]:
     for table in OF_CLINIC:
         yield from _postgresql_trigger(table, "rows", "INSERT OR UPDATE OR DELETE", "ROW", "clinic", at_commit=True)
         yield from _postgresql_trigger(table, "truncate", "TRUNCATE", "STATEMENT", "clinic")
-    for row in ("OLD", "NEW"):
-        yield f"""
-    CREATE FUNCTION raise_schedule_version_of_{row.lower()}_month() RETURNS trigger LANGUAGE plpgsql AS $$
-    BEGIN
-        PERFORM raise_schedule_version(-to_char({row}.starts_at AT TIME ZONE 'UTC', 'YYYYMM')::integer);
-        RETURN NULL;
-    END $$
-    """
     for event, row in _CHANGES_OF_MONTH:
         over = f"WHEN ({row}.starts_at < now() - interval '{OVER_FOR_DAYS} day') "
         name, whose = f"{event}_{row}".lower(), f"{row.lower()}_month"
