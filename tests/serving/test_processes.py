@@ -136,9 +136,14 @@ def test_a_process_that_dies_is_replaced_and_all_end_with_the_main_one(sqlite_ur
             killed = next(holder.pid for holder in holders_of(port) if holder.pid != main.pid)
             os.kill(killed, signal.SIGKILL)
             assert eventually(lambda: len({holder.pid for holder in holders_of(port)} - {killed}) == 3)
+            assert eventually(lambda: status(port, "/health/ready") == 200)
         finally:
             # Also when the test fails: otherwise it would wait for the end of a server that nothing ends.
             main.kill()
+    # Those that are left behind may answer once more. From then on none says that it is ready.
+    seen: list[int] = []
+    assert eventually(lambda: seen.append(status(port, "/health/ready")) or seen[-1] == 0)  # type: ignore[func-returns-value]
+    assert seen == sorted(seen, key=[200, 503, 0].index)
     # A service manager starts it again at once; the new one waits until the port is free.
     serving.listen_at("127.0.0.1", port).close()
     assert holders_of(port) == []
