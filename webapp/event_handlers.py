@@ -50,6 +50,7 @@ HANDLERS = EventHandlers(
     # Last: what refers to the account must be gone.
     on(AccountErased, auth_erasure.delete_account),
     on(PatientErased, appointments_erasure.blank_appointments),
+    on(PatientErased, appointments_erasure.forget_messages_naming),
     on(PatientErased, notifications_erasure.forget_patients_messages),
     on(PatientErased, idempotency_erasure.forget_answers),
     on(PatientErased, auth_erasure.forget_drafts),

@@ -9,9 +9,11 @@ import pytest
 import sqlalchemy as sa
 from starlette.testclient import TestClient
 
+from tests.appointment_rows import put
 from tests.cast import NOW, PASSWORD, Cast, client_for, local, log_in
 from tests.reading import read
 from webapp import models, worker
+from webapp.appointments.messages import clinic_messages, reminders
 from webapp.auth.service import account_key
 from webapp.config import Settings
 from webapp.database import Database
@@ -261,6 +263,24 @@ def test_late_appointments_are_cancelled_too_and_a_shared_address_stays(cast: Ca
         ).one()
         assert appointment.status == "cancelled"
         assert list(session.scalars(sa.select(models.OutboxMessage.dedupe_key))) == ["mother"]
+
+
+def test_what_her_mother_was_told_about_both_of_them_is_forgotten_too(cast: Cast) -> None:
+    alice = cast.patient_ids["alice"]
+    cast.change(sa.update(models.User).values(email_confirmed_at=NOW))
+    child = cast.add(models.Patient(name=HER["name"], managed_by_id=alice, created_at=NOW))
+    ids = [put(cast, "2026-03-09 10:00"), put(cast, "2026-03-09 11:00")]
+    cast.change(sa.update(models.Appointment).where(models.Appointment.id == ids[1]).values(patient_id=child))
+    cast.database.write(clinic_messages.send, cast.fiona, ids, "The lift is broken.", once="1", now=NOW)
+    cast.database.write(reminders.enqueue_due, now=local("2026-03-08 10:00"))
+    cast.change(sa.update(models.OutboxMessage).values(status="sent"))
+    sent = sa.select(models.OutboxMessage.template).order_by(models.OutboxMessage.template)
+    with cast.database.reading() as session:
+        assert list(session.scalars(sent)) == ["clinic_message", "visit_reminder"]
+    cast.database.write(erasure.forget_patient, cast.carol, child, now=NOW)
+    with cast.database.reading() as session:
+        assert list(session.scalars(sent)) == []
+    assert words_left(all_text(cast.database)) == []
 
 
 def test_the_audit_log_refuses_every_other_change(cast: Cast) -> None:

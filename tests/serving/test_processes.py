@@ -142,7 +142,12 @@ def test_a_process_that_dies_is_replaced_and_all_end_with_the_main_one(sqlite_ur
             main.kill()
     # Those that are left behind may answer once more. From then on none says that it is ready.
     seen: list[int] = []
-    assert eventually(lambda: seen.append(status(port, "/health/ready")) or seen[-1] == 0)  # type: ignore[func-returns-value]
+
+    def is_gone() -> bool:
+        seen.append(status(port, "/health/ready"))
+        return seen[-1] == 0
+
+    assert eventually(is_gone)
     assert seen == sorted(seen, key=[200, 503, 0].index)
     # A service manager starts it again at once; the new one waits until the port is free.
     serving.listen_at("127.0.0.1", port).close()

@@ -7,8 +7,12 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from webapp.appointments.messages.appointment_messages import CLINIC_MESSAGE, REMINDER
 from webapp.appointments.models import Call, FormerNote, PendingDecision, ToldLine, ToldList, WalkIn
+from webapp.database import table_of
 from webapp.events.kinds import AccountErased, PatientErased
+from webapp.notifications import erasure as notifications
+from webapp.notifications.models import OutboxMessage
 from webapp.scheduling.models import Appointment
 
 # The database asks why an appointment was squeezed in; that it was, is not about the patient.
@@ -46,6 +50,21 @@ def blank_appointments(session: Session, event: PatientErased, /, *, now: dateti
             version=Appointment.version + 1,
         )
         .execution_options(synchronize_session=False)
+    )
+
+
+def forget_messages_naming(session: Session, event: PatientErased, /, *, now: datetime) -> None:  # noqa: ARG001
+    """Forget what those who booked for the patient were told about several appointments at once.
+
+    Such a message is about its recipient, and names the patient of each appointment.
+    """
+    theirs = set(session.scalars(sa.select(Appointment.reference).where(Appointment.patient_id == event.patient_id)))
+    of = table_of(OutboxMessage).c
+    query = sa.select(of.id, of["values"]).where(of.template.in_((REMINDER, CLINIC_MESSAGE)))
+    found = session.execute(query.execution_options(yield_per=notifications.IDS_AT_ONCE))
+    notifications.forget_messages(
+        session,
+        [number for number, values in found if any(each["reference"] in theirs for each in values.get("visits", ()))],
     )
 
 

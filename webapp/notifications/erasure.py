@@ -6,7 +6,7 @@ for the worker, which deletes the file and then the row: another process, perhap
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -34,6 +34,12 @@ def forget_patients_messages(session: Session, event: PatientErased, /, *, now: 
 def forget_accounts_messages(session: Session, event: AccountErased, /, *, now: datetime) -> None:  # noqa: ARG001
     """Forget the messages about the account, such as links to a password."""
     _forget(session, _is_about("user", [event.user_id]))
+
+
+def forget_messages(session: Session, ids: Sequence[int]) -> None:
+    """Forget these messages, which name a person who is forgotten."""
+    for first in range(0, len(ids), IDS_AT_ONCE):
+        _forget(session, OutboxMessage.id.in_(ids[first : first + IDS_AT_ONCE]))
 
 
 def _is_about(kind: str, ids: Iterable[int]) -> sa.ColumnElement[bool]:
