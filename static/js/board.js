@@ -115,7 +115,9 @@ document.addEventListener("change", (event) => {
 function mark() {
   const open = document.querySelector("#panel > .panel")?.dataset.of;
   board().querySelectorAll(".a > a[aria-current]").forEach((link) => link.removeAttribute("aria-current"));
-  if (open) document.querySelector(`#appointment-${open} > a`)?.setAttribute("aria-current", "true");
+  const link = open && document.querySelector(`#appointment-${open} > a`);
+  link?.setAttribute("aria-current", "true");
+  return link;
 }
 
 function closePanel() {
@@ -192,7 +194,7 @@ document.addEventListener("htmx:afterSettle", (event) => {
     const title = document.querySelector("#panel [data-focus]");
     // Not out of a field in which the next patient is typed already: those letters are keys elsewhere.
     if (title && !document.activeElement?.closest("#panel, input, select, textarea, dialog")) title.focus({ preventScroll: true });
-    mark();
+    mark()?.scrollIntoView({ block: "nearest", inline: "nearest" });
   }
   if (part.matches(".col, #board") || part.querySelector(".col")) prepare(part);
   if (part.id === "board") {
@@ -221,7 +223,13 @@ function moveNow() {
   const passed = Math.floor((performance.now() - line.dataset.since) / 60_000);
   const minute = Number(line.dataset.made) + passed;
   const row = Math.floor((minute - 60 * Number(line.dataset.first)) / 5);
-  line.className = `now h${Math.floor(row / 12)} r${row % 12}`;
+  const place = `h${Math.floor(row / 12)} r${row % 12}`;
+  line.className = `now ${place}`;
+  // What is over lies in shade.
+  const columns = line.closest(".cols");
+  columns.className = columns.className.replace(/( [hr]\d+)+$/, "") + ` ${place}`;
+  // The label of an hour gives way to that of the line.
+  board().querySelectorAll(".clock > span").forEach((hour, at) => hour.toggleAttribute("data-near", row - 12 * at >= -1 && row - 12 * at < 4));
   line.querySelector("time").textContent =
     `${String(Math.floor(minute / 60) % 24).padStart(2, "0")}:${String(minute % 60).padStart(2, "0")}`;
 }
@@ -242,4 +250,5 @@ if (board()) {
   // The way back from an appointment's page leads to its place on the board.
   const asked = /^#appointment-[\w-]+$/.test(location.hash) && document.querySelector(`${location.hash} > a`);
   if (asked && asked.checkVisibility()) focus(asked);
+  else if (WIDE.matches) mark()?.scrollIntoView({ block: "nearest", inline: "nearest" });
 }

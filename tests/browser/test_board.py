@@ -58,6 +58,9 @@ def test_the_board_is_worked_by_keyboard_and_reads_as_lists(open_browser: Open, 
     expect(page.locator("#status")).to_have_text(patient.name)
     assert page.url.endswith(f"/board/{day}/appointments/{reference}")
     look(page)
+    # On a wide screen it stands beside the board, and covers no column.
+    edges = "([one, other]) => one.getBoundingClientRect().right < other.getBoundingClientRect().left"
+    assert page.evaluate(f"({edges})(['.scroller', '.panel'].map((each) => document.querySelector(each)))")
     # The patient's details are edited in it; a screen reader hears that they are saved.
     page.get_by_role("link", name="Edit details").click()
     expect(page.locator("#patient-details-title")).to_be_focused()
@@ -177,11 +180,11 @@ def test_a_screen_reader_gets_the_board_column_by_column(open_browser: Open, cli
     # What is open beside it: its name first, then what can be done, each with its key.
     panel = inside(heard, "region", patient.name)
     doing = [(each.role, each.name, each.states.get("keyshortcuts")) for each in panel]
-    wanted = [("link", "Close", None), ("button", f"Confirm: {patient.name}", "c"), ("textbox", "Note for staff", None)]
+    wanted = [("link", "Close", None), ("button", f"Confirm: {patient.name}", "c"), ("link", "Move", "m")]
     wanted += [
-        ("button", "Save note", None),
-        ("link", "Move", "m"),
         ("link", "Cancel", "d"),
+        ("textbox", "Note for staff", None),
+        ("button", "Save note", None),
         ("link", "All details", None),
     ]
     assert [each for each in doing if each in wanted] == wanted

@@ -22,3 +22,9 @@ from webapp.core import formats
 )
 def test_days_between_two_dates_name_what_differs(first: date, last: date, words: str) -> None:
     assert formats.days_between(first, last, ZoneInfo("Europe/Amsterdam")) == words
+
+
+def test_a_line_of_facts_breaks_after_a_dot_only() -> None:
+    assert formats.dotted(["Room 3", "14 appointments", "5 cancelled"]) == (
+        "Room 3\u00a0· 14\u00a0appointments\u00a0· 5\u00a0cancelled"
+    )

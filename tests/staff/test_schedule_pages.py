@@ -297,7 +297,8 @@ def test_htmx_gets_the_day_alone(client: TestClient, cast: Cast) -> None:
     cast.book(cast.alice, "2026-03-03 09:30")
     log_in(client, "bob")
     day = read_fragment(client.get("/schedule/2026-03-03", headers=HTMX), "day")
-    assert day["data-announce"] == "Tuesday 3 March 2026. Dr. Bob Brown · Room 3 · 1 appointment · finishes 09:45"
+    said = day["data-announce"].replace("\u00a0", " ")
+    assert said == "Tuesday 3 March 2026. Dr. Bob Brown · Room 3 · 1 appointment · finishes 09:45"
     assert day["data-title"] == "Tuesday 3 March 2026, Dr. Bob Brown · Harbour Lane Clinic"
     week = read_fragment(client.get("/schedule/week/2026-W10", headers=HTMX), "week")
     assert "Alice Adams" in week.text

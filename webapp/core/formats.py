@@ -6,6 +6,8 @@ their short labels by arithmetic, and use this module only for what is shown onc
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from datetime import UTC, date, datetime
 from functools import lru_cache
 from zoneinfo import ZoneInfo
@@ -171,6 +173,11 @@ def breakable(text: str) -> Markup:
 def iso(instant: datetime) -> str:
     """'2026-03-11T08:20:00Z', for addresses and machine-readable times."""
     return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def dotted(parts: Iterable[str]) -> str:
+    """'4 appointments · 1 no-show': no line begins with a dot, or ends after a number."""
+    return "\u00a0· ".join(re.sub(r"^(\d+) ", "\\1\u00a0", part) for part in parts)
 
 
 def minutes(count: int) -> str:

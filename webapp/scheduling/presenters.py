@@ -169,7 +169,7 @@ def _doctor_card(
         languages=", ".join(doctor.languages),
         tint=doctor.tint,
         href=with_query(f"/doctors/{doctor.slug}", visit_type=kind.id, patient=patient_id),
-        offer=f"{kind.name} · {formats.minutes(kind.minutes)}",
+        offer=formats.dotted([kind.name, formats.minutes(kind.minutes)]),
         days=tuple(days),
         no_times=_("No free times in the next %(days)d days") % {"days": clinic.horizon_days},
     )

@@ -190,4 +190,4 @@ def _summary(numbers: Counter[str]) -> str:
     booked = numbers.total() - numbers["cancelled"]
     parts = [ngettext("%(n)d appointment", "%(n)d appointments", booked) % {"n": booked}]
     parts += [f"{numbers[each]} {statuses.word_of(each, staff=True).lower()}" for each in COUNTED if numbers[each]]
-    return " · ".join(parts)
+    return formats.dotted(parts)

@@ -147,7 +147,7 @@ def time_button(offer: Offer, day: str) -> TimeButton:
         value=f"{doctor.slug} {kind.id} {iso_minute(offer.time.start)}",
         time=clock,
         doctor=doctor.name,
-        kind=f"{kind.name} · {formats.minutes(kind.minutes)}",
+        kind=formats.dotted([kind.name, formats.minutes(kind.minutes)]),
         soon=offer.soon,
         spoken=f"{spoken}. {_('Within the minimum notice.')}" if offer.soon else spoken,
     )

@@ -187,7 +187,7 @@ def _summary(doctor: DoctorRow, appointments: list[ScheduleAppointment], clinic:
     ends = [appointment.ends_at for appointment in appointments if appointment.occupies]
     if ends:
         parts.append(_("finishes %(time)s") % {"time": formats.clock(max(ends), clinic.zone)})
-    return " · ".join(parts)
+    return formats.dotted(parts)
 
 
 def _totals(
