@@ -114,7 +114,7 @@ def test_a_scan_counts_for_half_an_hour(sqlite_cast: Cast) -> None:
     assert found == [ARRIVAL, None, None, None, None]
 
 
-def test_nobody_learns_by_guessing_who_is_a_patient(sqlite_cast: Cast) -> None:
+def test_guessing_does_not_tell_who_is_a_patient(sqlite_cast: Cast) -> None:
     """Answers are the same, whether such an appointment exists or not; `bench.guesses` measures the time."""
     cast = sqlite_cast
     cast.change(sa.update(models.ClinicSettings).values(poster_key="a-key"))

@@ -109,7 +109,7 @@ def test_a_queue_is_as_long_as_one_processor_can_serve() -> None:
     run(work)
 
 
-def test_nobody_is_let_in_behind_one_who_waits_longer_than_expected(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_one_is_let_in_behind_one_who_waits_longer_than_expected(monkeypatch: pytest.MonkeyPatch) -> None:
     async def work() -> None:
         now = [100.0]
         monkeypatch.setattr(admission_middleware, "perf_counter", lambda: now[0])

@@ -56,6 +56,7 @@ def rows_of(
     current: ScheduleAppointment | None,
     free: list[Span],
 ) -> Iterator[Row]:
+    """All lines of a day but the current time; `place_of` says in which order they stand."""
     for appointment in appointments:
         yield Row("appointment", appointment.starts_at, appointment.ends_at, card=frame.card(appointment, current))
         # The buffers of one that was squeezed in lie in the time of another.
