@@ -82,7 +82,8 @@ class Asked(Exception):
 
 
 class ChangeSubmission(Submission):
-    """A sent form whose change may strand appointments. `change` is what the page shows again."""
+    """A sent form whose change may strand appointments. `change` is what the page shows again, and `course` what became
+    of them."""
 
     def __init__(
         self,
@@ -96,6 +97,7 @@ class ChangeSubmission(Submission):
     ) -> None:
         super().__init__(form, saved_form=saved_form, keeps_not_found=keeps_not_found)
         self.change = NOTHING_ASKED
+        self.course = Course()
         self._page, self._actor, self._sent = page, actor, sent
 
     def make(
@@ -114,7 +116,8 @@ class ChangeSubmission(Submission):
             Asked: the change was not made; the page is shown again. The block ends here.
             AppError: `work` refuses the change itself.
         """
-        return make(self._page, self._actor, self._sent, work, doctor_ids=doctor_ids, settled=settled)
+        sent, course = self._sent, self.course
+        return make(self._page, self._actor, sent, work, doctor_ids=doctor_ids, settled=settled, course=course)
 
     @property
     def is_asked(self) -> bool:
@@ -136,6 +139,7 @@ def make(
     *,
     doctor_ids: Sequence[int] | None,
     settled: Callable[[Session], object] | None = None,
+    course: Course | None = None,
 ) -> T:
     """Preview the change or make it, as the form asks: see `ChangeSubmission.make`."""
     page.close()
@@ -150,7 +154,7 @@ def make(
             proposals_from=_proposals_from(sent, "proposals-from"),
         )
         raise Asked(_shown(effect.appointments, sent, effect=effect), 200)
-    course = Course()
+    course = course if course is not None else Course()
     try:
         result = page.database.write(
             schedule_impact.carry_out,

@@ -15,7 +15,9 @@ from webapp import models
 from webapp.appointments.impact import decisions, pending_decisions, schedule_impact
 from webapp.appointments.impact.decisions import AppointmentsAffected
 from webapp.appointments.impact.pending_decisions import _do_some, count_waiting, finish, forget_over, is_any_over
+from webapp.appointments.impact.schedule_impact import Work
 from webapp.appointments.impact.schemas import Course, Decision, Decisions
+from webapp.appointments.messages import told_lists
 from webapp.integrity import find_problems
 
 COUNT = 9
@@ -38,8 +40,13 @@ def asked(cast: Cast, kind: str) -> dict[str, Decision]:
     """Nine appointments on that day, and the same decision about each: to move to what is proposed, or to cancel."""
     for number in range(COUNT):
         put(cast, f"2026-03-04 {9 + number // 2:02d}:00", **WHO[number % 2])
+    return all_of(cast, close, kind)
+
+
+def all_of(cast: Cast, work: Work[object], kind: str) -> dict[str, Decision]:
+    """The same decision about each appointment that a change affects."""
     with pytest.raises(AppointmentsAffected) as caught:
-        cast.database.write(schedule_impact.carry_out, cast.carol, close, doctor_ids=None, now=cast.now)
+        cast.database.write(schedule_impact.carry_out, cast.carol, work, doctor_ids=None, now=cast.now)
     each: dict[str, dict[str, Any]] = {
         appointment.reference: {"kind": kind, "version": appointment.version, "starts_at": appointment.proposal}
         for appointment in caught.value.appointments
@@ -157,3 +164,29 @@ def test_a_few_are_moved_with_the_change_or_not_at_all(cast: Cast, monkeypatch: 
             cast.database, cast.carol, close, doctor_ids=None, now=cast.now, decisions=Decisions(each=each)
         )
     assert standing(cast) == [("scheduled", True, False)] * COUNT
+
+
+def test_time_off_has_a_list_of_who_was_told_for_each_day_whether_few_or_many_are_concerned(cast: Cast) -> None:
+    def leave(day: int) -> Work[object]:
+        span = {"starts_at": local(f"2026-03-0{day} 00:00"), "ends_at": local(f"2026-03-0{day + 1} 00:00")}
+        return lambda session: session.add(models.TimeOff(doctor_id=cast.doctor_ids["bob"], **span))
+
+    for day, hours in ((4, 4), (5, 1), (6, 1)):
+        for number in range(hours):
+            put(cast, f"2026-03-0{day} {9 + number:02d}:00")
+        kind = "keep" if day == 6 else "cancel"
+        decided = Decisions(each=all_of(cast, leave(day), kind), why="On a course")
+        ids = [cast.doctor_ids["bob"]]
+        schedule_impact.make_change(
+            cast.database, cast.carol, leave(day), doctor_ids=ids, now=cast.now, decisions=decided
+        )
+    with cast.database.reading() as session:
+        found = told_lists.list_lists(session)
+        lines = told_lists.lines_of(session, cast.carol, [each.id for each in found])
+    # Where all are kept, there is nothing to tell.
+    assert [(str(each.day), each.words) for each in found] == [
+        ("2026-03-05", "On a course"),
+        ("2026-03-04", "On a course"),
+    ]
+    assert [[line.what for line in lines[each.id]] for each in found] == [["cancelled"], ["cancelled"] * 4]
+    assert all(len(line.messages) == 1 for each in found for line in lines[each.id])

@@ -27,6 +27,7 @@ from webapp.appointments.impact.alternative_times import (
 from webapp.appointments.impact.flags import flag
 from webapp.appointments.impact.pending_decisions import lock_patients
 from webapp.appointments.impact.schemas import Decision, Pending
+from webapp.appointments.impact.told_absences import WHY
 from webapp.appointments.messages import told_lists
 from webapp.appointments.schemas import Cancellation, Move
 from webapp.auth.schemas import Actor
@@ -43,9 +44,6 @@ from webapp.patients.models import Patient
 from webapp.scheduling.models import ACTIVE, Appointment
 from webapp.scheduling.rule_violations import UpcomingAppointment
 from webapp.scheduling.slots import to_minute
-
-# The code of the reason that patients are told.
-WHY = "time_off"
 
 Fate = Literal["keep", "colleague", "later", "cancel"]
 

@@ -19,10 +19,13 @@ from sqlalchemy.orm import Session
 from webapp.appointments.booking import service
 from webapp.appointments.impact.flags import IDS_AT_ONCE
 from webapp.appointments.impact.schemas import Decision, Pending
+from webapp.appointments.impact.told_absences import BECAME, note_later
+from webapp.appointments.impact.told_absences import WHY as AWAY
 from webapp.appointments.models import PendingDecision
 from webapp.appointments.queries import visible_to
 from webapp.appointments.schemas import Cancellation, Move
 from webapp.auth.schemas import Actor
+from webapp.clinic.service import get_clinic
 from webapp.database import Database, UtcDateTime
 from webapp.doctors import service as doctors
 from webapp.exceptions import AppError, Unavailable
@@ -35,6 +38,7 @@ BATCH_SECONDS = 0.1
 PAUSE_SECONDS = 0.12
 # Each transaction first takes the locks of all patients whom it may get to.
 MOST_AT_ONCE = 50
+_OF_APPOINTMENT = (Appointment.reference, Appointment.doctor_id, Appointment.patient_id, Appointment.starts_at)
 _OVER = sa.select(Appointment.id).where(Appointment.starts_at < sa.bindparam("now", type_=UtcDateTime))
 
 
@@ -112,7 +116,7 @@ def _do_some(session: Session, actor: Actor, *, now: datetime) -> _Batch:
     """Move and cancel the first of what is stored, one after another, as long as the time of a transaction lasts."""
     done, left, ends = 0, 0, monotonic() + BATCH_SECONDS
     waiting = (
-        sa.select(PendingDecision, Appointment.reference, Appointment.doctor_id, Appointment.patient_id)
+        sa.select(PendingDecision, *_OF_APPOINTMENT)
         .join(Appointment)
         .where(visible_to(actor))
         .order_by(PendingDecision.appointment_id)
@@ -126,16 +130,21 @@ def _do_some(session: Session, actor: Actor, *, now: datetime) -> _Batch:
     ids = [row.PendingDecision.appointment_id for row in first]
     session.expire_all()
     again = waiting.where(PendingDecision.appointment_id.in_(ids))
+    clinic = get_clinic(session)
     for row in session.execute(again).all():
         stored_one = row.PendingDecision
         decision = Decision.model_construct(
             kind=stored_one.kind, version=stored_one.version, starts_at=stored_one.starts_at
         )
+        became = BECAME[stored_one.kind]
         try:
             with session.begin_nested():
                 move_or_cancel(session, actor, row.reference, decision, stored_one.code, stored_one.why, now=now)
         except AppError:
-            left += 1
+            left, became = left + 1, "kept"
+        if stored_one.code == AWAY:
+            number = stored_one.appointment_id
+            note_later(session, clinic, row.doctor_id, number, became, was_at=row.starts_at)
         session.execute(sa.delete(PendingDecision).where(PendingDecision.appointment_id == stored_one.appointment_id))
         done += 1
         if monotonic() > ends:

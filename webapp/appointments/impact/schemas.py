@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, NamedTuple
 
@@ -74,6 +74,7 @@ class Course:
     """What becomes of the affected appointments: `later` are left to `finish`, the others are dealt with.
 
     `unflagged` need no decision any more because of the change; `left` could not be moved or cancelled by `finish`.
+    `told` are the lists of who was told of time off.
     """
 
     kept: int = 0
@@ -82,3 +83,4 @@ class Course:
     later: int = 0
     unflagged: int = 0
     left: int = 0
+    told: list[int] = field(default_factory=list)
