@@ -37,6 +37,9 @@ class SharedEngines:
         # An engine with options shares the pool and the compiled statements of its parent, but has its own listeners.
         database.engine = shared.engine.execution_options()
         database._reading = database.engine.execution_options(**shared._reading.get_execution_options())
+        if not database.is_sqlite:
+            # An application closes its connections when it ends: a new one costs PostgreSQL as much as ten pages.
+            database.dispose = _keep_connections  # type: ignore[method-assign]
         return database
 
     def let_go(self, database: Database) -> None:
@@ -61,3 +64,7 @@ def _process_of(connection: Any) -> int:
 def _be_careless(connection: Any, _record: object) -> None:
     """Tests can repeat whatever is lost when the power fails."""
     connection.execute("PRAGMA synchronous=OFF")
+
+
+def _keep_connections() -> None:
+    """Connections end with the tests of this process."""
