@@ -15,7 +15,7 @@ from sqlalchemy.engine import make_url
 from starlette.testclient import TestClient
 
 from tests.browser_path import browser_path
-from tests.cast import Cast, assemble, client_for
+from tests.cast import Cast, assemble, assembled, client_for
 from tests.postgres import ReusedDatabase, new_database, postgres_server
 from tests.sharing import SharedEngines
 from webapp.causes import forget_causes
@@ -112,12 +112,24 @@ def sqlite_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("sqlite")
 
 
+@pytest.fixture(scope="session")
+def sqlite_template_with_cast(sqlite_template: Path) -> Path:
+    """A copy of that file in which the cast is assembled."""
+    path = shutil.copyfile(sqlite_template, sqlite_template.with_name("cast.db"))
+    database = wired_database(f"sqlite:///{path}")
+    assemble(database)
+    database.dispose()
+    return path
+
+
 @pytest.fixture
-def sqlite_url(sqlite_template: Path, sqlite_folder: Path) -> str:
-    """A fresh, migrated SQLite database."""
+def sqlite_url(request: pytest.FixtureRequest, sqlite_folder: Path) -> str:
+    """A fresh, migrated SQLite database; with the cast, if the test has that."""
+    with_cast = not {"cast", "sqlite_cast"}.isdisjoint(request.fixturenames)
+    template: Path = request.getfixturevalue("sqlite_template_with_cast" if with_cast else "sqlite_template")
     for left in sqlite_folder.glob("docket.db*"):
         left.unlink()
-    path = shutil.copyfile(sqlite_template, sqlite_folder / "docket.db")
+    path = shutil.copyfile(template, sqlite_folder / "docket.db")
     return f"sqlite:///{path}"
 
 
@@ -198,14 +210,14 @@ def base_url() -> None:
 @pytest.fixture
 def cast(database: Database) -> Cast:
     """The clinic of the tests with its people, on each kind of database."""
-    return assemble(database)
+    return assembled(database) if database.is_sqlite else assemble(database)
 
 
 @pytest.fixture
 def sqlite_cast(sqlite_url: str, open_database: Callable[[str], Database]) -> Iterator[Cast]:
     """The cast on SQLite alone, for tests that do not depend on the database."""
     database = open_database(sqlite_url)
-    yield assemble(database)
+    yield assembled(database)
     database.dispose()
 
 

@@ -199,16 +199,17 @@ def new_database(server: str, *, template: str | None = None) -> Iterator[str]:
 # How many definitions there are, and how many are newer than a transaction: any change of a definition rewrites its row
 # in the catalogue with a later number (xmin). Nothing is put together or sorted, because this runs for every test.
 CATALOGUES = ("pg_class", "pg_attribute", "pg_constraint", "pg_trigger", "pg_proc")
-SCHEMA = " UNION ALL ".join(
-    [
+OTHER_CHANGES = """
+    UNION ALL SELECT count(*), sum(hashtext(setconfig::text)) FROM pg_db_role_setting
+        WHERE setdatabase = (SELECT oid FROM pg_database WHERE datname = current_database())
+    UNION ALL SELECT version_num::int, 0 FROM alembic_version
+"""
+SCHEMA = (
+    " UNION ALL ".join(
         f"SELECT count(*), count(*) FILTER (WHERE age(xmin) < age(%(known)s::xid)) FROM {catalogue}"
         for catalogue in CATALOGUES
-    ]
-    + [
-        "SELECT count(*), sum(hashtext(setconfig::text)) FROM pg_db_role_setting"
-        " WHERE setdatabase = (SELECT oid FROM pg_database WHERE datname = current_database())",
-        "SELECT version_num::int, 0 FROM alembic_version",
-    ]
+    )
+    + OTHER_CHANGES
 )
 # As a replica, PostgreSQL fires neither foreign keys nor the trigger that keeps the audit log from being emptied.
 # A TRUNCATE would take as long, and rewrite the catalogue each time, which must only mean a change of the schema.

@@ -10,7 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from webapp.database import Database
+from webapp.database import Database, VersionCache
 from webapp.event_handlers import wired_database
 
 
@@ -37,6 +37,8 @@ class SharedEngines:
         # An engine with options shares the pool and the compiled statements of its parent, but has its own listeners.
         database.engine = shared.engine.execution_options()
         database._reading = database.engine.execution_options(**shared._reading.get_execution_options())
+        # Copies of one database have the same versions of schedules.
+        database._cache = VersionCache()
         if not database.is_sqlite:
             # An application closes its connections when it ends: a new one costs PostgreSQL as much as ten pages.
             database.dispose = _keep_connections  # type: ignore[method-assign]

@@ -23,7 +23,8 @@ from webapp.scheduling.rules import RULES
 
 ROOT = Path(__file__).resolve().parents[2]
 RECORDED = ROOT / "docs" / "openapi.json"
-DOCUMENT: dict[str, Any] = api_to_describe().openapi()
+# The first test compares it with what Docket says of itself.
+DOCUMENT: dict[str, Any] = json.loads(RECORDED.read_text(encoding="utf-8"))
 OPERATIONS = {
     operation["operationId"]: operation for methods in DOCUMENT["paths"].values() for operation in methods.values()
 }
@@ -58,8 +59,8 @@ def contents_of(operation: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 def test_the_api_is_what_was_recorded() -> None:
     command = ".venv/bin/docket openapi > docs/openapi.json"
-    recorded = json.loads(RECORDED.read_text(encoding="utf-8"))
-    assert recorded == DOCUMENT, f"The API is another one now. If that is meant, record it: {command}"
+    described = json.loads(document_text(api_to_describe()))
+    assert described == DOCUMENT, f"The API is another one now. If that is meant, record it: {command}"
     assert RECORDED.read_text(encoding="utf-8") == document_text(api_to_describe()), command
 
 

@@ -23,17 +23,14 @@ from webapp.auth import feeds
 from webapp.clinic.service import get_clinic
 from webapp.core.signing import sign
 from webapp.database import Database
-from webapp.event_handlers import wired_database
 
 REASON, NOTES = "A rash that itches", "Brings an interpreter"
 
 
 @pytest.fixture
-def cast(sqlite_url: str) -> Iterator[Cast]:
+def cast(sqlite_cast: Cast) -> Cast:
     """The clinic on one kind of database; the feed's query is tested on both."""
-    database = wired_database(sqlite_url)
-    yield assemble(database)
-    database.dispose()
+    return sqlite_cast
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -33,7 +32,6 @@ from webapp.clinic.service import get_clinic
 from webapp.core.formats import iso
 from webapp.core.signing import sign, unsign
 from webapp.database import Database
-from webapp.event_handlers import wired_database
 from webapp.exceptions import AppError, Forbidden
 from webapp.notifications.rendering import render
 from webapp.patients import queries as patient_records
@@ -48,11 +46,9 @@ TOLD = {"reason": "a rash", "notes": "since the summer", "private_note": "ask ag
 
 
 @pytest.fixture
-def cast(sqlite_url: str) -> Iterator[Cast]:
+def cast(sqlite_cast: Cast) -> Cast:
     """The clinic on one kind of database; an appointment's whole life is tested on both."""
-    database = wired_database(sqlite_url)
-    yield assemble(database)
-    database.dispose()
+    return sqlite_cast
 
 
 def link(reference: str, sent_to: str = ALICE) -> str:
