@@ -11,6 +11,10 @@ from babel.messages.extract import extract_from_dir
 # Programs read the columns of the export, so these keep their names.
 COLUMNS = {("webapp/staff/appointments/presenters.py", name) for name in ("Telephone", "Visit")}
 ROOT = Path(__file__).parent.parent
+# What is old or odd in comments and documents, too.
+OLD = re.compile(
+    r"\b(whoever|somebody|nobody|need not|anew|in vain|of one's own|thereof)\b|(\"\"\"|\. |# )Whom\b", re.IGNORECASE
+)
 KEYWORDS = {"_": None, "_l": None, "gettext": None, "ngettext": (1, 2)}
 # An appointment is never a visit, except in "visit type"; the other words are stiff.
 STIFF = re.compile(
@@ -36,3 +40,13 @@ def test_no_sentence_uses_a_stiff_word_or_a_second_name_for_a_thing() -> None:
     found = list(sentences())
     assert len(found) > 1500
     assert [each for each in found if each not in COLUMNS and STIFF.search(each[1])] == []
+
+
+def test_no_comment_and_no_document_uses_an_old_word() -> None:
+    files = [
+        ROOT / "README.md",
+        ROOT / "CONTRIBUTING.md",
+        *(ROOT / "docs").rglob("*.md"),
+        *(ROOT / "webapp").rglob("*.py"),
+    ]
+    assert [(path.name, found[0]) for path in files for found in OLD.finditer(path.read_text("utf-8"))] == []

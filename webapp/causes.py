@@ -104,7 +104,7 @@ class OncePerMinute:
             self._later(lambda: self._end_minute(cause, say_more))
 
     def forget(self) -> None:
-        """Begin anew: every event is the first of its cause, and nothing is said of earlier ones."""
+        """Begin again: every event is the first of its cause, and nothing is said of earlier ones."""
         with self._lock:
             self._more.clear()
 
@@ -136,7 +136,7 @@ def end_minutes() -> None:
 
 
 def forget_causes() -> None:
-    """Begin anew, and say nothing of what happened until now. Each test is a minute of its own."""
+    """Begin again, and say nothing of what happened until now. Each test is a minute of its own."""
     for timer in list(_running):
         timer.cancel()
     _running.clear()

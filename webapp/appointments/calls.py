@@ -1,4 +1,4 @@
-"""The calls of a day: whom the front desk should ring before it, and which of these calls are made.
+"""The calls of a day: which patients the front desk should call before it, and which of these calls are made.
 
 A tick is about the appointment's start: if the appointment moves, its patient is to be called again.
 """

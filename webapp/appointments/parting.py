@@ -151,7 +151,7 @@ def _move_back(session: Session, stays_id: int, gone_id: int, kept: KeptJoin) ->
     mine = Appointment.patient_id == stays_id, Appointment.id.in_(kept.appointments)
     _update(session, sa.update(Appointment).where(*mine).values(patient_id=gone_id))
     notifications.change_subject(session, "patient", stays_id, gone_id, only=kept.messages)
-    # Who was taken in belongs to the patient of the appointment, which may have been booked since.
+    # A walk-in who was taken in goes with the appointment, which may have been booked since.
     theirs = sa.select(Appointment.id).where(Appointment.patient_id == gone_id)
     own = sa.or_(WalkIn.appointment_id.is_(None), WalkIn.appointment_id.in_(theirs))
     waited = WalkIn.patient_id == stays_id, WalkIn.id.in_(kept.walk_ins), own

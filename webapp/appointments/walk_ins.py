@@ -2,7 +2,7 @@
 
 A doctor takes one in by an ordinary booking, or by squeezing it in: both go through the locks, the rules and the guard.
 A walk-in itself is claimed by a conditional UPDATE after these, so that of two clerks one is told. One who was taken in
-belongs to the patient of the appointment, whoever that is by now. Those of earlier days are over.
+belongs to the present patient of the appointment. Those of earlier days are over.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ ANY, OF = "any", "in:"
 
 
 class Queue(BaseModel):
-    """Whom a walk-in waits for, and how. Without a doctor and a specialty it is any doctor."""
+    """Which doctor a walk-in waits for, and how. Without a doctor and a specialty it is any doctor."""
 
     doctor: str = ""
     specialty: str = ""
@@ -48,7 +48,7 @@ class Queue(BaseModel):
 
     @property
     def waits_for(self) -> str:
-        """Whom they wait for, as a choice of doctors names it."""
+        """The doctors they wait for, as a choice of doctors names it."""
         return self.doctor or (OF + self.specialty if self.specialty else ANY)
 
 
@@ -241,7 +241,7 @@ def undo(session: Session, actor: Actor, walk_in_id: int, *, now: datetime) -> W
 
 
 def follow_appointment(session: Session, event: AppointmentReassigned, /, *, now: datetime) -> None:  # noqa: ARG001
-    """Who was taken in is the patient to whom the appointment was given: the wrong one never came."""
+    """The walk-in is the patient who got the appointment: the one who was chosen by mistake never came."""
     taken = sa.update(WalkIn).where(WalkIn.appointment_id == event.appointment_id)
     session.execute(taken.values(patient_id=event.patient_id).execution_options(synchronize_session=False))
 

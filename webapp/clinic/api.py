@@ -37,7 +37,7 @@ class ClinicOut(BaseModel):
         ),
     ]
     time_zone: Annotated[str, Field(description="An IANA time zone.", examples=["Europe/Amsterdam"])]
-    emergency_phone: Annotated[str, Field(description="Whom to call in an emergency.", examples=["112"])]
+    emergency_phone: Annotated[str, Field(description="The number to call in an emergency.", examples=["112"])]
     emergency_text: Annotated[str, Field(description="The clinic's own words before it; empty: the usual ones.")]
     opening_hours: list[WeekdayHours]
     notice_minutes: Annotated[int, Field(description="Minimum notice for booking.")]

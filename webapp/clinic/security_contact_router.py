@@ -16,13 +16,13 @@ from webapp.i18n import gettext as _
 router = Router()
 
 ADDRESS = "/.well-known/security.txt"
-# It is made anew for each request, so this only says for how long a copy may be believed.
+# It is made again for each request, so this only says for how long a copy may be believed.
 LASTS = timedelta(days=90)
 
 
 @router.get(ADDRESS)
 def show_security_contact(page: CurrentPage) -> Response:
-    """Whom to tell: the contact in the settings, else the clinic's telephone; everyone."""
+    """The address to report to: the contact in the settings, else the clinic's telephone; everyone."""
     number = dialled(get_clinic(page.session).phone)
     contacts = page.settings.security_contact or ((f"tel:{number}",) if number else ())
     if not contacts:

@@ -40,7 +40,7 @@ MOST_BODY_BYTES = 32 * 1024 * 1024
 SHORT_BODY_BYTES = 16 * 1024
 # The share of the newest request in the measured time.
 NEWEST = 0.1
-# Who holds a place for longer than this waits for something and computes little, so another one may come in.
+# A request that holds a place for longer than this waits for something and computes little: another one may come in.
 SECONDS_TO_LEND = 0.25
 
 

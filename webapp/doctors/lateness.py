@@ -64,7 +64,7 @@ def run_late(session: Session, actor: Actor, slug: str, command: RunLate, *, now
     Raises:
         NotFound: as in `get_doctor_on_duty`.
     """
-    # Who books, moves or cancels with this doctor waits, so those who are told still have the appointment.
+    # Changes of this doctor's appointments wait, so those who are told still have theirs.
     service.lock_doctor(session, slug=slug)
     doctor = get_doctor_on_duty(session, actor, slug)
     today = get_clinic(session).today(now)

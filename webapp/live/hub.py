@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 BEAT_SECONDS = 15.0
 # How often it is asked whether the viewers are still signed in.
 CHECK_SECONDS = 10.0
-# Who only watches is told before they are signed out. What a page asks for by itself keeps no session alive.
+# People who only watch are told before they are signed out: requests that a page makes by itself keep no session alive.
 WARNED_BEFORE = timedelta(minutes=3)
 # How long the thread goes on listening without streams, and how long a new stream waits for it to listen.
 LINGER_SECONDS = 10.0

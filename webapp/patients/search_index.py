@@ -39,7 +39,7 @@ def words_of(name: str, email: str, phone: str) -> set[str]:
 
 
 def keep_words(session: Session, patient_id: int, *, name: str, email: str, phone: str) -> None:
-    """Write a patient's words anew. Every change of a patient does this in the same transaction."""
+    """Write a patient's words again. Every change of a patient does this in the same transaction."""
     session.execute(sa.delete(PatientWord).where(PatientWord.patient_id == patient_id))
     found = [{"word": word, "patient_id": patient_id} for word in sorted(words_of(name, email, phone))]
     if found:

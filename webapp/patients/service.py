@@ -225,7 +225,7 @@ _BOOKABLE = (
 
 
 def bookable_patients(session: Session, actor: Actor) -> list[PatientChoice]:
-    """Whom a patient may book for: themselves first, then the people they manage, by name. Empty for staff."""
+    """The people a patient may book for: themselves first, then the people they manage, by name. Empty for staff."""
     if actor.is_staff:
         return []
     found = rows(session, _BOOKABLE, user_id=actor.user_id)

@@ -16,7 +16,7 @@ from webapp.privacy.forms import DeletionForm, ProvenForm
 
 
 def proven_page(page: Page, template: str, form: ProvenForm, after: Submission | None = None, **shown: Any) -> Response:
-    """The page with its form, anew or `after` it was sent in vain."""
+    """The page with its form; `after` is the error if it was sent and refused."""
     return page.render(
         template,
         status=200 if after is None else after.status,

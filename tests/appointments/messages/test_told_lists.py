@@ -1,4 +1,4 @@
-"""Who was told of a change, and how, and whom to call; on both databases."""
+"""Who was told of a change, and how, and who needs a call; on both databases."""
 
 from __future__ import annotations
 

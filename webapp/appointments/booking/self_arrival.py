@@ -22,7 +22,7 @@ from webapp.exceptions import Forbidden
 from webapp.i18n import gettext as _
 from webapp.scheduling.models import ACTIVE
 
-# Who comes sooner waits outside, or asks the front desk.
+# A patient who comes sooner asks the front desk.
 EARLIEST = timedelta(hours=2)
 
 

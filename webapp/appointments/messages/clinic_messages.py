@@ -1,8 +1,8 @@
 """A message in the clinic's own words to the patients of several appointments, each address once.
 
 Every address gets one message, which names all of its appointments among those that were chosen: a patient with two
-appointments, and a parent with two children, read the words once. Whom no message reaches is on the list of who was
-told, with a call to make.
+appointments, and a parent with two children, read the words once. A patient whom no message reaches is on the
+list of who was told, with a call to make.
 """
 
 from __future__ import annotations

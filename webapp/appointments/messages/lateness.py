@@ -30,7 +30,7 @@ from webapp.notifications.models import OutboxMessage
 from webapp.notifications.outbox import Message
 from webapp.scheduling.models import ACTIVE, OPEN, Appointment
 
-# Who has been told of 20 minutes does not need to hear of 25.
+# A patient who was told of 20 minutes does not need to hear of 25.
 MATTERS = 10
 PAUSE = timedelta(minutes=10)
 # A message that waits goes out this long before the appointment at the latest.
@@ -69,7 +69,7 @@ class Expected(NamedTuple):
 
 
 class Audience(NamedTuple):
-    """Those whom a change may reach, and within how many hours their appointments begin; 0: the clinic tells none."""
+    """The appointments that a change may reach, and within how many hours they begin; 0: the clinic tells no one."""
 
     hours: int
     expected: list[Expected]

@@ -107,7 +107,7 @@ def _redirect(
     *,
     now: datetime,
 ) -> None:
-    """Address the message anew if it is still true; otherwise withdraw it, or leave it among those given up."""
+    """Address the message again if it is still true; otherwise withdraw it, or leave it among those given up."""
     stem = f"{message.template}:{facts.id}:{facts.version}"
     if message.template == LATE:
         stem = message.dedupe_key.rpartition(":")[0]

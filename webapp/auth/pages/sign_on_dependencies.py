@@ -93,7 +93,7 @@ def begun_by(page: Page, client: OidcClient) -> Begun | None:
 
 
 def prove_identity(page: Page, client: OidcClient, begun: Begun) -> Identity:
-    """Whom the provider has signed in, from its answer in this address.
+    """The person whom the provider has signed in, from its answer in this address.
 
     Raises:
         SignOnRefused: the answer is not to what this browser began, says no, or is not to be trusted. ProviderAway.

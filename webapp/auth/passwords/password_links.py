@@ -122,7 +122,7 @@ def use_password_link(
         details={"by": "link"} if held.made_by is None else {"by": "link", "made_by": held.made_by},
         address=address,
     )
-    # Who reads the mailbox of the account waits for no guesser any more.
+    # The owner of the mailbox no longer waits because others guessed the password.
     login_throttle.forget_account(session, hashed(user.email))
     account_mails.tell(session, user.id, "password", letterhead, now=now)
     return bool(user.calendar_secret)

@@ -34,7 +34,7 @@ DIGITS = 6
 LIFETIME, MOST_TRIES = timedelta(minutes=10), 5
 # Protects a mailbox from being flooded, and an account from guesses: five codes of five tries in an hour. Browsers that
 # have signed in to the account before are counted apart, so that strangers cannot use up the codes of its owner. Each
-# sign-in makes a browser known anew, also that of a stranger who registered with the address: so all known browsers
+# sign-in makes a browser known again, also that of a stranger who registered with the address: so all known browsers
 # together have a bound, too.
 MOST_CODES, MOST_OF_KNOWN, WINDOW = 5, 10, timedelta(hours=1)
 # What networks may request in an hour: an address, a household, a provider's region.

@@ -49,7 +49,7 @@ MOST_AT_ONCE = 4
 
 
 class Identity(NamedTuple):
-    """Whom the provider has signed in. `email` is '' unless the provider has verified it; `claims` may name a role."""
+    """Who signed in at the provider. `email` is '' unless the provider has verified it; `claims` may name a role."""
 
     issuer: str
     subject: str

@@ -80,7 +80,7 @@ class Examples(NamedTuple):
 
 @router.get(ADDRESS)
 def preview(page: CurrentPage) -> Response:
-    """Whom an action reaches, and with which appointments it is not possible; front desk. The reading is logged."""
+    """Which patients an action reaches, and where it is not possible; front desk. The reading is logged."""
     actor = signed_in(page, *DESK)
     query = page.request.query_params
     return _show(page, actor, Asked(query.get("action", USUAL), query.getlist("chosen"), query.get("back", "")))

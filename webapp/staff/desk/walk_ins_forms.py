@@ -18,7 +18,7 @@ from webapp.i18n import lazy_form_text as _l
 
 
 class QueueForm(DocketForm):
-    """Whom a walk-in waits for: a doctor, a specialty or any doctor; and whether it is urgent."""
+    """What a walk-in waits for: a doctor, a specialty or any doctor; and whether it is urgent."""
 
     doctor = SelectField(_l("Waits for"), choices=[], validate_choice=False)
     urgent = BooleanField(_l("Urgent"))
