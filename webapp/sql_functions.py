@@ -32,6 +32,13 @@ class pairs_joined(FunctionElement[str]):  # noqa: N801 - it is used like a func
     inherit_cache = True
 
 
+class numbers_joined(FunctionElement[str]):  # noqa: N801 - it is used like a function in queries.
+    """The whole numbers of each group as one text with spaces between them, in any order."""
+
+    type = sa.String()
+    inherit_cache = True
+
+
 class rows_as_json(FunctionElement[str]):  # noqa: N801 - it is used like a function in queries.
     """The rows of each group as one JSON text: a list of lists, in any order.
 
@@ -60,6 +67,16 @@ def _pairs_in_sqlite(element: pairs_joined, compiler: SQLCompiler, **options: An
     return f"group_concat({low} || ' ' || {high}, ' ')"
 
 
+@compiles(numbers_joined)
+def _numbers_in_postgresql(element: numbers_joined, compiler: SQLCompiler, **options: Any) -> str:
+    return f"string_agg(CAST({compiler.process(element.clauses, **options)} AS text), ' ')"
+
+
+@compiles(numbers_joined, "sqlite")
+def _numbers_in_sqlite(element: numbers_joined, compiler: SQLCompiler, **options: Any) -> str:
+    return f"group_concat({compiler.process(element.clauses, **options)}, ' ')"
+
+
 @compiles(rows_as_json)
 def _rows_in_postgresql(element: rows_as_json, compiler: SQLCompiler, **options: Any) -> str:
     return f"CAST(json_agg(json_build_array({compiler.process(element.clauses, **options)})) AS text)"
@@ -72,7 +89,8 @@ def _rows_in_sqlite(element: rows_as_json, compiler: SQLCompiler, **options: Any
 
 @compiles(minute_of)
 def _minute_in_postgresql(element: minute_of, compiler: SQLCompiler, **options: Any) -> str:
-    return f"CAST(floor(extract(epoch FROM {compiler.process(element.clauses, **options)}) / 60) AS INTEGER)"
+    # `extract` computes decimal numbers, which takes several times as long.
+    return f"CAST(floor(date_part('epoch', {compiler.process(element.clauses, **options)}) / 60) AS INTEGER)"
 
 
 @compiles(minute_of, "sqlite")

@@ -120,7 +120,7 @@ def test_months_that_are_over_are_counted_again_only_when_they_change(cast: Cast
     before = reports(cast)
     ran.clear()
     assert reports(cast) == before
-    assert sum("MATERIALIZED" in statement for statement in ran) == 3, "only April is counted again"
+    assert sum("created_at" in statement for statement in ran) == 3, "only April is counted again"
     for change in (
         sa.update(appointments).where(appointments.status == "no_show").values(status="completed"),
         sa.update(models.User).where(models.User.id == carol).values(role="machine"),
