@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+
 import pytest
 import sqlalchemy as sa
 from starlette.testclient import TestClient
@@ -12,6 +15,10 @@ from tests.reading import HTMX, read
 from tests.registering import register, send_form
 from webapp import models
 from webapp.core.formats import iso
+from webapp.event_handlers import wired_database
+from webapp.patients import records
+from webapp.patients.exceptions import LikelyDuplicate
+from webapp.patients.schemas import PatientDetails
 
 TEN = "2026-03-10 10:00"
 PHONED = {"name": "Nora Nowak", "email": "nora@example.org", "password": "two words and more words"}
@@ -102,6 +109,26 @@ def test_a_patient_whom_staff_add_twice_is_there_once(client: TestClient, cast: 
 
 
 # ------------------------------------------------------------------------------------ moving and cancelling
+
+
+def test_clicks_at_one_instant_add_one_patient(cast: Cast) -> None:
+    together = Barrier(3)
+    details = PatientDetails(name="Nina New", email="nina@docket.example")
+
+    def click(_number: int) -> str:
+        # Each has its own connection, as two processes do.
+        database = wired_database(cast.database.url.render_as_string(hide_password=False))
+        try:
+            together.wait()
+            database.write(records.create_patient, cast.fiona, details, now=cast.now)
+        except LikelyDuplicate:
+            return "known"
+        finally:
+            database.dispose()
+        return "added"
+
+    with ThreadPoolExecutor(3) as clicks:
+        assert sorted(clicks.map(click, range(3))) == ["added", "known", "known"]
 
 
 def test_moving_twice_says_twice_that_it_is_moved(client: TestClient, cast: Cast) -> None:
@@ -225,4 +252,4 @@ def test_a_walk_in_who_is_added_twice_waits_once(client: TestClient, cast: Cast)
     assert count(cast, models.WalkIn) == 2
     # Another queue is another wish.
     other = client.post("/desk/booking", data={**known, "doctor": "erin", "queue": "1"})
-    assert (other.status_code, "waiting already" in other.text) == (409, True)
+    assert (other.status_code, "already waiting" in other.text) == (409, True)

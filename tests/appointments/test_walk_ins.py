@@ -178,6 +178,8 @@ def test_walk_ins_follow_their_record_and_end(cast: Cast) -> None:
     with cast.database.reading() as session:
         assert owner(session) == gone
     assert {view.patient_id for view in listed(cast)} == {gone, dave}
+    cast.change(sa.update(models.Patient).where(models.Patient.id == dave).values(closed_at=LATER))
+    assert {view.patient_id for view in listed(cast)} == {gone}
     retention.run(cast.database, now=MORNING + timedelta(days=32))
     assert listed(cast) == []
 

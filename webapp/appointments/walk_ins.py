@@ -107,6 +107,8 @@ _VIEWS = (
     .join(table_of(Patient), _PATIENT.id == _WALK_IN.patient_id)
     .outerjoin(table_of(Doctor), _DOCTOR.id == _WALK_IN.doctor_id)
     .outerjoin(table_of(Appointment), table_of(Appointment).c.id == _WALK_IN.appointment_id)
+    # Whose record is locked until it is erased waits for no one.
+    .where(_PATIENT.closed_at.is_(None))
     .order_by(_WALK_IN.urgent.desc(), _WALK_IN.came_at, _WALK_IN.id)
 )
 _OF_DAY = _VIEWS.where(_WALK_IN.day == sa.bindparam("day"))

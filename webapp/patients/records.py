@@ -120,6 +120,8 @@ def create_patient(
         LikelyDuplicate: the patient may have a record already, and staff did not say `anyway`.
     """
     details = checked(session, details, now=now)
+    # Of two clicks at one instant, the second finds whom the first has added.
+    session.execute(sa.select(User.id).where(User.id == actor.user_id).with_for_update(key_share=True))
     if managed_by is not None:
         lock_details(session, managed_by)
     if not anyway and (found := likely_duplicates(session, details)):
