@@ -120,17 +120,11 @@ def zone_label(zone: ZoneInfo) -> str:
     return _("%(place)s time") % {"place": zone.key.rsplit("/", 1)[-1].replace("_", " ")}
 
 
-def named_instant(instant: datetime, zone: ZoneInfo) -> str:
-    """'Wednesday 11 March 2026, 09:20 (Amsterdam time)', for people who may read it in another zone.
+def full_instant(instant: datetime, zone: ZoneInfo) -> str:
+    """'Wednesday 11 March 2026, 09:20', where the zone is named nearby or known.
 
     In the hour that is repeated when the clocks go back, the offset from UTC is added.
     """
-    label = ", ".join(part for part in (zone_label(zone), _which_of_two(instant, zone)) if part)
-    return f"{day_full(instant, zone)}, {clock(instant, zone)} ({label})"
-
-
-def full_instant(instant: datetime, zone: ZoneInfo) -> str:
-    """'Wednesday 11 March 2026, 09:20', where the zone is named nearby; the offset is added as in `named_instant`."""
     offset = _which_of_two(instant, zone)
     return f"{day_full(instant, zone)}, {clock(instant, zone)}" + (f" ({offset})" if offset else "")
 

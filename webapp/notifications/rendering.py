@@ -39,7 +39,6 @@ FOLDER = "notifications"
 LINES_KEPT = {"preparation", "said"}
 # Errors of rendering when a template is missing, or a message has values of an older release.
 NOT_RENDERABLE = (jinja2.TemplateError, LookupError, TypeError, ValueError)
-_ZONE = re.compile(r"\([^,)]+")
 # Parts of a template that are left out leave blank lines behind.
 _BLANK = re.compile(r"\n\s*\n")
 
@@ -186,14 +185,8 @@ def _stylesheet(name: str) -> str:
 
 @lru_cache
 def _pages() -> jinja2.Environment:
-    """The environment for HTML, as for all pages: everything is escaped. Names of zones do not break across lines."""
-    environment = _with_filters(template_environment())
-    environment.filters["named_instant"] = _in_clinic_zone(
-        lambda instant, zone: _ZONE.sub(
-            lambda name: name[0].replace(" ", "\u00a0"), formats.named_instant(instant, zone)
-        )
-    )
-    return environment
+    """The environment for HTML, as for all pages: everything is escaped."""
+    return _with_filters(template_environment())
 
 
 @lru_cache
@@ -217,8 +210,9 @@ def _read_text(name: str) -> str | None:
 
 
 def _with_filters(environment: jinja2.Environment) -> jinja2.Environment:
-    for show in (formats.clock, formats.day_full, formats.day_long, formats.named_instant, formats.full_instant):
+    for show in (formats.clock, formats.day_full, formats.day_long, formats.full_instant):
         environment.filters[show.__name__] = _in_clinic_zone(show)
+    environment.filters["zone_label"] = lambda key: formats.zone_label(ZoneInfo(key))
     environment.filters["minutes"] = formats.minutes
     environment.filters["reason"] = REASONS.words
     environment.filters["before_stop"] = before_stop
