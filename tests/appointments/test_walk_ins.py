@@ -220,3 +220,25 @@ def test_the_desk_adds_takes_in_and_undoes_without_a_script(sqlite_cast: Cast) -
         assert client.post(f"/desk/walk-ins/{view.id}/leave").headers["location"] == "/board"
         assert "left at" in read(client.get("/board")).one("section", id="walk-ins").text
         assert not read(client.get("/board/2026-03-04")).all("section", id="walk-ins")
+
+
+def test_who_waits_for_a_doctor_who_becomes_away_is_on_the_list_and_goes_to_a_colleague(sqlite_cast: Cast) -> None:
+    cast = sqlite_cast
+    number = join(cast, "dave", doctor="bob")
+    put(cast, "2026-03-03 11:00")
+    with client_for(cast.database, now=MORNING) as client:
+        log_in(client, "fiona")
+        page = read(client.get("/desk/away/bob"))
+        assert f"/desk/walk-ins/{number}" in page.links
+        data = {"why": "Ill", "decide-all": "cancel", "listed": page.one("input", name="listed").attributes["value"]}
+        told = client.post("/desk/away/bob", data=data).headers["location"]
+        assert f"/desk/walk-ins/{number}" in read(client.get(told)).links
+        strip = read(client.get("/board")).one("section", id="walk-ins")
+        assert "(away)" in strip.text
+        take_in = strip.one("a", class_="button").attributes["href"]
+        assert "starts_at" not in take_in
+        assert "Needs a reason" not in read(client.get(take_in)).text
+        seen = read(client.get(f"/desk/walk-ins/{number}")).one("input", name="seen").attributes["value"]
+        client.post(f"/desk/walk-ins/{number}", data={"doctor": "erin", "seen": seen})
+        assert f"/desk/walk-ins/{number}" not in read(client.get(told)).links
+        assert "(away)" not in read(client.get("/board")).one("section", id="walk-ins").text

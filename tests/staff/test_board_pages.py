@@ -120,6 +120,10 @@ def test_time_off_and_closures_are_seen(cast: Cast) -> None:
         "10:00 to 12:00, Time off: School",
         "12:00 to 13:00, Break",
     ]
+    # What is over lies before it, and nothing beside it looks free.
+    seen = put(cast, "2026-03-03 09:30", minutes=60, status="completed")
+    assert "10:30 to 12:00, Time off: School" in lines(board_of(cast))
+    cast.change(sa.delete(models.Appointment).where(models.Appointment.id == seen))
     day = local("2026-03-03 12:00").date()
     cast.add(models.Closure(name="Rebuilding", starts_on=day, ends_on=day))
     page = board_of(cast)

@@ -125,6 +125,11 @@ def waits_already(session: Session, patient_id: int, queue: Queue, *, now: datet
     return any(each.patient_id == patient_id and each.status == "waiting" and each.queue == queue for each in today)
 
 
+def list_waiting_for(session: Session, doctor_id: int, day: date) -> list[WalkInView]:
+    """Those who wait on a day for this doctor alone."""
+    return [each for each in list_of_day(session, day) if (each.doctor_id, each.status) == (doctor_id, "waiting")]
+
+
 def get_walk_in(session: Session, walk_in_id: int, *, now: datetime) -> WalkInView:
     """One of today's walk-ins.
 

@@ -76,6 +76,11 @@ def list_ahead(session: Session, doctor_id: int, *, now: datetime) -> list[TimeO
     return [TimeOffRow._make(row) for row in session.execute(query)]
 
 
+def away_at(session: Session, now: datetime) -> set[int]:
+    """The ids of the doctors who have time off now."""
+    return set(session.scalars(sa.select(TimeOff.doctor_id).where(TimeOff.starts_at <= now, TimeOff.ends_at > now)))
+
+
 def list_past(session: Session, doctor_id: int, *, now: datetime) -> list[TimeOffRow]:
     """All past time off, latest first."""
     query = (

@@ -141,7 +141,8 @@ def test_nothing_happens_while_one_is_undecided_or_its_new_time_is_taken(morning
     with pytest.raises(NotDecided) as taken:
         take_off(morning, {**cancel, here.reference: colleague(here)})
 
-    assert undecided.value.problems == {}
+    # The page says which one.
+    assert undecided.value.problems == {here.reference: "The patient is here. Choose what happens."}
     assert list(taken.value.problems) == [here.reference]
     assert (rows(morning), leaves(morning)) == (before, [])
 

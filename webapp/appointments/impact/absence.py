@@ -39,6 +39,7 @@ from webapp.doctors import time_off
 from webapp.doctors.service import DoctorRow
 from webapp.doctors.time_off import AddTimeOff
 from webapp.exceptions import AppError, Conflict
+from webapp.i18n import gettext as _
 from webapp.i18n import ngettext
 from webapp.patients.models import Patient
 from webapp.scheduling.models import ACTIVE, Appointment
@@ -158,7 +159,8 @@ def take_off(
     left = _remaining(session, clinic, doctor_id, day, now=now)
     decided = [each for each in left if each.reference in chosen and _holds(each, chosen[each.reference])]
     if len(decided) < len(left):
-        raise NotDecided(len(left) - len(decided), {})
+        open_ones = {each.reference: _undecided(each, chosen) for each in left if each not in decided}
+        raise NotDecided(len(open_ones), open_ones)
     _enter(session, actor, clinic, doctor_id, day, now=now)
     keep = Decision(kind="keep", version=0)
     pending = [Pending(each, keep, WHY, why) for each in decided]
@@ -242,6 +244,16 @@ def _holds(appointment: UpcomingAppointment, chosen: Chosen) -> bool:
     """Whether this is a decision about the appointment as it is now."""
     moves = chosen.fate in ("colleague", "later")
     return chosen.version == appointment.version and not (moves and chosen.starts_at is None)
+
+
+def _undecided(appointment: UpcomingAppointment, chosen: Mapping[str, Chosen]) -> str:
+    """What is missing, beside the appointment."""
+    decision = chosen.get(appointment.reference)
+    if decision is not None and decision.version != appointment.version:
+        return _("It was changed meanwhile. Look again, then choose.")
+    if appointment.status not in ACTIVE:
+        return _("The patient is here. Choose what happens.")
+    return _("Choose what happens.")
 
 
 def _enter(session: Session, actor: Actor, clinic: Clinic, doctor_id: int, day: date, *, now: datetime) -> None:

@@ -159,7 +159,7 @@ def _column(of: Outline) -> Column:
         *_appointments(frame, appointments),
         *_free(frame, doctor, hours, [*against, *missed]),
         *_breaks(frame, hours, against),
-        *_leave(frame, hours),
+        *_leave(frame, hours, [(each.start, each.end) for each in appointments if each.status != "cancelled"]),
     ]
     things.sort(key=lambda thing: (thing[0], thing[1]))
     places = [rows(start, end) for start, end, _item in things]
@@ -257,8 +257,11 @@ def _breaks(frame: Frame, hours: DayHours, against: Sequence[Span]) -> Iterator[
                 yield wall(low), wall(high), Item("break", "r", CLOCK[wall(low)], CLOCK[wall(high) % DAY], _("Break"))
 
 
-def _leave(frame: Frame, hours: DayHours) -> Iterator[_Thing]:
+def _leave(frame: Frame, hours: DayHours, seen: Sequence[Span]) -> Iterator[_Thing]:
+    """Time off in the whole width between the appointments; one that is all covered stands beside them."""
     wall = frame.wall
-    for (low, high), reason in hours.leave:
+    for whole, reason in hours.leave:
         words = _("Time off: %(reason)s") % {"reason": reason} if reason else _("Time off")
-        yield wall(low), wall(high), Item("off", "o", CLOCK[wall(low)], CLOCK[wall(high) % DAY], words)
+        pieces = [(low, high) for low, high in subtract(whole, seen) if high - low >= SHORTEST_REST]
+        for low, high in pieces or [whole]:
+            yield wall(low), wall(high), Item("off", "o", CLOCK[wall(low)], CLOCK[wall(high) % DAY], words)

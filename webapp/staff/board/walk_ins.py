@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -11,20 +11,25 @@ from sqlalchemy.orm import Session
 from webapp.appointments import walk_ins
 from webapp.appointments.booking import statuses
 from webapp.appointments.booking.statuses import Wait
-from webapp.appointments.walk_ins import WalkInView
+from webapp.appointments.walk_ins import OF, WalkInView
 from webapp.clinic.service import Clinic
 from webapp.core import formats
 from webapp.core.urls import with_query
+from webapp.doctors import time_off
 from webapp.doctors.service import DoctorRow
 from webapp.scheduling.slots import DAY, grid_starts, minute_reached, pieces_of, to_datetime, to_minute
 
 
 class Waiting(NamedTuple):
-    """A walk-in who waits. `take_in` is where the appointment is booked; `wait` is None in the first minute."""
+    """A walk-in who waits. `take_in` is where the appointment is booked; `wait` is None in the first minute.
+
+    `in_vain`: the doctor for whom they wait has time off now.
+    """
 
     view: WalkInView
     wait: Wait | None
     take_in: str
+    in_vain: bool
 
 
 class WalkIns(NamedTuple):
@@ -51,12 +56,14 @@ def walk_ins_of_today(
         for view in walk_ins.list_of_day(session, clinic.today(now))
         if only is None or (view.doctor_id in {None, only.id} and view.specialty in {"", only.specialty})
     ]
-    steps = {doctor.id: doctor.slot_step for doctor in everyone}
+    by_id = {doctor.id: doctor for doctor in everyone}
+    away = time_off.away_at(session, now) if any(view.doctor_id for view in views) else set()
     waiting = [
         Waiting(
             view,
             statuses.wait_of("arrived", to_minute(view.came_at), minute_reached(now)),
-            _take_in(clinic, view, only, steps, now),
+            _take_in(clinic, view, only, by_id, away, now),
+            view.doctor_id in away,
         )
         for view in views
         if view.status == "waiting"
@@ -65,15 +72,25 @@ def walk_ins_of_today(
     return WalkIns(waiting, sorted(settled, key=lambda view: view.settled_at or now, reverse=True))
 
 
-def _take_in(clinic: Clinic, view: WalkInView, only: DoctorRow | None, steps: dict[int, int], now: datetime) -> str:
-    """The page on which the appointment is booked: at the doctor's next start, where it is known which doctor."""
-    doctor_id, slug = (view.doctor_id, view.doctor_slug) if view.doctor_id is not None else (None, "")
-    if doctor_id is None and only is not None:
-        doctor_id, slug = only.id, only.slug
-    starts_at = None
-    if doctor_id is not None and doctor_id in steps:
+def _take_in(
+    clinic: Clinic,
+    view: WalkInView,
+    only: DoctorRow | None,
+    by_id: Mapping[int, DoctorRow],
+    away: Container[int],
+    now: datetime,
+) -> str:
+    """The page on which the appointment is booked: at the doctor's next start, where it is known which doctor.
+
+    Where that one is away, colleagues of the same specialty are looked at.
+    """
+    doctor = by_id.get(view.doctor_id) if view.doctor_id is not None else only
+    whom, starts_at = doctor.slug if doctor is not None else view.queue.waits_for, None
+    if doctor is not None and doctor.id in away:
+        whom = OF + doctor.specialty if view.doctor_id is not None else view.queue.waits_for
+    elif doctor is not None:
         low = minute_reached(now)
         today = clinic.today(now)
-        start = next(grid_starts(pieces_of(clinic.zone, today, today), steps[doctor_id], low, low + DAY), low)
+        start = next(grid_starts(pieces_of(clinic.zone, today, today), doctor.slot_step, low, low + DAY), low)
         starts_at = formats.iso(to_datetime(start))
-    return with_query("/desk/booking", walk_in=view.id, doctor=slug or view.queue.waits_for, starts_at=starts_at)
+    return with_query("/desk/booking", walk_in=view.id, doctor=whom, starts_at=starts_at)

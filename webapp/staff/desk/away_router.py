@@ -9,9 +9,11 @@ from typing import NamedTuple, cast, get_args
 from starlette.datastructures import FormData
 from starlette.responses import Response
 
+from webapp.appointments import walk_ins
 from webapp.appointments.booking import status_service
 from webapp.appointments.impact import absence
 from webapp.appointments.impact.absence import Chosen, Fate, Left, NotDecided, Outcome
+from webapp.appointments.walk_ins import WalkInView
 from webapp.auth.dependencies import DESK, signed_in
 from webapp.auth.schemas import Actor
 from webapp.clinic.dependencies import current_clinic
@@ -28,6 +30,7 @@ from webapp.doctors.service import DoctorRow
 from webapp.exceptions import NotFound
 from webapp.i18n import gettext as _
 from webapp.i18n import ngettext
+from webapp.patients import records
 from webapp.staff.desk.told_presenters import told_address
 
 router = Router()
@@ -161,18 +164,25 @@ def _show(
     now = page.now
     page.close()
     left = absence.list_left(page.database, of.actor, of.doctor, of.day, now=now)
+    waiting: list[WalkInView] = []
+    if of.today and not of.own:
+        with page.database.reading() as session:
+            waiting = walk_ins.list_waiting_for(session, of.doctor.id, of.day)
     problems = problems or {}
     response = page.render(
         "staff/desk/away.html",
         status=status,
         absence=of,
         choices=[_choice(each, typed, problems) for each in left],
+        waiting=waiting,
         for_all=typed.get("decide-all", ""),
         offers=_offers(left),
         why=typed.get("why", _usual_why(of, clinic))[:LONGEST_WHY],
         message=message,
     )
     page.trace(status_service.record_listing, of.actor, [each.id for each in left], now=now)
+    if waiting:
+        page.trace(records.note_listing, of.actor, [each.patient_id for each in waiting], searched=False, now=now)
     return response
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from starlette.responses import Response
 
-from webapp.appointments import calls
+from webapp.appointments import calls, walk_ins
 from webapp.appointments.booking import status_service
 from webapp.appointments.messages import told_lists
+from webapp.appointments.walk_ins import WalkInView
 from webapp.auth.dependencies import DESK, STAFF, signed_in
 from webapp.clinic.dependencies import current_clinic
 from webapp.core.routing import Router
 from webapp.core.web import CurrentPage, PathId, SentForm
+from webapp.patients import records
 from webapp.staff.desk.told_presenters import Entry, back_of, title_of, told_address, told_in_words
 
 router = Router()
@@ -35,6 +37,9 @@ def show_list(page: CurrentPage, list_id: PathId) -> Response:
     lines = told_lists.lines_of(page.session, actor, [list_id])[list_id]
     clinic = current_clinic(page)
     to_call = [each for each in lines if each.why]
+    waiting: list[WalkInView] = []
+    if actor.sees_all and found.doctor_id is not None and found.day == clinic.today(page.now):
+        waiting = walk_ins.list_waiting_for(page.session, found.doctor_id, found.day)
     response = page.render(
         "staff/desk/told.html",
         of=found,
@@ -44,10 +49,13 @@ def show_list(page: CurrentPage, list_id: PathId) -> Response:
         calls=[told_in_words(each, clinic) for each in to_call],
         others=[told_in_words(each, clinic) for each in lines if not each.why],
         restorable=[each.reference for each in lines if not each.changed] if found.kind == "cancel" else [],
+        waiting=waiting,
         number=len(to_call),
         made=sum(not each.is_open for each in to_call),
     )
     page.trace(status_service.record_listing, actor, [each.id for each in lines], now=page.now)
+    if waiting:
+        page.trace(records.note_listing, actor, [each.patient_id for each in waiting], searched=False, now=page.now)
     return response
 
 
