@@ -11,12 +11,14 @@ from datetime import date
 import pytest
 import sqlalchemy as sa
 from playwright.sync_api import Locator, Page, expect
+from sqlalchemy.orm import Session
 
 from tests.api_client import make_api_token
 from tests.browser.conftest import Clinic, sign_in
 from tests.browser.looking import look
 from tests.cast import NOW, local
 from webapp import models
+from webapp.appointments.messages import told_lists
 from webapp.auth.programs.scopes import SCOPES
 from webapp.core.clock import utc_now
 from webapp.core.formats import iso
@@ -98,8 +100,10 @@ def test_the_lists_of_admins(open_browser: Open, clinic: Clinic) -> None:
     make_api_token(clinic.cast, *SCOPES)
     page = open_browser()
     sign_in(page, "carol@docket.example")
-    chosen = f"/admin/appointments/selection?action=confirm&chosen={flagged}"
-    for path in (*LISTS, chosen, f"/appointments/{flagged}/flag"):
+    several = [
+        f"/admin/appointments/selection?action={action}&chosen={flagged}" for action in ("confirm", "cancel", "message")
+    ]
+    for path in (*LISTS, *several, told_list(clinic, flagged), f"/appointments/{flagged}/flag"):
         page.goto(path)
         look(page)
     # On a phone, a chosen name stays on one line of its filter.
@@ -108,6 +112,19 @@ def test_the_lists_of_admins(open_browser: Open, clinic: Clinic) -> None:
     box = page.get_by_label("Bookings").bounding_box()
     assert box is not None
     assert (box["width"] > 300, box["height"] < 50) == (True, True)
+
+
+def told_list(clinic: Clinic, reference: str) -> str:
+    """The address of a list with a call to make: no message about this appointment was written."""
+    cast, of = clinic.cast, models.Appointment
+
+    def work(session: Session) -> int:
+        number, starts_at = session.execute(sa.select(of.id, of.starts_at).where(of.reference == reference)).one()
+        made = told_lists.begin(session, cast.carol, "cancel", words="The heating has failed.", now=NOW)
+        told_lists.note(session, made, number, "cancelled", was_at=starts_at)
+        return made
+
+    return f"/desk/told/{cast.database.write(work)}"
 
 
 def test_the_front_desk_works_in_a_dense_list_with_the_keyboard(open_browser: Open, clinic: Clinic) -> None:
