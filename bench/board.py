@@ -46,11 +46,15 @@ SPECIALTIES = ("General practice", "Dermatology", "Cardiology", "Paediatrics", "
 GIVEN = ("Alice", "Wilhelmina", "Bo", "Hassan", "Zoë", "Małgorzata", "Femke", "José", "Priscilla", "Ali")
 FAMILY = ("Jansen", "Okonkwo", "de Vries", "Nguyễn", "van den Berg", "Kovács", "Adeyemi", "Li", "Petrović", "El Amrani")
 STATUSES = ("scheduled", "confirmed", "confirmed", "arrived", "completed", "no_show")
-PAINTED = """() => new Promise((done) => requestAnimationFrame(() => setTimeout(() => done({
-  painted: performance.getEntriesByName("first-contentful-paint")[0]?.startTime ?? 0,
-  ready: performance.getEntriesByType("navigation")[0].domContentLoadedEventEnd,
-  elements: document.querySelectorAll("*").length,
-}))))"""
+# The entry of the first paint comes when the frame is on the screen, which may be after the page has loaded.
+PAINTED = """() => new Promise((done) => new PerformanceObserver((seen) => {
+  const [paint] = seen.getEntriesByName("first-contentful-paint");
+  if (paint) done({
+    painted: paint.startTime,
+    ready: performance.getEntriesByType("navigation")[0].domContentLoadedEventEnd,
+    elements: document.querySelectorAll("*").length,
+  });
+}).observe({type: "paint", buffered: true}))"""
 
 
 def main() -> int:

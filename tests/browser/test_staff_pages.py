@@ -6,7 +6,7 @@ Forms are checked with their errors too, and so is the list of appointments that
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import date
+from datetime import date, timedelta
 
 import pytest
 import sqlalchemy as sa
@@ -18,7 +18,10 @@ from tests.browser.conftest import Clinic, sign_in
 from tests.browser.looking import look
 from tests.cast import NOW, local
 from webapp import models
+from webapp.appointments import walk_ins
+from webapp.appointments.joining import join_records
 from webapp.appointments.messages import told_lists
+from webapp.appointments.walk_ins import Queue
 from webapp.auth.programs.scopes import SCOPES
 from webapp.core.clock import utc_now
 from webapp.core.formats import iso
@@ -127,6 +130,25 @@ def told_list(clinic: Clinic, reference: str) -> str:
     return f"/desk/told/{cast.database.write(work)}"
 
 
+def waiting_walk_in(clinic: Clinic) -> int:
+    """A patient who waits on today's board, urgently and for long."""
+    queue = Queue(urgent=True, note="Cut on the hand")
+    join, patient = walk_ins.join, clinic.cast.patient_ids["dave"]
+    return clinic.cast.database.write(join, clinic.cast.carol, patient, queue, now=utc_now() - timedelta(minutes=31))
+
+
+def joined_records(clinic: Clinic) -> str:
+    """The address of the page that parts two records again."""
+    one, other = (clinic.cast.add(models.Patient(name=name, created_at=NOW)) for name in ("Rosa Bos", "Rose Bos"))
+
+    def work(session: Session) -> str:
+        duplicates.note_pair(session, one, other, now=NOW)
+        stays = join_records(session, clinic.cast.carol, one, other, now=NOW)
+        return f"/admin/patients/{stays}/joined/{session.scalar(sa.select(models.JoinedRecord.id))}"
+
+    return clinic.cast.database.write(work)
+
+
 def test_the_front_desk_works_in_a_dense_list_with_the_keyboard(open_browser: Open, clinic: Clinic) -> None:
     patient, day = clinic.new_patient(), clinic.free_time(days=12)[:10]
     for hour in (9, 10):
@@ -184,6 +206,7 @@ def test_the_pages_of_one_patient_visit_type_and_user(open_browser: Open, clinic
     patient, user = clinic.cast.patient_ids["alice"], clinic.cast.alice.user_id
     other = clinic.cast.add(models.Patient(name="Adams, Alice", email="alice@docket.example", created_at=NOW))
     clinic.cast.database.write(duplicates.note_pair, patient, other, now=NOW)
+    waiting, parting = waiting_walk_in(clinic), joined_records(clinic)
     page = open_browser()
     sign_in(page, "carol@docket.example")
     for path in (
@@ -197,6 +220,10 @@ def test_the_pages_of_one_patient_visit_type_and_user(open_browser: Open, clinic
         f"/admin/patients/{patient}/duplicates/{other}",
         f"/admin/patients/{patient}/joining?q=adams",
         "/admin/patients/duplicates",
+        parting,
+        "/board",
+        f"/desk/walk-ins/{waiting}",
+        f"/desk/booking?walk_in={waiting}",
         f"/admin/visit-types/{clinic.cast.long}",
         f"/admin/visit-types/{clinic.cast.long}/activity",
         f"/admin/users/{user}",
