@@ -192,6 +192,9 @@ def test_the_desk_adds_takes_in_and_undoes_without_a_script(sqlite_cast: Cast) -
         assert page.one("details", id="queue").attributes.get("open") is not None
         new = {"name": "Nina New", "doctor": "bob", "urgent": "y", "queue": "1"}
         assert client.post("/desk/booking", data={**new, "name": ""}).status_code == 422
+        # What was typed before the session ended is shown, and not carried out.
+        assert client.post("/desk/booking", data={**new, "unsent": "1"}).status_code == 200
+        assert listed(cast) == []
         assert client.post("/desk/booking", data=new).headers["location"] == "/board"
         board = read(client.get("/board"))
         strip = board.one("section", id="walk-ins")

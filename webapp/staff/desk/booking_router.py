@@ -53,7 +53,7 @@ def book(page: CurrentPage, sent: SentForm) -> Response:
     actor = signed_in(page, *STAFF)
     fine = form.validate()
     call = Call(page, actor, form)
-    if sent.get("queue"):
+    if sent.get("queue") and not form.unsent:
         return _let_wait(call, sent) if fine else call.whole(call.found(), status=422)
     chosen = Chosen.read(str(sent.get("squeeze") or sent.get("time", "")))
     if chosen is None or form.unsent:
