@@ -94,7 +94,7 @@ def upgrade() -> None:
 @click.option("--months", default=3, show_default=True, type=click.IntRange(0, 240), help="Months of history.")
 @click.option("--seed", default=1, show_default=True, help="Another seed gives another clinic.")
 @click.option("--today", type=click.DateTime(["%Y-%m-%d"]), help="The day to build around; default: today.")
-@click.option("--if-empty", is_flag=True, help="Do nothing, successfully, if there is data already.")
+@click.option("--if-empty", is_flag=True, help="Do nothing if there is data already; exit code 0.")
 @click.option("--in-production", is_flag=True, help="Allow it in production, to try a deployment out.")
 @click.option("--live", is_flag=True, help="Then let the clinic's day move, until Ctrl-C.")
 @click.option("--pace", default=5.0, show_default=True, type=click.FloatRange(0.2, 3600), help="Seconds between moves.")
@@ -180,8 +180,8 @@ def check() -> None:
 def backup(file: Path, force: bool) -> None:
     """Write a copy of the whole database into FILE, while people work. Exit code 1 if it cannot be made.
 
-    FILE appears when the copy is complete and was read once. It holds all that was acknowledged before the start, is
-    readable by its owner alone, and is not encrypted.
+    FILE appears when the copy is complete and has been checked. It holds everything that was saved before the copy
+    began. Only its owner can read it. It is not encrypted.
     """
     from webapp.backups.reports import backup_report
     from webapp.backups.service import make_backup
@@ -197,9 +197,10 @@ def backup(file: Path, force: bool) -> None:
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--replace", is_flag=True, help="Replace a database that holds data.")
 def restore(file: Path, replace: bool) -> None:
-    """Put the database back from FILE, which `docket backup` made. Exit code 1 if it is left as it was.
+    """Restore the database from FILE, which `docket backup` made. Exit code 1 if nothing has changed.
 
-    FILE is read and checked first. Stop `docket serve` and `docket worker` before. Everyone has to sign in again.
+    Stop `docket serve` and `docket worker` first. FILE is checked before anything changes. Afterwards, everyone has to
+    sign in again.
     """
     from webapp.backups.reports import restore_report
     from webapp.backups.service import restore_backup

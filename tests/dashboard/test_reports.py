@@ -192,5 +192,5 @@ def test_a_clinic_without_a_past_and_a_period_that_ends_before_it_begins(sqlite_
     assert "No figures yet" in page_of(sqlite_cast).text
     put(sqlite_cast, "2026-01-15 09:00", status="completed")
     page = page_of(sqlite_cast, "from=2026-03&until=2026-02", status=422)
-    assert "Choose a month that isn’t before the first." in page.text
+    assert "Choose the first month or a later one." in page.text
     assert page_of(sqlite_cast, "from=1999-13&until=x&doctor=nobody&visit_type=999&by=moon").all("dl")

@@ -53,7 +53,7 @@ class ReportForm(DocketForm):
         """What is asked, or None after an error was put next to its field."""
         first, last = (date.fromisoformat(f"{field.data}-01") for field in (self.first, self.last))
         if last < first:
-            self.add_error(AppError(_("Choose a month that isn’t before the first."), field="last"))
+            self.add_error(AppError(_("Choose the first month or a later one."), field="last"))
             return None
         if len(months_between(first, last)) > MOST_MONTHS:
             message = _("Choose up to %(months)d months at once.") % {"months": MOST_MONTHS}

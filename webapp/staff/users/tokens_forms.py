@@ -29,7 +29,7 @@ class TokenForm(DocketForm):
     sentences = {"name": _l("Enter a name of 2 to 120 characters.")}  # noqa: RUF012 - never changed.
     name = StringField(_l("Name of the program"), [InputRequired(_l("Enter a name."))])
     scopes = CheckboxesField(
-        _l("What it may do"),
+        _l("Permissions"),
         [InputRequired(_l("Choose at least one."))],
         choices=[SelectChoice(code, words) for code, words in SCOPE_WORDS.items()],
     )
