@@ -31,7 +31,7 @@ from webapp.i18n import gettext as _
 from webapp.patients.models import Patient
 from webapp.scheduling.facts import BookingRequest, FreeTime, free_times, load_facts, within_notice
 from webapp.scheduling.models import ACTIVE, Appointment
-from webapp.scheduling.slots import to_datetime
+from webapp.scheduling.slots import to_datetime, to_minute
 from webapp.scheduling.viewer import Viewer
 
 # Patients come a little early.
@@ -149,10 +149,13 @@ class Moving:
             waiting = sum(each.status == "waiting" for each in walk_ins.list_of_day(session, today))
             begun = session.scalar(sa.select(sa.func.max(Appointment.starts_at)).where(Appointment.starts_at <= now))
             is_open = begun is not None and get_clinic(session).today(begun) == today == self.day()
-            doctor = self._random.choice(list_doctors(session))
             patients = session.execute(sa.select(Patient.id, Patient.name).where(Patient.closed_at.is_(None))).all()
-        if not is_open or waiting >= MOST_WALK_INS or not patients:
+        # They come to a doctor who is still to see patients today.
+        due = self._pick(Appointment.status.in_(ACTIVE), Appointment.starts_at > now)
+        if not is_open or waiting >= MOST_WALK_INS or not patients or due is None:
             return None
+        with self._database.reading() as session:
+            doctor = get_doctor_by_id(session, due.doctor_id)
         patient_id, name = self._random.choice(patients)
         queues = [Queue(), Queue(specialty=doctor.specialty), Queue(doctor=doctor.slug)]
         queue = self._random.choice(queues)
@@ -161,27 +164,28 @@ class Moving:
         return _("%(name)s came without an appointment.") % {"name": name}
 
     def _take_in(self, now: datetime) -> str | None:
-        """The walk-in who is first goes to the doctor who has time first, and soon."""
+        """The first walk-in for whom a doctor has time soon goes to the doctor who has it first."""
         with self._database.reading() as session:
             clinic = get_clinic(session)
-            today = clinic.today(now)
-            first = next((each for each in walk_ins.list_of_day(session, today) if each.status == "waiting"), None)
-            if first is None:
-                return None
-            fitting = [
-                each
-                for each in list_doctors(session)
-                if first.doctor_id in {None, each.id} and each.fits(specialty=first.specialty)
-            ]
-            wishes, viewer = [BookingRequest(each, each.visit_types[0]) for each in fitting], Viewer(by_staff=True)
+            today, listed = clinic.today(now), list_doctors(session)
+            waiting = [each for each in walk_ins.list_of_day(session, today) if each.status == "waiting"]
+            wishes, viewer = [BookingRequest(each, each.visit_types[0]) for each in listed], Viewer(by_staff=True)
             facts = load_facts(session, clinic, wishes, today, today, now=now, viewer=viewer)
-            free = [(times[0].start, each) for each in fitting if (times := within_notice(facts[each.id]))]
-        start, doctor = min(free, key=lambda each: each[0], default=(None, None))
-        if start is None or doctor is None or to_datetime(start) > now + SOON:
-            return None
-        command = Booking(doctor=doctor.slug, starts_at=to_datetime(start), override_reason=_("Walk-in"))
-        self._database.write(walk_ins.take_in, self._desk, first.id, command, now=now)
-        return _("%(name)s was taken in by %(doctor)s.") % {"name": first.patient_name, "doctor": doctor.name}
+        soon = to_minute(now + SOON)
+        free = [(times[0].start, each) for each in listed if (times := within_notice(facts[each.id]))]
+        for view in waiting:
+            fitting = [
+                (start, each)
+                for start, each in free
+                if start <= soon and view.doctor_id in {None, each.id} and each.fits(specialty=view.specialty)
+            ]
+            if fitting:
+                start, doctor = min(fitting, key=lambda each: each[0])
+                reason = _("Walk-in")
+                command = Booking(doctor=doctor.slug, starts_at=to_datetime(start), override_reason=reason)
+                self._database.write(walk_ins.take_in, self._desk, view.id, command, now=now)
+                return _("%(name)s was taken in by %(doctor)s.") % {"name": view.patient_name, "doctor": doctor.name}
+        return None
 
     def _set(self, found: sa.Row[*tuple[str, int, str]], status: str, words: str, *, now: datetime) -> str:
         command = ChangeStatus.model_validate({"status": status})
