@@ -25,7 +25,7 @@ class NotActive(Conflict):
         super().__init__(str(_NOT_ACTIVE.get(status, _BEGUN)))
 
 
-_BEGUN = _l("This appointment can no longer be changed: it has begun.")
+_BEGUN = _l("This appointment can no longer be changed: it has started.")
 _NOT_ACTIVE = {
     "arrived": _l("This appointment can no longer be changed: the patient has arrived."),
     "completed": _l("This appointment can no longer be changed: it is over."),

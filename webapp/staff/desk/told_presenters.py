@@ -84,7 +84,7 @@ WHYS: dict[str, Sentence] = {
     "no_address": _l("No email address or mobile number"),
     "unwanted": _l("Doesn’t want messages"),
     "failed": _l("No message was delivered"),
-    "soon": _l("Starts soon: they may not read the email in time"),
+    "soon": _l("Starts soon: they may not see the email in time"),
 }
 
 
