@@ -193,7 +193,7 @@ document.addEventListener("htmx:afterSettle", (event) => {
   if (part.id === "panel" || part.closest("#panel")) {
     const title = document.querySelector("#panel [data-focus]");
     // Not out of a field in which the next patient is typed already: those letters are keys elsewhere.
-    if (title && !document.activeElement?.closest("#panel, input, select, textarea, dialog")) title.focus({ preventScroll: true });
+    if (title && !document.activeElement?.closest("#panel, input, select, textarea, dialog")) title.focus({ preventScroll: Boolean(title.closest(".panel")) });
     mark()?.scrollIntoView({ block: "nearest", inline: "nearest" });
   }
   if (part.matches(".col, #board") || part.querySelector(".col")) prepare(part);
