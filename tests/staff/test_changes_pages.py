@@ -55,7 +55,7 @@ def test_the_right_patient_is_searched_and_chosen(client: TestClient, cast: Cast
     assert answer.status_code == 303
     page = read(client.get(answer.headers["location"]))
     assert page.h1 == "Dave Dunn"
-    assert "Put in Dave Dunn’s record by you" in page.text
+    assert "Moved to Dave Dunn’s record by you" in page.text
 
 
 def test_the_history_names_no_earlier_patient_as_the_next_ones_family(client: TestClient, cast: Cast) -> None:
@@ -65,6 +65,6 @@ def test_the_history_names_no_earlier_patient_as_the_next_ones_family(client: Te
     log_in(client, "dave")
     history = read(client.get(f"/appointments/{reference}")).text
     assert "Booked by another patient" in history
-    assert "Put in Dave Dunn’s record by the clinic" in history
+    assert "Moved to Dave Dunn’s record by the clinic" in history
     assert "the person who books for" not in history
     assert "Alice" not in history
