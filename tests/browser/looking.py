@@ -5,11 +5,13 @@ The page is not loaded again: the window changes its width, its theme and its te
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Callable
+from functools import partial
+from typing import Literal
 from weakref import WeakSet
 
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import BrowserContext, Page, ViewportSize, expect
+from playwright.sync_api import BrowserContext, CDPSession, Page, expect
 
 AXE = Axe()
 HEIGHTS = {320: 640, 768: 640, 1280: 720}
@@ -17,48 +19,80 @@ HEIGHTS = {320: 640, 768: 640, 1280: 720}
 # pages in a frame are looked at by themselves.
 OPTIONS = 'resultTypes: ["violations"], preload: false, iframes: false'
 ALL_BUT_COLOURS = f'{{{OPTIONS}, rules: {{"color-contrast": {{enabled: false}}}}}}'
-BREACHES = f"async () => (await axe.run({ALL_BUT_COLOURS})).violations"
+BREACHES = f"async () => told((await axe.run({ALL_BUT_COLOURS})).violations)"
+TOLD = """const told = (violations) => violations.map(({id, help, nodes}) =>
+  `${id}: ${help} ${JSON.stringify(nodes.map(({target}) => target))}`);"""
 # The rules judge elements and how they stand to each other, and leave out what is hidden. So on a narrow window they
 # are asked again about what shows only there, and about what scrolls there.
 REMEMBER_WHAT_SHOWS = """() => {
   window.shown = new Set([...document.querySelectorAll("body *")].filter((each) => each.checkVisibility()));
+  return [];
 }"""
-NEW_BREACHES = """async () => {
-  const fresh = [...document.querySelectorAll("body *")].filter((each) => each.checkVisibility() &&
-    !window.shown.has(each) && (each.parentElement === document.body || window.shown.has(each.parentElement)));
-  const found = fresh.length ? (await axe.run({include: fresh}, ALL_BUT_COLOURS)).violations : [];
-  return [...found, ...(await axe.run({OPTIONS, runOnly: ["scrollable-region-focusable"]})).violations];
-}""".replace("ALL_BUT_COLOURS", ALL_BUT_COLOURS).replace("OPTIONS", OPTIONS)
-# Whether a text stands out depends on what is drawn at it and behind it, so on the elements around it, their classes
-# and their computed colours, and on its own size. Gives each different case on the page, as a number.
-PAINTED = """() => {
-  const cases = window.painted = new Map();
-  const walk = (element, around) => {
+NEW_BREACHES = f"""async () => {{
+  const all = [...document.querySelectorAll("body *")].filter((each) => each.checkVisibility());
+  const fresh = all.filter((each) => !window.shown.has(each) &&
+    (each.parentElement === document.body || window.shown.has(each.parentElement)));
+  const found = fresh.length ? (await axe.run({{include: fresh}}, {ALL_BUT_COLOURS})).violations : [];
+  const scrolls = all.filter((each) => (each.scrollWidth > each.clientWidth || each.scrollHeight > each.clientHeight) &&
+    /auto|scroll/.test(getComputedStyle(each).overflow));
+  const only = {{{OPTIONS}, runOnly: ["scrollable-region-focusable"]}};
+  if (scrolls.length) found.push(...(await axe.run({{include: scrolls}}, only)).violations);
+  return told(found);
+}}"""
+# Whether a text stands out depends on its own colour and size and on what is drawn behind it: the colours of the
+# elements around it, back to one that hides what is further behind. What stands outside of the flow, or on top of
+# something else, is told apart by its class too. Axe is asked about one text of each such kind. Where it cannot say, or
+# leaves the text out because that is hidden, the elements around with all their classes are told apart as well.
+FAINT = f"""async ([clear, clearAlone]) => {{
+  {TOLD}
+  clear = new Set(clear);
+  clearAlone = new Set(clearAlone);
+  const mix = ([first, second], text) => {{
+    for (let at = 0; at < text.length; at++) {{
+      first = Math.imul(first ^ text.charCodeAt(at), 2654435761);
+      second = Math.imul(second ^ text.charCodeAt(at), 1597334677);
+    }}
+    return [first, second];
+  }};
+  const texts = new Map();
+  const walk = (element, around, behind, veiled) => {{
     if (!element.checkVisibility()) return;
     const style = getComputedStyle(element);
-    const own = [element.tagName, element.getAttribute("class"), element.getAttribute("type"), element.disabled,
-      style.color, style.backgroundColor, style.backgroundImage, style.opacity, style.filter].join(" ");
-    let [first, second] = around;
-    for (let at = 0; at < own.length; at++) {
-      first = Math.imul(first ^ own.charCodeAt(at), 2654435761);
-      second = Math.imul(second ^ own.charCodeAt(at), 1597334677);
-    }
-    const here = [first, second];
-    const texts = [...element.childNodes].some((node) => node.nodeType === Node.TEXT_NODE && node.data.trim());
-    if (texts || element.matches("input, select, textarea")) {
+    const name = [element.tagName, element.classList, element.type, element.disabled].join(" ");
+    const drawn = [style.backgroundColor, style.backgroundImage, style.opacity, style.filter].join(" ");
+    around = mix(around, `${{name}} ${{style.color}} ${{drawn}}`);
+    veiled ||= style.opacity !== "1" || style.filter !== "none" || style.mixBlendMode !== "normal";
+    const solid = /^rgb\\(/.test(style.backgroundColor) && style.backgroundImage === "none" && !veiled;
+    if (solid || drawn !== "rgba(0, 0, 0, 0) none 1 none") behind = mix(solid ? [3, 4] : behind, drawn);
+    const onTop = style.position !== "static" || style.translate !== "none" || style.transform !== "none" ||
+      style.gridRowStart !== "auto" || style.gridColumnStart !== "auto" || style.margin.includes("-");
+    const field = element.matches("input, select, textarea");
+    if (onTop || field) behind = mix(behind, `${{style.position}} ${{name}}`);
+    if (field || [...element.childNodes].some((node) => node.nodeType === Node.TEXT_NODE && node.data.trim())) {{
       const large = parseFloat(style.fontSize) >= (style.fontWeight >= 700 ? 18.66 : 24);
-      const number = `${first} ${second} ${large}`;
-      if (!cases.has(number)) cases.set(number, element);
-    }
-    for (const child of element.children) walk(child, here);
-  };
-  walk(document.documentElement, [1, 2]);
-  return [...cases.keys()];
-}"""
-FAINT = f"""async (cases) => (await axe.run({{include: cases.map((number) => window.painted.get(number))}},
-  {{{OPTIONS}, runOnly: ["color-contrast"]}})).violations"""
-# The cases that axe has found clear, on any page: the header of every page is the same.
+      const kind = `${{mix(behind, `${{style.color}} ${{style.textShadow}}`)}} ${{large}}`;
+      const alone = `${{around}} ${{large}}`;
+      if (!clear.has(kind) && !clearAlone.has(alone)) texts.set(alone, [element, kind]);
+    }}
+    for (const child of element.children) walk(child, around, behind, veiled);
+  }};
+  walk(document.documentElement, [1, 2], [3, 4], false);
+  const kinds = new Map([...texts.values()].map(([element, kind]) => [element, kind]));
+  const found = [], fresh = [], ask = async (some) => {{
+    const answer = await axe.run({{include: some}}, {{{OPTIONS}, runOnly: ["color-contrast"], elementRef: true,
+      resultTypes: ["violations", "passes"]}});
+    const passed = answer.passes.flatMap((each) => each.nodes.map((node) => kinds.get(node.element)));
+    fresh.push(...passed.filter((kind) => kind));
+    found.push(...told(answer.violations));
+  }};
+  if (texts.size) await ask([...new Map([...kinds].map(([element, kind]) => [kind, element])).values()]);
+  const unsaid = [...kinds].filter(([, kind]) => !fresh.includes(kind)).map(([element]) => element);
+  if (unsaid.length && !found.length) await ask(unsaid);
+  return {{found, fresh, alone: [...texts.keys()]}};
+}}"""
+# What axe has found clear, on any page: the header of every page is the same.
 _clear: set[str] = set()
+_clear_alone: set[str] = set()
 _with_axe: WeakSet[BrowserContext] = WeakSet()
 
 TOO_WIDE = """() => {
@@ -94,26 +128,46 @@ CLIPPED = """() => [...document.querySelectorAll("body *")]
 
 
 def look(page: Page) -> None:
-    """Check the page in every way."""
+    """Check the page in every way, and leave its window wide."""
     expect(page.locator("h1")).to_have_count(1)
     bring_axe(page)
-    resize(page, 1280)
+    if page.viewport_size != {"width": 1280, "height": HEIGHTS[1280]}:
+        page.set_viewport_size({"width": 1280, "height": HEIGHTS[1280]})
     paint(page, "light")
-    expect_none(breaches(page.evaluate(BREACHES)), page.url, 1280)
-    page.evaluate(REMEMBER_WHAT_SHOWS)
-    look_at_sizes(page, 1280)
-    look_at_colours(page, 1280, "light")
+    window = page.context.new_cdp_session(page)
+    # What passes for a finger's screen stays one.
+    mobile = page.evaluate("matchMedia('(pointer: coarse)').matches")
+    resize = partial(_resize, window, mobile=mobile)
+    try:
+        _look(page, resize)
+        window.send("Page.setFontSizes", {"fontSizes": {"standard": 32}})
+        look_at_large_text(page, resize)
+    finally:
+        window.send("Page.setFontSizes", {"fontSizes": {"standard": 16}})
+        resize(1280)
+        window.detach()
+
+
+def _look(page: Page, resize: Callable[[int], None]) -> None:
+    """Check the page with text of the usual size, in both themes."""
+    check(page, "1280", BREACHES, REMEMBER_WHAT_SHOWS, TOO_WIDE, TOO_SMALL)
+    look_at_colours(page, "1280 light")
     paint(page, "dark")
-    look_at_colours(page, 1280, "dark")
-    resize(page, 320)
-    look_at_colours(page, 320, "dark")
+    look_at_colours(page, "1280 dark")
+    resize(320)
+    look_at_colours(page, "320 dark")
     paint(page, "light")
-    look_at_colours(page, 320, "light")
-    expect_none(breaches(page.evaluate(NEW_BREACHES)), page.url, 320)
-    look_at_sizes(page, 320)
-    resize(page, 768)
-    expect_none(page.evaluate(TOO_WIDE), page.url, 768)
-    look_at_large_text(page)
+    look_at_colours(page, "320 light")
+    check(page, "320", NEW_BREACHES, TOO_WIDE, TOO_SMALL)
+    resize(768)
+    check(page, "768", TOO_WIDE)
+
+
+def look_at_large_text(page: Page, resize: Callable[[int], None]) -> None:
+    """Check that everything can be read when the browser's text is twice as large."""
+    for width in (768, 320, 1280):
+        resize(width)
+        check(page, f"{width} large text", TOO_WIDE, CLIPPED)
 
 
 def bring_axe(page: Page) -> None:
@@ -130,46 +184,26 @@ def paint(page: Page, theme: Literal["light", "dark"]) -> None:
     page.emulate_media(color_scheme=theme, reduced_motion="reduce")
 
 
-def look_at_sizes(page: Page, width: int) -> None:
-    """Check that nothing scrolls sideways, and that what is pressed is large enough."""
-    expect_none(page.evaluate(TOO_WIDE), page.url, width)
-    expect_none(page.evaluate(TOO_SMALL), page.url, width)
+def check(page: Page, about: str, *scripts: str) -> None:
+    """Run the scripts one after the other; fail with the faults that they find, and where those are."""
+    found = "".join(f"found.push(...await ({script})());" for script in scripts)
+    expect_none(page.evaluate(f"async () => {{ {TOLD} const found = []; {found} return found; }}"), page.url, about)
 
 
-def look_at_colours(page: Page, *about: object) -> None:
+def look_at_colours(page: Page, about: str) -> None:
     """Check that every text stands out, except those of which a page before this one had the like."""
-    cases = [case for case in page.evaluate(PAINTED) if case not in _clear]
-    if cases:
-        expect_none(breaches(page.evaluate(FAINT, cases)), page.url, *about)
-        _clear.update(cases)
+    told = page.evaluate(FAINT, [list(_clear), list(_clear_alone)])
+    expect_none(told["found"], page.url, about)
+    _clear.update(told["fresh"])
+    _clear_alone.update(told["alone"])
 
 
-def look_at_large_text(page: Page) -> None:
-    """Check that everything can be read when the browser's text is twice as large."""
-    browser = page.context.new_cdp_session(page)
-    browser.send("Page.setFontSizes", {"fontSizes": {"standard": 32}})
-    try:
-        for width in (768, 320, 1280):
-            resize(page, width)
-            expect_none(page.evaluate(TOO_WIDE), page.url, width, "large text")
-            expect_none(page.evaluate(CLIPPED), page.url, width, "large text")
-    finally:
-        browser.send("Page.setFontSizes", {"fontSizes": {"standard": 16}})
-        browser.detach()
-
-
-def expect_none(faults: list[str], *about: object) -> None:
+def expect_none(faults: list[str], *about: str) -> None:
     """Fail with the faults and where they are."""
-    assert not faults, "\n".join([" ".join(map(str, about)), *faults])
+    assert not faults, "\n".join([" ".join(about), *faults])
 
 
-def resize(page: Page, width: int) -> None:
-    """Make the window this wide."""
-    size: ViewportSize = {"width": width, "height": HEIGHTS[width]}
-    if page.viewport_size != size:
-        page.set_viewport_size(size)
-
-
-def breaches(found: list[dict[str, Any]]) -> list[str]:
-    """The findings of axe, one line each."""
-    return [f"{breach['id']}: {breach['help']} {[node['target'] for node in breach['nodes']]}" for breach in found]
+def _resize(window: CDPSession, width: int, *, mobile: bool) -> None:
+    """Make the page this wide. The browser's window around it stays as it is: drawing that anew costs as much again."""
+    size = {"width": width, "height": HEIGHTS[width]}
+    window.send("Emulation.setDeviceMetricsOverride", {**size, "deviceScaleFactor": 1, "mobile": mobile})

@@ -17,6 +17,8 @@ FAULTS = {
     ".hint { color: #bbb }": "color-contrast",
     "@media (prefers-color-scheme: dark) { .hint { color: #555 } }": "color-contrast",
     "@media (min-width: 1000px) and (prefers-color-scheme: dark) { .card { background: #ccc } }": "color-contrast",
+    ".card { opacity: .3 }": "color-contrast",
+    ".hint { background: #777 }": "color-contrast",
     ".hint { width: 900px }": "scrolls to",
     ".hint { overflow: hidden; width: 50px; white-space: nowrap; font-size: 1rem }": "hint",
 }
