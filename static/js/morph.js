@@ -25,7 +25,8 @@ function isSame(old, made) {
 function find(next, made, byId) {
   if (made.id) {
     const own = byId.get(made.id);
-    return own && isSame(own, made) ? own : null;
+    // What stays as it is may have become another kind of element, such as a form where details were.
+    return own && (isSame(own, made) || isKept(own)) ? own : null;
   }
   for (let node = next; node; node = node.nextSibling) {
     if (node.id || node.nodeType !== made.nodeType || isKept(node)) continue;
