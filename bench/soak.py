@@ -95,8 +95,10 @@ def book_and_cancel(person: Person) -> None:
     if address.startswith("/appointments/"):
         person.seen["booked"] += 1
         person.open(address)
-        page = person.open(f"{address}/cancellation")
-        person.send(f"{address}/cancellation", page.form(f"{address}/cancellation"))
+        # A time within the notice is the clinic's to cancel.
+        form = person.open(f"{address}/cancellation").all("form", action=f"{address}/cancellation")
+        if form:
+            person.send(f"{address}/cancellation", form[0].values())
 
 
 def work_at_desk(person: Person) -> None:
