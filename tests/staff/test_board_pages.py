@@ -99,7 +99,7 @@ def test_statuses_and_flags_have_signs_and_words(cast: Cast) -> None:
     assert f"10:00 to 10:30, Alice Adams, {words}" in said
     # A cancelled appointment takes no room, and its time can be booked.
     assert "11:00 to 11:15, free" in said
-    assert "2 appointments · 1 no-show · 1 cancelled" in page.text
+    assert "2 appointments · 1 no-\u2060show · 1 cancelled" in page.text
 
 
 def test_only_the_doctors_of_the_day_have_columns_and_any_can_be_shown_alone(cast: Cast) -> None:

@@ -170,8 +170,13 @@ def iso(instant: datetime) -> str:
 
 
 def dotted(parts: Iterable[str]) -> str:
-    """'4 appointments · 1 no-show': no line begins with a dot, or ends after a number."""
-    return "\u00a0· ".join(re.sub(r"^(\d+) ", "\\1\u00a0", part) for part in parts)
+    """'4 appointments · 1 no-show': no line begins with a dot, or ends after a number. What is counted stays whole."""
+    return "\u00a0· ".join(_whole(part) if part[:1].isdigit() else part for part in parts)
+
+
+def _whole(part: str) -> str:
+    """'1 no-show', which no line breaks after its number or its hyphen."""
+    return re.sub(r"^(\d+) ", "\\1\u00a0", part).replace("-", "-\u2060")
 
 
 def minutes(count: int) -> str:
