@@ -7,10 +7,12 @@ import sqlalchemy as sa
 from starlette.testclient import TestClient
 
 from tests.appointment_rows import put
-from tests.cast import Cast, log_in
+from tests.cast import NOW, Cast, local, log_in
 from tests.reading import Element, read
 from webapp import models
+from webapp.appointments.booking import service
 from webapp.appointments.messages.appointment_messages import CANCELLED, CLINIC_MESSAGE, RESTORED
+from webapp.appointments.schemas import Cancellation, Move
 from webapp.audit.models import AuditEvent
 
 ADDRESS = "/admin/appointments/selection"
@@ -138,6 +140,25 @@ def test_each_patient_gets_a_message_once_after_a_preview_and_who_gets_none_is_c
         rows = session.scalars(sa.select(AuditEvent).where(AuditEvent.action == "patient_messaged")).all()
         assert {each.subject_id for each in rows} == {cast.patient_ids[name] for name in ("alice", "dave", "olive")}
         assert all(each.details == {} for each in rows)
+
+
+def test_a_message_that_waits_names_no_old_time_and_no_cancelled_appointment(
+    client: TestClient, cast: Cast, four: list[str]
+) -> None:
+    """Those who still come have to be called then; who has cancelled has not."""
+    shown = read(
+        client.post(ADDRESS, data=form_of(preview(client, "message", four), words="Use the stairs.", step="look"))
+    )
+    client.post(ADDRESS, data=form_of(shown, words="Use the stairs.", step="send"))
+    alices, daves = four[0], four[2]
+    cast.database.write(service.cancel, cast.carol, daves, Cancellation(), now=NOW)
+    assert [each.recipient for each in messages(cast, CLINIC_MESSAGE)] == [cast.alice.email]
+    cast.database.write(service.move, cast.carol, alices, Move(starts_at=local("2026-03-12 09:00")), now=NOW)
+    assert messages(cast, CLINIC_MESSAGE) == []
+    told = read(client.get("/desk/told/1"))
+    assert "No message was delivered" in told.one("tr", id=f"call-{alices}").text
+    assert not told.all("tr", id=f"call-{daves}")
+    assert "Nothing to tell any more" in told.text
 
 
 def test_a_message_that_is_too_long_or_about_what_is_over_is_not_written(

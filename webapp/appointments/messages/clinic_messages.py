@@ -16,7 +16,15 @@ from sqlalchemy.orm import Session
 
 from webapp.appointments.messages import appointment_messages, daytime, told_lists
 from webapp.appointments.messages.appointment_messages import CLINIC_MESSAGE
-from webapp.appointments.messages.recipients import FACTS, AppointmentFacts, Recipient, recipients_of, short
+from webapp.appointments.messages.recipients import (
+    FACTS,
+    AppointmentFacts,
+    Recipient,
+    addresses_of,
+    facts_of,
+    recipients_of,
+    short,
+)
 from webapp.appointments.queries import visible_to
 from webapp.audit import service as audit
 from webapp.auth.schemas import Actor
@@ -118,6 +126,17 @@ def send(session: Session, actor: Actor, ids: Sequence[int], words: str, *, once
         told_lists.note(session, made, facts.id, "message", was_at=facts.starts_at, messages=messages)
     audit.record_all_by(session, actor, "patient_messaged", subject_type="patient", subject_ids=sorted(first), now=now)
     return Outcome(made, len(first), written)
+
+
+def withdraw_about(session: Session, appointment_id: int) -> None:
+    """Withdraw the messages that wait and name an appointment which was cancelled or got another time, doctor or type.
+
+    What else they say is on the list of who was told, with calls to make.
+    """
+    if outbox.is_any_waiting(session, CLINIC_MESSAGE):
+        facts = facts_of(session, appointment_id)
+        for address in addresses_of(facts):
+            withdraw_naming(session, address, {facts.reference})
 
 
 def withdraw_naming(session: Session, address: str, references: Collection[str]) -> None:

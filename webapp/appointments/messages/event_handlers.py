@@ -7,6 +7,7 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from webapp.appointments.messages import clinic_messages
 from webapp.appointments.messages.appointment_messages import (
     BOOKED,
     CANCELLED,
@@ -42,6 +43,7 @@ def announce_booking(session: Session, event: AppointmentBooked, /, *, now: date
 
 def announce_move(session: Session, event: AppointmentMoved, /, *, now: datetime) -> None:
     """Write the messages about an appointment that got another start, doctor or visit type."""
+    clinic_messages.withdraw_about(session, event.appointment_id)
     was = former_of(session, event.former_doctor_id, event.former_visit_type_id, event.former_minutes)
     notice = Notice(MOVED, event.by, before=event.before, why=event.why, was=was)
     enqueue(session, event.appointment_id, notice, now=now)
@@ -49,16 +51,22 @@ def announce_move(session: Session, event: AppointmentMoved, /, *, now: datetime
 
 def announce_hour(session: Session, event: AppointmentHourChanged, /, *, now: datetime) -> None:
     """Write the messages about an appointment for which the clinic's clock shows another hour than it did."""
+    clinic_messages.withdraw_about(session, event.appointment_id)
     enqueue(session, event.appointment_id, Notice(MOVED, event.by, before=event.before, why=CLOCK), now=now)
 
 
 def withdraw_reminders(session: Session, event: AppointmentHourKept, /, *, now: datetime) -> None:  # noqa: ARG001
-    """Withdraw waiting reminders of an appointment whose instant moved; they are written again with the new one."""
+    """Withdraw waiting reminders of an appointment whose instant moved; they are written again with the new one.
+
+    Messages in the clinic's words, which name the old instant, are not: the list of who was told asks for a call.
+    """
+    clinic_messages.withdraw_about(session, event.appointment_id)
     withdraw_reminders_of(session, event.appointment_id, event.before)
 
 
 def announce_cancellation(session: Session, event: AppointmentCancelled, /, *, now: datetime) -> None:
     """Write the messages about an appointment that was cancelled."""
+    clinic_messages.withdraw_about(session, event.appointment_id)
     enqueue(session, event.appointment_id, Notice(CANCELLED, event.by, why=event.why), now=now)
 
 

@@ -375,6 +375,9 @@ def _why(row: Any, facts: AppointmentFacts, written: Sequence[SentMessage]) -> W
     if row.what == "kept":
         # There is nothing to tell yet: the appointment stays as it is until it is decided on.
         return ""
+    if row.what == "message" and facts.status == "cancelled":
+        # The message was about coming; the cancellation has messages of its own.
+        return ""
     if not any(each.reaches for each in written):
         return "failed" if row.messages else (unreached(facts) or "failed")
     told_by_text = any(each.reaches and each.channel == "sms" for each in written)
