@@ -87,6 +87,18 @@ document.addEventListener("keydown", (event) => {
   beside.focus();
 });
 
+// Beside the button that adds a walk-in stands whom the patient waits for, which is chosen elsewhere on the page. A
+// browser that comes back to the page sets the choice after this script ran.
+function showQueue() {
+  const place = document.getElementById("waits-for");
+  if (!place) return;
+  place.querySelector("output").textContent = form.elements.doctor.selectedOptions[0]?.text ?? "";
+  place.hidden = false;
+}
+form.elements.doctor.addEventListener("change", showQueue);
+window.addEventListener("pageshow", showQueue);
+showQueue();
+
 // The page opens on what comes next: the problem, which another script shows, then the patient, then the time. What
 // refuses a time that the address names is a matter for later, as long as the patient is missing.
 if (search && document.querySelector(".slip [data-error-summary]") && !search.value) search.focus();

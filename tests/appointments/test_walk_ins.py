@@ -218,6 +218,7 @@ def test_the_desk_adds_takes_in_and_undoes_without_a_script(sqlite_cast: Cast) -
         queue = f"/desk/walk-ins/{view.id}"
         sent = {**read(client.get(queue)).form(queue), "doctor": "erin"}
         assert client.post(queue, data=sent).headers["location"] == "/board"
+        assert "Nina New is waiting for Dr. Erin" in read(client.get("/board")).text
         late = client.post(queue, data={**sent, "doctor": "bob", "note": "Fever"})
         assert (late.status_code, "Someone else changed this" in read(late).text) == (409, True)
         assert client.post(f"/desk/walk-ins/{view.id}/leave").headers["location"] == "/board"

@@ -119,10 +119,11 @@ def list_of_day(session: Session, day: date) -> list[WalkInView]:
     return [WalkInView._make(row) for row in session.execute(_OF_DAY, {"day": day})]
 
 
-def waits_already(session: Session, patient_id: int, queue: Queue, *, now: datetime) -> bool:
-    """Whether this patient waits in this very queue: then the form that asks for it was sent before."""
+def find_waiting(session: Session, patient_id: int, queue: Queue, *, now: datetime) -> WalkInView | None:
+    """This patient's place in this very queue of today, if they wait in it."""
     today = list_of_day(session, get_clinic(session).today(now))
-    return any(each.patient_id == patient_id and each.status == "waiting" and each.queue == queue for each in today)
+    mine = (each for each in today if each.patient_id == patient_id and each.status == "waiting")
+    return next((each for each in mine if each.queue == queue), None)
 
 
 def list_waiting_for(session: Session, doctor_id: int, day: date) -> list[WalkInView]:

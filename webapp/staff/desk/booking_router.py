@@ -21,7 +21,6 @@ from webapp.core.parsing import whole_number
 from webapp.core.routing import Router
 from webapp.core.web import CurrentPage, Page, SentForm
 from webapp.exceptions import AppError, Conflict, Invalid, NotFound, Unavailable
-from webapp.i18n import gettext as _
 from webapp.patients import records
 from webapp.patients.exceptions import LikelyDuplicate
 from webapp.patients.schemas import PatientDetails
@@ -29,6 +28,7 @@ from webapp.staff.desk.booking_forms import HERE, CallForm, Chosen
 from webapp.staff.desk.booking_page import NOTHING_FOUND, PARTS, Call
 from webapp.staff.desk.booking_presenters import FoundPatients
 from webapp.staff.desk.bookings import book_for_caller, let_wait
+from webapp.staff.desk.walk_ins_forms import waits_in_words
 
 router = Router()
 
@@ -123,9 +123,9 @@ def _let_wait(call: Call, sent: FormData) -> Response:
             now=page.now,
         )
     except (Conflict, Invalid, Unavailable) as refusal:
-        if not _waits_already(call, queue, new_patient):
+        if _who_waits(call, queue, new_patient) is None:
             return call.whole(_found_after(call, refusal), error=refusal)
-    return _done(page, "/board", said=_("The patient is on today’s list of walk-ins."))
+    return _done(page, "/board", said=_who_waits(call, queue, new_patient))
 
 
 def _found_after(call: Call, error: AppError) -> FoundPatients:
@@ -158,10 +158,16 @@ def _sent_before(call: Call, command: Booking, new_patient: PatientDetails | Non
     return queries.find_same_booking(call.page.session, call.actor, command)
 
 
-def _waits_already(call: Call, queue: Queue, new_patient: PatientDetails | None) -> bool:
-    """Whether the same form was sent before, and the patient waits because of it."""
+def _who_waits(call: Call, queue: Queue, new_patient: PatientDetails | None) -> str | None:
+    """Who waits for whom, in words; None if the patient does not wait in this queue, so that this form did nothing.
+
+    It may have been sent before.
+    """
     patient_id = whole_number(call.form.patient.data) if new_patient is None else _just_added(call, new_patient)
-    return patient_id is not None and walk_ins.waits_already(call.page.session, patient_id, queue, now=call.page.now)
+    if patient_id is None:
+        return None
+    view = walk_ins.find_waiting(call.page.session, patient_id, queue, now=call.page.now)
+    return None if view is None else waits_in_words(view)
 
 
 def _just_added(call: Call, new_patient: PatientDetails) -> int | None:

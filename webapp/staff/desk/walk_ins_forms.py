@@ -8,7 +8,7 @@ from wtforms import BooleanField, SelectChoice, SelectField, StringField  # type
 from wtforms.validators import Length
 
 from webapp.appointments.pages.forms import TOO_LONG
-from webapp.appointments.walk_ins import ANY, MOST_LETTERS, OF, Queue
+from webapp.appointments.walk_ins import ANY, MOST_LETTERS, OF, Queue, WalkInView
 from webapp.core.fields import SeenField
 from webapp.core.forms import DocketForm
 from webapp.core.optimistic_lock import fingerprint
@@ -50,3 +50,13 @@ def queue_form(saved: Queue) -> QueueForm:
     """The form, filled with what is saved."""
     seen = fingerprint(saved)
     return QueueForm(data={"doctor": saved.waits_for, "urgent": saved.urgent, "note": saved.note, "seen": seen})
+
+
+def waits_in_words(view: WalkInView) -> str:
+    """'Mia Bos is waiting for Dr. Okafor.'"""
+    if view.doctor_name:
+        return _("%(name)s is waiting for %(doctor)s.") % {"name": view.patient_name, "doctor": view.doctor_name}
+    if view.specialty:
+        words = _("%(name)s is waiting for any doctor (%(specialty)s).")
+        return words % {"name": view.patient_name, "specialty": view.specialty}
+    return _("%(name)s is waiting for any doctor.") % {"name": view.patient_name}

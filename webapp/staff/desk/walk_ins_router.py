@@ -17,7 +17,7 @@ from webapp.doctors import service as doctors
 from webapp.exceptions import Conflict, Unavailable
 from webapp.i18n import gettext as _
 from webapp.patients import records
-from webapp.staff.desk.walk_ins_forms import QueueForm, queue_form
+from webapp.staff.desk.walk_ins_forms import QueueForm, queue_form, waits_in_words
 
 router = Router()
 
@@ -42,7 +42,8 @@ def change_walk_in(page: CurrentPage, sent: SentForm, walk_in_id: PathId) -> Res
     with Submission(form, saved_form=partial(_saved_form, page)) as submission:
         command = submission.read(form.command)
         page.write(walk_ins.change, actor, walk_in_id, command, seen=form.seen.data or "", now=page.now)
-        return page.redirect(BOARD)
+        changed = walk_ins.get_walk_in(page.session, walk_in_id, now=page.now)
+        return page.redirect(BOARD, flash=waits_in_words(changed))
     view = walk_ins.get_walk_in(page.session, walk_in_id, now=page.now)
     return _walk_in_page(page, view, form, status=submission.status)
 
@@ -67,7 +68,7 @@ def undo(page: CurrentPage, walk_in_id: PathId) -> Response:
         view = page.write(walk_ins.undo, actor, walk_in_id, now=page.now)
     except (Conflict, Unavailable) as error:
         return error_page(page, error, actions=[(_("Back"), BOARD)])
-    return page.redirect(BOARD, flash=_("%(name)s is waiting again.") % {"name": view.patient_name})
+    return page.redirect(BOARD, flash=waits_in_words(view))
 
 
 def _saved_form(page: Page, saved: Queue) -> QueueForm:
