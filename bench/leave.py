@@ -27,6 +27,7 @@ from webapp.appointments.impact import schedule_impact
 from webapp.appointments.impact.decisions import AppointmentsAffected
 from webapp.appointments.impact.schemas import Decision, Decisions
 from webapp.appointments.schemas import Booking
+from webapp.auth import service as auth
 from webapp.auth.schemas import Actor
 from webapp.core.clock import utc_now
 from webapp.database import Database
@@ -86,6 +87,7 @@ def build(url: str, *, rounds: int, patients: int = 200) -> None:
     database = wired_database(url)
     try:
         database.write(_add_doctors, rounds)
+        database.write(_add_admin)
     finally:
         database.dispose()
 
@@ -101,6 +103,11 @@ def _add_doctors(session: Session, rounds: int) -> None:
         session.execute(sa.insert(models.doctor_visit_types).values(doctor_id=doctor.id, visit_type_id=kind))
         for weekday in range(7):
             session.add(models.WorkingHours(doctor_id=doctor.id, weekday=weekday, start_minute=0, end_minute=1440))
+
+
+def _add_admin(session: Session) -> None:
+    email = "admin@docket.example"
+    auth.create_user(session, email=email, name="Admin", password_hash="!", role="admin", now=utc_now())
 
 
 def run(url: str, *, rounds: int, bookings: int, tally: LeaveTally) -> LeaveTally:
@@ -181,7 +188,9 @@ def _book(url: str, doctor: str, planned: list[tuple[int, datetime]], gates: Gat
 
 def _enter_leave(database: Database, race: Round, gates: Gates, tally: LeaveTally) -> None:
     """Wait until a third is booked, then enter the leave, again until every appointment in it is decided on."""
-    admin = Actor(0, 0, "Admin", "", "admin")
+    with database.reading() as session:
+        admin_id = session.scalars(sa.select(models.User.id).where(models.User.role == "admin")).one()
+    admin = Actor(admin_id, 0, "Admin", "", "admin")
     leave = (race.first + timedelta(days=2), race.first + timedelta(days=2 + LEAVE_DAYS))
     work = partial(_write_leave, race.doctor_id, leave)
     gates.start.wait(timeout=120)

@@ -107,7 +107,9 @@ class Complaints:
     def _console(self, message: ConsoleMessage) -> None:
         # The console also reports pages with the status 404 or 409; tests ask for these on purpose.
         is_status = message.text.startswith("Failed to load resource: the server responded with a status of")
-        if message.type in {"error", "warning"} and not is_status:
+        # HTMX also says so of a request that ends because the user leaves the page. `_request` knows which it was.
+        is_end = message.text.startswith(("htmx:afterRequest", "htmx:sendError", "htmx:sendAbort"))
+        if message.type in {"error", "warning"} and not is_status and not is_end:
             self.heard.append(f"{message.type}: {message.text}")
 
     def _request(self, request: Request) -> None:

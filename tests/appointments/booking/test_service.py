@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from sqlalchemy.exc import IntegrityError
 
 from tests.appointment_rows import put
-from tests.cast import NOW, Cast, assemble, local
+from tests.cast import NOW, Cast, local
 from webapp.appointments import queries
 from webapp.appointments.booking import service
 from webapp.appointments.booking.appointment_row import REFERENCE_ALPHABET
@@ -26,21 +26,12 @@ from webapp.appointments.exceptions import (
 from webapp.appointments.schemas import AppointmentView, Booking, Cancellation, Move
 from webapp.audit import service as audit
 from webapp.auth.schemas import Actor
-from webapp.event_handlers import wired_database
 from webapp.exceptions import AppError, NotFound
 from webapp.models import Appointment, AuditEvent, ClinicSettings, Closure, Doctor, ExtraHours, TimeOff, VisitType
 from webapp.scheduling import checks
 from webapp.scheduling.exceptions import PatientBusy, RuleBroken, SlotTaken
 
 DAY = timedelta(days=1)
-
-
-@pytest.fixture
-def sqlite_cast(sqlite_url: str) -> Iterator[Cast]:
-    """The cast on SQLite alone, for tables of cases that do not depend on the database."""
-    database = wired_database(sqlite_url)
-    yield assemble(database)
-    database.dispose()
 
 
 def close_and_send_away(cast: Cast) -> None:
