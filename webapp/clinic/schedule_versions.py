@@ -218,6 +218,10 @@ class Versions:
         """The version of everything that a doctor's free times depend on, including the clinic's part."""
         return self.of_clinic, self._versions.get(doctor_id, _NEVER_CHANGED)
 
+    def of_all_doctors(self) -> int:
+        """The version of everything that any doctor's free times depend on."""
+        return hash(tuple(sorted(pair for pair in self._versions.items() if pair[0] >= CLINIC)))
+
     def of_past(self, first: datetime | None, end: datetime) -> tuple[object, ...]:
         """The version of all appointments from `first` on, or of all, that began before `end`.
 
@@ -276,3 +280,28 @@ def kept_for_doctor(session: Session, doctor_id: int, key: Hashable, read: Calla
     if versions is None:
         return read()
     return versions.cache.get((key, doctor_id), versions.of_doctor(doctor_id), read)
+
+
+def kept_of_past(
+    session: Session,
+    key: Hashable,
+    start: datetime | None,
+    end: datetime,
+    count: Callable[[], T],
+    weight: Callable[[T], int],
+    *,
+    now: datetime,
+) -> T:
+    """What was counted of appointments before `end`, from `start` on or of all, if nothing has changed since.
+
+    Callers must not modify the value, because other requests share it. `weight` is about how many numbers it holds.
+    """
+    versions = versions_seen(session)
+    if versions is None or not is_over(end, now=now):
+        return count()
+    version = versions.of_past(start, end)
+    found: T | None = versions.cache.find(key, version)
+    if found is None:
+        found = count()
+        versions.cache.keep(key, version, found, weight=weight(found))
+    return found

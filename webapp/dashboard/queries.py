@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session, aliased
 
 from webapp.auth.models import User
 from webapp.clinic.models import OpeningHours, VisitType
+from webapp.clinic.schedule_versions import is_over, kept_of_past
 from webapp.clinic.service import Clinic
 from webapp.dashboard.schemas import (
     DoctorToday,
@@ -310,24 +311,29 @@ def _weeks() -> sa.Select[*tuple[Any, ...]]:
     # Group by the labels: PostgreSQL would take the same parameters, repeated in GROUP BY, for another expression.
     return (
         sa.select(week.label("week"), missed.label("missed"), sa.func.count())
-        .where(Appointment.starts_at >= bounds[0], Appointment.starts_at < bounds[-1])
+        .where(Appointment.starts_at >= _LOW, Appointment.starts_at < _HIGH)
         .where(Appointment.status != "cancelled")
         .group_by(sa.text("week"), sa.text("missed"))
     )
 
 
 def read_weeks(session: Session, clinic: Clinic, *, now: datetime) -> list[Week]:
-    """The last weeks and the current one without cancelled appointments, counted by the database in one pass."""
+    """The last weeks and the current one without cancelled appointments. Those that are over are counted once."""
     today = clinic.today(now)
     monday = today - timedelta(days=today.weekday())
     mondays = [monday - timedelta(weeks=WEEKS - 1 - at) for at in range(WEEKS + 1)]
     bounds = [local_day(clinic, day)[0] for day in mondays]
     values = {f"bound{at}": bound for at, bound in enumerate(bounds)}
-    counts = {(at, bool(is_missed)): count for at, is_missed, count in rows(session, _weeks(), **values)}
-    return [
-        Week(mondays[at], counts.get((at, False), 0) + counts.get((at, True), 0), counts.get((at, True), 0))
-        for at in range(WEEKS)
-    ]
+
+    def count(low: datetime, high: datetime) -> Counter[tuple[int, bool]]:
+        found = rows(session, _weeks(), **values, low=low, high=high)
+        return Counter({(at, bool(is_missed)): number for at, is_missed, number in found})
+
+    over = max((bound for bound in bounds if is_over(bound, now=now)), default=bounds[0])
+    key = ("weeks", bounds[0], over)
+    of_past = kept_of_past(session, key, bounds[0], over, lambda: count(bounds[0], over), len, now=now)
+    counts = of_past + count(over, bounds[-1])
+    return [Week(mondays[at], counts[at, False] + counts[at, True], counts[at, True]) for at in range(WEEKS)]
 
 
 @cache

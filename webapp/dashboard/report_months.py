@@ -7,20 +7,16 @@ is counted again. A writing transaction has no versions and counts everything.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Hashable
 from datetime import datetime
 from itertools import pairwise
-from typing import TypeVar
 
 from sqlalchemy.orm import Session
 
-from webapp.clinic.schedule_versions import is_over, versions_seen
+from webapp.clinic.schedule_versions import is_over, kept_of_past
 from webapp.clinic.service import Clinic
 from webapp.dashboard import report_queries as queries
 from webapp.dashboard.report_queries import Bounds, Counted
 from webapp.dashboard.report_schemas import Asked, Counts
-
-T = TypeVar("T")
 
 
 def count_appointments(
@@ -37,7 +33,7 @@ def count_appointments(
         def count(start: datetime = start, end: datetime = end) -> dict[int, Counted]:
             return queries.count_appointments(session, clinic, asked, start, end)
 
-        of_month = _kept(session, ("report", start, end, also), start, end, count, _weight_of, now=now)
+        of_month = kept_of_past(session, ("report", start, end, also), start, end, count, _weight_of, now=now)
         for key, counted in of_month.items():
             _add(found, number if asked.by == "month" else key, counted)
     return found
@@ -61,7 +57,9 @@ def count_before(session: Session, asked: Asked, bounds: Bounds, *, now: datetim
         return queries.count_before(session, asked, bounds)
 
     start, end = bounds.before, bounds.before_end
-    return _kept(session, ("report before", start, end, asked[3:]), start, end, count, lambda _counts: 10, now=now)
+    return kept_of_past(
+        session, ("report before", start, end, asked[3:]), start, end, count, lambda _counts: 10, now=now
+    )
 
 
 def count_new_patients(session: Session, asked: Asked, bounds: Bounds, *, now: datetime) -> Counter[int]:
@@ -75,27 +73,5 @@ def count_new_patients(session: Session, asked: Asked, bounds: Bounds, *, now: d
         return queries.count_new_patients(session, asked, bounds, start, end)
 
     key = ("report new", bounds, over, asked[2:])
-    found = _kept(session, key, None, over, count, lambda counted: 10 + len(counted), now=now)
+    found = kept_of_past(session, key, None, over, count, lambda counted: 10 + len(counted), now=now)
     return found + count(over, bounds.end) if over < bounds.end else found
-
-
-def _kept(
-    session: Session,
-    key: Hashable,
-    start: datetime | None,
-    end: datetime,
-    count: Callable[[], T],
-    weight: Callable[[T], int],
-    *,
-    now: datetime,
-) -> T:
-    """What was counted of appointments before `end`, from `start` on or of all, if nothing has changed since."""
-    versions = versions_seen(session)
-    if versions is None or not is_over(end, now=now):
-        return count()
-    version = versions.of_past(start, end)
-    found: T | None = versions.cache.find(key, version)
-    if found is None:
-        found = count()
-        versions.cache.keep(key, version, found, weight=weight(found))
-    return found

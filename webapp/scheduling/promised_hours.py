@@ -12,6 +12,7 @@ from typing import NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from webapp.clinic.schedule_versions import versions_seen
 from webapp.clinic.service import Clinic
 from webapp.core.local_time import instants_of, wall_minute, wall_time
 from webapp.database import rows, table_of
@@ -63,6 +64,8 @@ def find_broken(
     An appointment is ahead until both its instant and its promised hour are over. Only scheduled, confirmed and arrived
     ones count, unless `any_status`.
     """
+    if not any_status and _is_known_to_be_well(session, clinic):
+        return 0, []
     broken = _condition(session, clinic, now)
     query = (
         sa.select(*(_APPOINTMENT[name] for name in BrokenPromise._fields), sa.func.count().over())
@@ -71,7 +74,23 @@ def find_broken(
         .limit(limit)
     )
     found = rows(session, query).all()
+    if not found and not any_status:
+        _note_to_be_well(session, clinic)
     return (found[0][-1] if found else 0), [BrokenPromise._make(row[:-1]) for row in found]
+
+
+# Where all appointments ahead keep their promises, they do so until a schedule or the zone changes: time that passes
+# only takes some of them away. A process knows one version of the data about time zones.
+
+
+def _is_known_to_be_well(session: Session, clinic: Clinic) -> bool:
+    versions = versions_seen(session)
+    return versions is not None and bool(versions.cache.find(("promises", clinic.zone.key), versions.of_all_doctors()))
+
+
+def _note_to_be_well(session: Session, clinic: Clinic) -> None:
+    if (versions := versions_seen(session)) is not None:
+        versions.cache.keep(("promises", clinic.zone.key), versions.of_all_doctors(), value=True)
 
 
 def _condition(session: Session, clinic: Clinic, now: datetime) -> sa.ColumnElement[bool]:
