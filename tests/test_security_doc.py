@@ -19,6 +19,7 @@ from tests.cast import NOW, Cast, log_in
 from tests.reading import read
 from webapp.auth.passwords.password_links import create_password_link
 from webapp.core.logging import configure_logging
+from webapp.core.tls import modern
 
 ROOT = Path(__file__).parent.parent
 DOCUMENT = ROOT / "docs" / "security.md"
@@ -191,7 +192,10 @@ def test_no_weak_algorithm_is_used() -> None:
 
 
 def test_outgoing_connections_check_certificates() -> None:
+    # Debian's Python and OpenSSL's settings would also allow older versions.
     context = ssl.create_default_context()
+    context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
+    modern(context)
     assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)
     assert context.minimum_version >= ssl.TLSVersion.TLSv1_2
     encrypted = 0
@@ -202,9 +206,13 @@ def test_outgoing_connections_check_certificates() -> None:
             if name.endswith((".SMTP_SSL", ".starttls")):
                 # Without a context, smtplib checks nothing.
                 given = {each.arg: ast.unparse(each.value) for each in call.keywords}
-                assert given.get("context") == "ssl.create_default_context()", f"{path}:{call.lineno}"
+                assert given.get("context") == "modern(ssl.create_default_context())", f"{path}:{call.lineno}"
                 encrypted += 1
-    assert encrypted == 2
+            if name.endswith(("httpx2.Client", "httpx2.post")):
+                given = {each.arg: ast.unparse(each.value) for each in call.keywords}
+                assert given.get("verify") == "modern(httpx2.create_ssl_context())", f"{path}:{call.lineno}"
+                encrypted += 1
+    assert encrypted == 4
 
 
 def test_connections_are_opened_in_these_modules_alone() -> None:

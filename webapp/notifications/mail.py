@@ -14,6 +14,7 @@ from urllib.parse import unquote, urlsplit
 
 from webapp.core.clock import utc_now
 from webapp.core.email_address import mailable
+from webapp.core.tls import modern
 from webapp.notifications.exceptions import NeverTaken, NotTakenNow, ServerAway, Undelivered
 from webapp.notifications.rendering import Rendered
 
@@ -114,14 +115,14 @@ class MailSender:
         greeting = self.mail_from.rpartition("@")[2]
         if server.scheme == "smtps":
             smtp: smtplib.SMTP = smtplib.SMTP_SSL(
-                server.host, server.port, greeting, timeout=self.timeout, context=ssl.create_default_context()
+                server.host, server.port, greeting, timeout=self.timeout, context=modern(ssl.create_default_context())
             )
         else:
             smtp = smtplib.SMTP(server.host, server.port, greeting, timeout=self.timeout)
         try:
             smtp.ehlo_or_helo_if_needed()
             if server.scheme != "smtps" and (server.is_safe or smtp.has_extn("starttls")):
-                smtp.starttls(context=ssl.create_default_context())
+                smtp.starttls(context=modern(ssl.create_default_context()))
                 smtp.ehlo()
             if server.user:
                 smtp.login(server.user, server.password)

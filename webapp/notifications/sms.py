@@ -11,6 +11,7 @@ from xml.sax.saxutils import escape
 import httpx2
 
 from webapp.core.phones import dialled
+from webapp.core.tls import modern
 from webapp.notifications.exceptions import NeverTaken, NotTakenNow, ServerAway
 from webapp.notifications.rendering import Rendered
 
@@ -58,7 +59,12 @@ class SmsSender:
         try:
             # Redirects are not followed: they could send a patient's message to another host.
             answer = httpx2.post(
-                self.url, content=body.encode(), headers=self.headers, timeout=self.timeout, follow_redirects=False
+                self.url,
+                content=body.encode(),
+                headers=self.headers,
+                timeout=self.timeout,
+                follow_redirects=False,
+                verify=modern(httpx2.create_ssl_context()),
             )
         except httpx2.TimeoutException as error:
             raise ServerAway("sms_late") from error

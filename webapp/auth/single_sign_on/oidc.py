@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from webapp.auth.single_sign_on.sign_on_exceptions import ProviderAway, SignOnRefused
+from webapp.core.tls import modern
 from webapp.core.urls import with_query
 from webapp.identity_providers import OidcProvider, is_safe_address
 
@@ -191,7 +192,9 @@ class OidcClient:
         until, body = monotonic() + ALL_WITHIN, b""
         try:
             with (
-                httpx2.Client(timeout=timeout, follow_redirects=False) as client,
+                httpx2.Client(
+                    timeout=timeout, follow_redirects=False, verify=modern(httpx2.create_ssl_context())
+                ) as client,
                 client.stream(method, address, headers=headers, **more) as answer,
             ):
                 for piece in answer.iter_raw():
