@@ -48,12 +48,17 @@ class Load(NamedTuple):
 
 
 class Person:
-    """A browser with a session, or without one."""
+    """A browser with the session of one of several people, or without one."""
 
-    def __init__(self, url: str, cookie: str, seen: Counter[str], seed: int) -> None:
-        self.client = httpx2.Client(base_url=url, headers={"origin": url, "cookie": cookie}, timeout=60)
+    def __init__(self, url: str, cookies: list[str], seen: Counter[str], seed: int) -> None:
+        self.client = httpx2.Client(base_url=url, headers={"origin": url}, timeout=60)
+        self.cookies = cookies
         self.seen = seen
         self.choice = random.Random(seed)
+
+    def change(self) -> None:
+        """Let another of these people use the browser: each of them may book only so often in a day."""
+        self.client.headers["cookie"] = self.choice.choice(self.cookies)
 
     def open(self, address: str) -> Element:
         """Open a page."""
@@ -88,7 +93,9 @@ def visit(person: Person) -> None:
 def book_and_cancel(person: Person) -> None:
     """A patient books a time, looks at it, and cancels it."""
     profile = person.follow(person.open("/doctors"), "/doctors/")
-    page = person.follow(profile, "/book") if profile is not None else None
+    times = [link for link in profile.links if link.startswith("/book")] if profile is not None else []
+    # The last of the week, because a time within the notice could not be cancelled.
+    page = person.open(times[-1]) if times else None
     fields = page.form("/appointments") if page is not None and page.all("form", action="/appointments") else {}
     address = urlsplit(person.send("/appointments", fields)).path if fields else ""
     person.open("/appointments")
@@ -155,14 +162,14 @@ def _use(address: str, url: str, minutes: float) -> tuple[Counter[str], Load, Lo
     cookies = _cookies(url)
     seen: Counter[str] = Counter()
     stop, port = threading.Event(), int(address.rpartition(":")[2])
-    parts: list[tuple[Callable[[Person], None], str]] = [
-        (visit, ""), (visit, ""), (book_and_cancel, cookies["patient"]), (book_and_cancel, cookies["patient"]),
+    parts: list[tuple[Callable[[Person], None], list[str]]] = [
+        (visit, [""]), (visit, [""]), (book_and_cancel, cookies["patient"]), (book_and_cancel, cookies["patient"]),
         (work_at_desk, cookies["receptionist"]), (administer, cookies["admin"]),
         (watch_board, cookies["receptionist"]), (watch_board, cookies["admin"]),
     ]  # fmt: skip
     people = [
-        threading.Thread(target=_go_on, args=(act, Person(address, cookie, seen, number), stop), daemon=True)
-        for number, (act, cookie) in enumerate(parts)
+        threading.Thread(target=_go_on, args=(act, Person(address, theirs, seen, number), stop), daemon=True)
+        for number, (act, theirs) in enumerate(parts)
     ]
     for each in people:
         each.start()
@@ -183,6 +190,7 @@ def _use(address: str, url: str, minutes: float) -> tuple[Counter[str], Load, Lo
 
 def _go_on(act: Callable[[Person], None], person: Person, stop: threading.Event) -> None:
     while not stop.is_set():
+        person.change()
         try:
             act(person)
         except httpx2.HTTPError as error:
@@ -200,8 +208,8 @@ def _load(port: int) -> Load:
     return Load(pages * 4 / 1024, sum(len(list((folder / "fd").iterdir())) for folder in folders))
 
 
-def _cookies(url: str) -> dict[str, str]:
-    """The cookie of a new session for each role; the first patient's account."""
+def _cookies(url: str) -> dict[str, list[str]]:
+    """The cookies of new sessions, one for each account of a role."""
     database = wired_database(url)
     try:
         return database.write(_sign_in)
@@ -209,15 +217,15 @@ def _cookies(url: str) -> dict[str, str]:
         database.dispose()
 
 
-def _sign_in(session: Session) -> dict[str, str]:
-    found = {}
+def _sign_in(session: Session) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
     session.execute(sa.update(models.SignInRules).values(factor_admins=False))
     for role in ("patient", "receptionist", "admin"):
         users = sa.select(models.User.id).where(models.User.role == role).order_by(models.User.id)
-        user_id = session.scalars(users).first()
-        assert user_id is not None, f"The clinic has no {role}."
-        secret = sessions.start_session(session, user_id, address="127.0.0.1", user_agent="bench", now=utc_now())
-        found[role] = f"{SESSION_COOKIE}={Signer([SECRET_KEY], salt='docket.session').sign(secret).decode()}"
+        for user_id in session.scalars(users).all():
+            secret = sessions.start_session(session, user_id, address="127.0.0.1", user_agent="bench", now=utc_now())
+            cookie = Signer([SECRET_KEY], salt="docket.session").sign(secret).decode()
+            found.setdefault(role, []).append(f"{SESSION_COOKIE}={cookie}")
     return found
 
 

@@ -150,7 +150,7 @@ class _Builder:
 
     def _add_text(self, text: str) -> None:
         if text:
-            assert "<" not in text, f"A tag that is none: {text[text.index('<') :][:200]}"
+            assert "<" not in text, f"Not a tag: {text[text.index('<') :][:200]}"
             self.open[-1].children.append(html.unescape(text))
 
     def _begin(self, name: str, attributes: dict[str, str], *, whole: bool) -> None:

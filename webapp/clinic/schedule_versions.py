@@ -218,9 +218,9 @@ class Versions:
         """The version of everything that a doctor's free times depend on, including the clinic's part."""
         return self.of_clinic, self._versions.get(doctor_id, _NEVER_CHANGED)
 
-    def of_all_doctors(self) -> int:
+    def of_all_doctors(self) -> tuple[tuple[int, int], ...]:
         """The version of everything that any doctor's free times depend on."""
-        return hash(tuple(sorted(pair for pair in self._versions.items() if pair[0] >= CLINIC)))
+        return tuple(sorted(pair for pair in self._versions.items() if pair[0] >= CLINIC))
 
     def of_past(self, first: datetime | None, end: datetime) -> tuple[object, ...]:
         """The version of all appointments from `first` on, or of all, that began before `end`.
