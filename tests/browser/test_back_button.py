@@ -53,7 +53,7 @@ def test_back_from_the_booking_page_shows_the_week_that_was_chosen_from(open_bro
     page.go_back()
     expect(page.locator("#calendar-title")).to_have_text(title)
     expect(page.get_by_label("Skin procedure")).to_be_checked()
-    assert page.url == address
+    expect(page).to_have_url(address)
 
 
 def test_back_undoes_a_filter(open_browser: Open) -> None:

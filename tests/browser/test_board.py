@@ -46,7 +46,7 @@ def test_the_board_is_worked_by_keyboard_and_reads_as_lists(open_browser: Open, 
     for _key in range(4):
         page.keyboard.press("ArrowDown")
     expect(appointment).to_be_focused()
-    assert page.locator(".col ol a[tabindex='0']").count() == 1
+    expect(page.locator(".col ol a[tabindex='0']")).to_have_count(1)
     page.keyboard.press("ArrowRight")
     expect(page.locator("#column-erin ol a:focus")).to_contain_text("10:00")
     page.keyboard.press("ArrowLeft")
@@ -56,7 +56,7 @@ def test_the_board_is_worked_by_keyboard_and_reads_as_lists(open_browser: Open, 
     page.keyboard.press("Enter")
     expect(page.locator("#panel-title")).to_be_focused()
     expect(page.locator("#status")).to_have_text(patient.name)
-    assert page.url.endswith(f"/board/{day}/appointments/{reference}")
+    expect(page).to_have_url(f"{clinic.url}/board/{day}/appointments/{reference}")
     look(page)
     # On a wide screen it stands beside the board, and covers no column.
     edges = "([one, other]) => one.getBoundingClientRect().right < other.getBoundingClientRect().left"
@@ -71,7 +71,7 @@ def test_the_board_is_worked_by_keyboard_and_reads_as_lists(open_browser: Open, 
     expect(page.locator("#status")).to_have_text("The record is saved.")
     page.keyboard.press("Escape")
     expect(appointment).to_be_focused()
-    assert page.url.endswith(f"/board/{day}")
+    expect(page).to_have_url(f"{clinic.url}/board/{day}")
 
     # Keys do nothing while a field has the focus, and can be switched off.
     page.keyboard.press("/")
@@ -118,7 +118,7 @@ def test_an_appointment_is_dragged_to_the_page_that_moves_it(open_browser: Open,
     page.mouse.up()
     expect(page.locator(f"#appointment-{other}")).to_be_visible()
     expect(page.locator(".ghost")).to_have_count(0)
-    assert page.url.endswith(f"/board/{day}")
+    expect(page).to_have_url(f"{clinic.url}/board/{day}")
 
     drag_to("erin", "11:00")
     page.mouse.up()

@@ -158,10 +158,10 @@ def test_the_front_desk_works_in_a_dense_list_with_the_keyboard(open_browser: Op
     sign_in(page, "fiona@docket.example", at=address)
     assert height_of(page.locator("tbody tr[id]").first) == 34
     page.get_by_role("link", name="Choose all on this page").first.press("Enter")
-    assert page.get_by_text("2 chosen").is_visible()
+    expect(page.get_by_text("2 chosen")).to_be_visible()
     page.get_by_role("button", name="Confirm…").press("Enter")
     page.get_by_role("button", name="Confirm 2 appointments").press("Enter")
-    assert page.get_by_text("2 appointments are confirmed.").is_visible()
+    expect(page.get_by_text("2 appointments are confirmed.")).to_be_visible()
     # Fingers need more room.
     touch = open_browser(viewport={"width": 390, "height": 800}, has_touch=True)
     sign_in(touch, "fiona@docket.example", at=address)
