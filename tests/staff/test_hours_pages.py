@@ -295,7 +295,9 @@ def test_extra_hours_are_added_shown_and_removed(cast: Cast, bob: TestClient) ->
     asked = bob.post(removal, data={**page.form(removal), "step": "save"})
     assert asked.status_code == 409
     answer = bob.post(removal, data={**read(asked).form(removal), f"decide-{reference}": "cancel", "step": "save"})
-    assert answer.status_code == 303
+    # Bob sees who was told of a change of his own hours.
+    assert (answer.status_code, answer.headers["location"]) == (303, "/desk/told/1")
+    assert "Appointments affected by a change: Dr. Bob Brown, Saturday 7 March" in read(bob.get("/desk/told/1")).text
     assert appointment(cast, reference).status == "cancelled"
     assert bob.get(removal).status_code == 404
     assert problems(cast) == []

@@ -51,13 +51,14 @@ class Call(Base):
 class ToldList(Base):
     """A change of many appointments, or a message to many patients, and when: its lines say whom it concerned.
 
-    `day` and `doctor_id` are those of a doctor who was `away`; `words` is what patients were told, or the reason.
+    `day` and `doctor_id` are those of a doctor who was `away`; a `change` of hours, or of what is offered, may be one
+    doctor's. `words` is what patients were told, or the reason.
     `once` is the mark of the form that made the list, which makes no second one. A list ends after 30 days.
     """
 
     __tablename__ = "told_lists"
     __table_args__ = (
-        sa.CheckConstraint("kind IN ('away', 'cancel', 'message')", name="kind"),
+        sa.CheckConstraint("kind IN ('away', 'closure', 'change', 'cancel', 'message')", name="kind"),
         sa.CheckConstraint("(kind = 'away') = (doctor_id IS NOT NULL AND day IS NOT NULL)", name="away"),
         sa.UniqueConstraint("once"),
         sa.Index("ix_told_lists_day", "day"),

@@ -31,6 +31,7 @@ from webapp.core.parsing import instant, whole_number
 from webapp.core.urls import with_query
 from webapp.core.web import Page
 from webapp.i18n import ngettext
+from webapp.staff.desk.told_presenters import told_or
 
 T = TypeVar("T")
 
@@ -118,6 +119,10 @@ class ChangeSubmission(Submission):
         """
         sent, course = self._sent, self.course
         return make(self._page, self._actor, sent, work, doctor_ids=doctor_ids, settled=settled, course=course)
+
+    def next_page(self, otherwise: str, *, own: bool = False) -> str:
+        """The page to show after the change: who was told of it, or `otherwise`; see `told_or`."""
+        return told_or(self.course.told, otherwise, own=own)
 
     @property
     def is_asked(self) -> bool:

@@ -190,3 +190,35 @@ def test_time_off_has_a_list_of_who_was_told_for_each_day_whether_few_or_many_ar
     ]
     assert [[line.what for line in lines[each.id]] for each in found] == [["cancelled"], ["cancelled"] * 4]
     assert all(len(line.messages) == 1 for each in found for line in lines[each.id])
+
+
+@pytest.mark.parametrize(("kind", "at_once"), [("closure", False), ("change", True)])
+def test_a_closure_and_any_other_change_have_one_list_of_who_was_told(
+    cast: Cast, monkeypatch: pytest.MonkeyPatch, kind: str, at_once: bool
+) -> None:
+    def end_hours(session: Session) -> None:
+        session.execute(sa.delete(models.WorkingHours).where(models.WorkingHours.start_minute < 12 * 60))
+
+    monkeypatch.setattr(decisions, "AT_ONCE", COUNT if at_once else 3)
+    work: Work[object] = close if kind == "closure" else end_hours
+    for number in range(5):
+        put(cast, f"2026-03-04 {9 + number // 2:02d}:00", **WHO[number % 2])
+    each = all_of(cast, work, "cancel")
+    kept = list(each)[-1]
+    each[kept] = each[kept].model_copy(update={"kind": "keep"})
+    decided = Decisions(each=each, why="Flood")
+    cast.database.write(
+        schedule_impact.carry_out, cast.carol, work, doctor_ids=None, now=cast.now, decisions=decided, course=Course()
+    )
+
+    def told() -> list[tuple[str, str, int | None, list[str]]]:
+        with cast.database.reading() as session:
+            found = told_lists.list_lists(session)
+            lines = told_lists.lines_of(session, cast.carol, [of.id for of in found])
+        assert all(line.messages for of in found for line in lines[of.id] if line.what != "kept")
+        return [(of.kind, of.words, of.doctor_id, sorted(line.what for line in lines[of.id])) for of in found]
+
+    # What is not carried out yet is kept, and flagged.
+    assert told() == [(kind, "Flood", None, [*["cancelled" if at_once else "kept"] * 4, "kept"])]
+    finish(cast.database, cast.carol, now=cast.now)
+    assert told() == [(kind, "Flood", None, [*["cancelled"] * 4, "kept"])]

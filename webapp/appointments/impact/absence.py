@@ -27,7 +27,7 @@ from webapp.appointments.impact.alternative_times import (
 from webapp.appointments.impact.flags import flag
 from webapp.appointments.impact.pending_decisions import lock_patients
 from webapp.appointments.impact.schemas import Decision, Pending
-from webapp.appointments.impact.told_absences import WHY
+from webapp.appointments.impact.told_changes import WHY
 from webapp.appointments.messages import told_lists
 from webapp.appointments.schemas import Cancellation, Move
 from webapp.auth.schemas import Actor

@@ -19,7 +19,7 @@ from webapp.appointments.impact.alternative_times import load_alternatives, prop
 from webapp.appointments.impact.flags import flag
 from webapp.appointments.impact.pending_decisions import lock_patients, move_or_cancel, store
 from webapp.appointments.impact.schemas import Affected, Course, Decision, Decisions, Pending
-from webapp.appointments.impact.told_absences import note_absences
+from webapp.appointments.impact.told_changes import note_changes
 from webapp.auth.schemas import Actor
 from webapp.clinic.service import Clinic
 from webapp.core.codes import REASONS
@@ -87,14 +87,14 @@ def settle(
             flag(session, actor, pending, now=now)
             store(session, later, now=now)
             course.later = len(later)
-            course.told = note_absences(session, actor, clinic, pending, done=False, now=now)
+            course.told = note_changes(session, actor, clinic, pending, done=False, now=now)
             return
         flag(session, actor, [each for each in pending if each.decision.kind == "keep"], now=now)
         problems = _do_all(session, actor, later, now=now)
         course.moved = sum(each.decision.kind == "move" for each in later)
         course.cancelled = len(later) - course.moved
         if not problems:
-            course.told = note_absences(session, actor, clinic, pending, done=True, now=now)
+            course.told = note_changes(session, actor, clinic, pending, done=True, now=now)
     if problems or len(pending) < len(affected):
         raise AppointmentsAffected(len(affected), _description(session, clinic, affected, decisions, problems, now=now))
 

@@ -19,13 +19,11 @@ from sqlalchemy.orm import Session
 from webapp.appointments.booking import service
 from webapp.appointments.impact.flags import IDS_AT_ONCE
 from webapp.appointments.impact.schemas import Decision, Pending
-from webapp.appointments.impact.told_absences import BECAME, note_later
-from webapp.appointments.impact.told_absences import WHY as AWAY
+from webapp.appointments.impact.told_changes import BECAME, note_later
 from webapp.appointments.models import PendingDecision
 from webapp.appointments.queries import visible_to
 from webapp.appointments.schemas import Cancellation, Move
 from webapp.auth.schemas import Actor
-from webapp.clinic.service import get_clinic
 from webapp.database import Database, UtcDateTime
 from webapp.doctors import service as doctors
 from webapp.exceptions import AppError, Unavailable
@@ -131,7 +129,6 @@ def _do_some(session: Session, actor: Actor, *, now: datetime) -> _Batch:
     ids = [row.PendingDecision.appointment_id for row in first]
     session.expire_all()
     again = waiting.where(PendingDecision.appointment_id.in_(ids))
-    clinic = get_clinic(session)
     for row in session.execute(again).all():
         stored_one = row.PendingDecision
         decision = Decision.model_construct(
@@ -143,9 +140,8 @@ def _do_some(session: Session, actor: Actor, *, now: datetime) -> _Batch:
                 move_or_cancel(session, actor, row.reference, decision, stored_one.code, stored_one.why, now=now)
         except AppError:
             left, became = left + 1, "kept"
-        if stored_one.code == AWAY:
-            number = stored_one.appointment_id
-            note_later(session, clinic, row.doctor_id, number, became, was_at=row.starts_at)
+        decided_at = stored_one.decided_at
+        note_later(session, stored_one.appointment_id, became, was_at=row.starts_at, decided_at=decided_at)
         session.execute(sa.delete(PendingDecision).where(PendingDecision.appointment_id == stored_one.appointment_id))
         done += 1
         if monotonic() > ends:

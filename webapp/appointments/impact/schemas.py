@@ -74,7 +74,7 @@ class Course:
     """What becomes of the affected appointments: `later` are left to `finish`, the others are dealt with.
 
     `unflagged` need no decision any more because of the change; `left` could not be moved or cancelled by `finish`.
-    `told` are the lists of who was told of time off.
+    `told` are the lists of who was told.
     """
 
     kept: int = 0

@@ -38,7 +38,7 @@ SOON = timedelta(hours=2)
 # So many lists are shown, newest first.
 MOST_LISTS = 50
 
-Kind = Literal["away", "cancel", "message"]
+Kind = Literal["away", "closure", "change", "cancel", "message"]
 What = Literal["moved", "cancelled", "kept", "message"]
 # Why to call: the patient is at the clinic, gets no messages, wants none, got none of them, or may not read it in time.
 Why = Literal["", "here", "no_address", "unwanted", "failed", "soon"]
@@ -50,7 +50,10 @@ _REACHES = ("waiting", "sending", "sent")
 
 
 class TheList(NamedTuple):
-    """One list; see `ToldList`. `doctor_name` and `made_by` are names, or ''."""
+    """One list; see `ToldList`. `doctor_name` and `made_by` are names, or ''.
+
+    `first_at` and `last_at` are when the first and the last of its appointments were to start; None on an empty list.
+    """
 
     id: int
     kind: Kind
@@ -61,6 +64,13 @@ class TheList(NamedTuple):
     words: str
     made_at: datetime
     made_by: str
+    first_at: datetime | None
+    last_at: datetime | None
+
+    @property
+    def decided(self) -> bool:
+        """Whether it was decided about each appointment what happens to it; else the same happened to all."""
+        return self.kind not in ("cancel", "message")
 
 
 class SentMessage(NamedTuple):
@@ -225,6 +235,7 @@ def reach_of(session: Session, actor: Actor, ids: Collection[int]) -> dict[int, 
 
 # ----------------------------------------------------------------------------------------------- reading lists
 
+_LINE = table_of(ToldLine).c
 _LIST, _DOCTOR, _MAKER = table_of(ToldList).c, table_of(Doctor).c, table_of(User).alias("maker").c
 _LISTS = (
     sa.select(
@@ -237,6 +248,10 @@ _LISTS = (
         _LIST.words,
         _LIST.made_at,
         sa.func.coalesce(_MAKER.name, ""),
+        *(
+            sa.select(extreme(_LINE.was_at)).where(_LINE.list_id == _LIST.id).scalar_subquery()
+            for extreme in (sa.func.min, sa.func.max)
+        ),
     )
     .select_from(table_of(ToldList))
     .outerjoin(table_of(Doctor), _DOCTOR.id == _LIST.doctor_id)
@@ -247,7 +262,7 @@ _OF_DAY = sa.select(_LIST.id, _LIST.doctor_id).where(_LIST.day == sa.bindparam("
 
 
 def get_list(session: Session, actor: Actor, list_id: int) -> TheList:
-    """One list: the front desk sees all, doctors those about their own days.
+    """One list: the front desk sees all, doctors those about their own days and hours.
 
     Raises:
         NotFound: there is no such list, or the actor may not see it.

@@ -55,7 +55,7 @@ def create_closure(page: CurrentPage, sent: SentForm) -> Response:
         command = submission.read(form.command)
         work = partial(closures.add, actor=actor, closures=[command], now=page.now)
         submission.make(work, doctor_ids=None)
-        return page.redirect("/admin/closures", flash=_("The closure is saved."))
+        return page.redirect(submission.next_page("/admin/closures"), flash=_("The closure is saved."))
     return _form_page(page, form, None, change=submission.change, status=submission.status)
 
 
@@ -88,7 +88,7 @@ def close_on_holidays(page: CurrentPage, sent: SentForm) -> Response:
     with ChangeSubmission(page, actor, sent, form) as submission:
         submission.make(partial(closures.add, actor=actor, closures=chosen, now=page.now), doctor_ids=None)
         said = ngettext("%(n)d closure is saved.", "%(n)d closures are saved.", len(chosen)) % {"n": len(chosen)}
-        return page.redirect("/admin/closures", flash=said)
+        return page.redirect(submission.next_page("/admin/closures"), flash=said)
     return _holidays_page(page, which, form, found, change=submission.change, status=submission.status)
 
 
@@ -117,7 +117,7 @@ def change_closure(page: CurrentPage, sent: SentForm, closure_id: PathId) -> Res
             now=page.now,
         )
         submission.make(work, doctor_ids=None)
-        return page.redirect("/admin/closures", flash=_("The closure is saved."))
+        return page.redirect(submission.next_page("/admin/closures"), flash=_("The closure is saved."))
     return _form_page(page, form, closure_id, change=submission.change, status=submission.status)
 
 
@@ -137,7 +137,9 @@ def remove_closure(page: CurrentPage, sent: SentForm, closure_id: PathId) -> Res
     with ChangeSubmission(page, actor, sent, form, saved_form=_removal_form) as submission:
         work = partial(closures.remove, actor=actor, closure_id=closure_id, seen=form.seen.data or "", now=page.now)
         submission.make(work, doctor_ids=None)
-        return page.redirect("/admin/closures", flash=_("The closure is removed. Its days can be booked again."))
+        return page.redirect(
+            submission.next_page("/admin/closures"), flash=_("The closure is removed. Its days can be booked again.")
+        )
     saved = closures.get_closure(page.session, closure_id)
     return _removal_page(page, saved, form, change=submission.change, status=submission.status)
 

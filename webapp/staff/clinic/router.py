@@ -118,7 +118,7 @@ def change_time_zone(page: CurrentPage, sent: SentForm) -> Response:
         )
         tell = partial(promised_hours.tell_hours, actor=actor, now=page.now) if form.keeps == "instant" else None
         submission.make(work, doctor_ids=None, settled=tell)
-        return page.redirect("/admin/clinic", flash=_("The time zone is saved."))
+        return page.redirect(submission.next_page("/admin/clinic"), flash=_("The time zone is saved."))
     wanted = form.time_zone.data if submission.is_asked else ""
     return _zone_page(page, form, wanted=wanted, change=submission.change, status=submission.status)
 
@@ -144,7 +144,7 @@ def change_opening_hours(page: CurrentPage, sent: SentForm) -> Response:
             settings.change_opening_hours, actor=actor, command=command, seen=form.seen.data or "", now=page.now
         )
         submission.make(work, doctor_ids=None)
-        return page.redirect("/admin/clinic", flash=_("The opening hours are saved."))
+        return page.redirect(submission.next_page("/admin/clinic"), flash=_("The opening hours are saved."))
     return _opening_page(page, form, change=submission.change, status=submission.status)
 
 
@@ -164,7 +164,7 @@ def change_rules(page: CurrentPage, sent: SentForm) -> Response:
         command = submission.read(form.command)
         work = partial(settings.change_rules, actor=actor, command=command, seen=form.seen.data or "", now=page.now)
         submission.make(work, doctor_ids=None)
-        return page.redirect("/admin/clinic", flash=_("The booking rules are saved."))
+        return page.redirect(submission.next_page("/admin/clinic"), flash=_("The booking rules are saved."))
     return _rules_page(page, form, change=submission.change, status=submission.status)
 
 

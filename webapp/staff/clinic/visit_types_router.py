@@ -48,7 +48,7 @@ def create_visit_type(page: CurrentPage, sent: SentForm) -> Response:
         command = submission.read(form.command)
         work = partial(offers.create, actor=actor, command=command, now=page.now)
         submission.make(work, doctor_ids=command.doctor_ids)
-        return page.redirect("/admin/visit-types", flash=_("The visit type is saved."))
+        return page.redirect(submission.next_page("/admin/visit-types"), flash=_("The visit type is saved."))
     return _form_page(page, form, None, change=submission.change, status=submission.status)
 
 
@@ -80,7 +80,7 @@ def change_visit_type(page: CurrentPage, sent: SentForm, visit_type_id: PathId) 
             now=page.now,
         )
         submission.make(work, doctor_ids=touched)
-        return page.redirect("/admin/visit-types", flash=_("The visit type is saved."))
+        return page.redirect(submission.next_page("/admin/visit-types"), flash=_("The visit type is saved."))
     return _form_page(page, form, saved, change=submission.change, status=submission.status)
 
 
@@ -110,7 +110,7 @@ def change_activity(page: CurrentPage, sent: SentForm, visit_type_id: PathId) ->
     with ChangeSubmission(page, actor, sent, form) as submission:
         submission.make(work, doctor_ids=offer.doctor_ids)
         done = _("%(name)s can be booked again.") if active else _("%(name)s can no longer be booked.")
-        return page.redirect("/admin/visit-types", flash=done % {"name": saved.details.name})
+        return page.redirect(submission.next_page("/admin/visit-types"), flash=done % {"name": saved.details.name})
     return _activity_page(page, saved, form, change=submission.change, status=submission.status)
 
 

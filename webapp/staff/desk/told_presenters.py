@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from webapp.appointments.messages.told_lists import Line, SentMessage, TheList
@@ -48,6 +49,16 @@ def told_address(list_id: int) -> str:
     return f"{ADDRESS}/{list_id}"
 
 
+def told_or(lists: Sequence[int], otherwise: str, *, own: bool = False) -> str:
+    """Where a change leads that made these lists: to the only one, or to all of them, which are the front desk's.
+
+    Doctors who changed their `own` times get to the first one; without lists, the change leads to `otherwise`.
+    """
+    if not lists:
+        return otherwise
+    return told_address(lists[0]) if len(lists) == 1 or own else ADDRESS
+
+
 def title_of(found: TheList, clinic: Clinic) -> str:
     """'Dr. Okafor is away: Tuesday 3 March 2026', 'Appointments cancelled together'."""
     if found.day is not None:
@@ -55,15 +66,30 @@ def title_of(found: TheList, clinic: Clinic) -> str:
             "name": found.doctor_name,
             "day": formats.day_full(found.day, clinic.zone),
         }
+    if found.kind in ("closure", "change"):
+        return _title_of_change(found, clinic)
     if found.kind == "cancel":
         return _("Appointments cancelled together")
     return _("Message to several patients")
 
 
+def _title_of_change(found: TheList, clinic: Clinic) -> str:
+    """'The clinic is closed: 3 to 5 March 2026', 'Appointments affected by a change: Dr. Okafor, 3 March 2026'."""
+    days = ""
+    if found.first_at is not None and found.last_at is not None:
+        first, last = (formats.local_date(each, clinic.zone) for each in (found.first_at, found.last_at))
+        one_day = first == last
+        days = formats.day_full(first, clinic.zone) if one_day else formats.days_between(first, last, clinic.zone)
+    if found.kind == "closure":
+        return _("The clinic is closed: %(days)s") % {"days": days}
+    what = ", ".join(part for part in (found.doctor_name, days) if part)
+    return _("Appointments affected by a change: %(what)s") % {"what": what}
+
+
 def back_of(actor: Actor, found: TheList) -> tuple[str, str]:
     """The page that leads here, and its name."""
     if not actor.sees_all:
-        return f"/schedule/{found.day}", _("My day")
+        return (f"/schedule/{found.day}" if found.day is not None else "/schedule"), _("My day")
     if found.day is not None:
         return f"/board/{found.day}?doctor={found.doctor_slug}", _("Board")
     return ADDRESS, _("Who was told")

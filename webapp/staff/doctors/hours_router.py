@@ -7,6 +7,7 @@ from functools import partial
 
 from starlette.responses import Response
 
+from webapp.appointments.impact.schemas import Course
 from webapp.clinic.dependencies import current_clinic
 from webapp.core import formats
 from webapp.core.day_hours import describe_hours
@@ -19,6 +20,7 @@ from webapp.doctors.hours import Period, PeriodHours
 from webapp.exceptions import NotFound
 from webapp.i18n import gettext as _
 from webapp.staff import impact_pages
+from webapp.staff.desk.told_presenters import told_or
 from webapp.staff.doctors import presenters
 from webapp.staff.doctors.hours_access import HoursAccess, hours_access
 from webapp.staff.doctors.hours_forms import (
@@ -101,7 +103,9 @@ def add_extra_hours(page: CurrentPage, sent: SentForm) -> Response:
             extra_hours.add_extra_hours, actor=owner.actor, doctor_id=owner.doctor.id, command=command, now=page.now
         )
         submission.make(work, doctor_ids=[owner.doctor.id])
-        return page.redirect(f"{owner.base}/hours", flash=_("The extra hours are saved."))
+        return page.redirect(
+            submission.next_page(f"{owner.base}/hours", own=owner.own), flash=_("The extra hours are saved.")
+        )
     return _extra_page(page, owner, form, status=submission.status, change=submission.change)
 
 
@@ -122,13 +126,16 @@ def remove_extra_hours(page: CurrentPage, day: str, sent: SentForm) -> Response:
     work = partial(
         extra_hours.remove_extra_hours, actor=owner.actor, doctor_id=owner.doctor.id, day=extra.day, now=page.now
     )
+    course = Course()
     try:
-        impact_pages.make(page, owner.actor, sent, work, doctor_ids=[owner.doctor.id])
+        impact_pages.make(page, owner.actor, sent, work, doctor_ids=[owner.doctor.id], course=course)
     except Asked as asked:
         return _extra_removal_page(
             page, owner, extra, RemoveExtraHoursForm(sent), status=asked.status, change=asked.change
         )
-    return page.redirect(f"{owner.base}/hours", flash=_("The extra hours are removed."))
+    return page.redirect(
+        told_or(course.told, f"{owner.base}/hours", own=owner.own), flash=_("The extra hours are removed.")
+    )
 
 
 @router.get("/schedule/hours/{period}")
@@ -174,8 +181,9 @@ def remove_hours(page: CurrentPage, period: str, sent: SentForm) -> Response:
         seen=form.seen.data or "",
         now=page.now,
     )
+    course = Course()
     try:
-        impact_pages.make(page, owner.actor, sent, work, doctor_ids=[owner.doctor.id])
+        impact_pages.make(page, owner.actor, sent, work, doctor_ids=[owner.doctor.id], course=course)
     except Asked as asked:
         return _removal_page(page, owner, saved, form, status=asked.status, change=asked.change)
     except EditedMeanwhile as error:
@@ -183,7 +191,7 @@ def remove_hours(page: CurrentPage, period: str, sent: SentForm) -> Response:
         form.seen.data = fingerprint(error.saved)
         now_saved = error.saved if isinstance(error.saved, PeriodHours) else saved
         return _removal_page(page, owner, now_saved, form, status=error.status)
-    return page.redirect(f"{owner.base}/hours", flash=_("The hours are removed."))
+    return page.redirect(told_or(course.told, f"{owner.base}/hours", own=owner.own), flash=_("The hours are removed."))
 
 
 def _save_hours(page: Page, owner: HoursAccess, period: Period | None, sent: SentForm) -> Response:
@@ -198,7 +206,9 @@ def _save_hours(page: Page, owner: HoursAccess, period: Period | None, sent: Sen
         command = submission.read(partial(form.command, period))
         work = partial(hours.save_hours, actor=owner.actor, doctor_id=owner.doctor.id, command=command, now=page.now)
         submission.make(work, doctor_ids=[owner.doctor.id])
-        return page.redirect(f"{owner.base}/hours", flash=_("The hours are saved."))
+        return page.redirect(
+            submission.next_page(f"{owner.base}/hours", own=owner.own), flash=_("The hours are saved.")
+        )
     return _hours_page(page, owner, period, form, status=submission.status, change=submission.change)
 
 

@@ -132,7 +132,7 @@ def change_doctor(page: CurrentPage, sent: SentForm, slug: Slug) -> Response:
         look = command if sent.get("step") == "preview" else None
         work = partial(profiles.change, actor=actor, slug=slug, command=command, seen=seen, now=page.now)
         submission.make(work, doctor_ids=[saved.id])
-        return page.redirect(f"/admin/doctors/{slug}", flash=_("The doctor is saved."))
+        return page.redirect(submission.next_page(f"/admin/doctors/{slug}"), flash=_("The doctor is saved."))
     look = look if submission.is_asked else None
     return _form_page(page, form, saved, look=look, change=submission.change, status=submission.status)
 
@@ -156,7 +156,7 @@ def change_activity(page: CurrentPage, sent: SentForm, slug: Slug) -> Response:
     with ChangeSubmission(page, actor, sent, form) as submission:
         submission.make(work, doctor_ids=[saved.id])
         done = _("%(name)s is taking bookings again.") if active else _("%(name)s is no longer taking bookings.")
-        return page.redirect(f"/admin/doctors/{slug}", flash=done % {"name": saved.profile.name})
+        return page.redirect(submission.next_page(f"/admin/doctors/{slug}"), flash=done % {"name": saved.profile.name})
     return _activity_page(page, saved, form, change=submission.change, status=submission.status)
 
 

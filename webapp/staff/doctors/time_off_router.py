@@ -6,6 +6,7 @@ from functools import partial
 
 from starlette.responses import Response
 
+from webapp.appointments.impact.schemas import Course
 from webapp.clinic.dependencies import current_clinic
 from webapp.core.routing import Router
 from webapp.core.web import CurrentPage, Page, PathId, SentForm
@@ -13,8 +14,7 @@ from webapp.doctors import time_off
 from webapp.doctors.time_off import TimeOffRow
 from webapp.i18n import ngettext
 from webapp.staff import impact_pages
-from webapp.staff.desk.told_presenters import ADDRESS as TOLD
-from webapp.staff.desk.told_presenters import told_address
+from webapp.staff.desk.told_presenters import told_or
 from webapp.staff.doctors import presenters
 from webapp.staff.doctors.hours_access import HoursAccess, hours_access
 from webapp.staff.doctors.time_off_forms import RemoveTimeOffForm, TimeOffForm, proposed
@@ -64,7 +64,7 @@ def add_time_off(page: CurrentPage, sent: SentForm) -> Response:
         words = ngettext("The time off is saved.", "The time off is saved for %(n)d weeks.", times)
         # A doctor who blocks a time on their day goes back to that day.
         back = f"/schedule/{form.came_from}" if owner.own and form.came_from is not None else f"{owner.base}/time-off"
-        return page.redirect(_told_by(owner, submission.course.told) or back, flash=words % {"n": times})
+        return page.redirect(submission.next_page(back, own=owner.own), flash=words % {"n": times})
     return _new_page(page, owner, form, status=submission.status, change=submission.change)
 
 
@@ -92,19 +92,14 @@ def remove_time_off(page: CurrentPage, time_off_id: PathId, sent: SentForm) -> R
         scope=form.chosen,
         now=page.now,
     )
+    course = Course()
     try:
-        times = impact_pages.make(page, owner.actor, sent, work, doctor_ids=[owner.doctor.id])
+        times = impact_pages.make(page, owner.actor, sent, work, doctor_ids=[owner.doctor.id], course=course)
     except Asked as asked:
         return _removal_page(page, owner, row, form, status=asked.status, change=asked.change)
     words = ngettext("The time off is removed.", "The time off is removed for %(n)d weeks.", times)
-    return page.redirect(f"{owner.base}/time-off", flash=words % {"n": times})
-
-
-def _told_by(owner: HoursAccess, lists: list[int]) -> str | None:
-    """Where it says who was told: the list of the day, or of several days the first, for admins all lists."""
-    if not lists:
-        return None
-    return told_address(lists[0]) if len(lists) == 1 or owner.own else TOLD
+    back = told_or(course.told, f"{owner.base}/time-off", own=owner.own)
+    return page.redirect(back, flash=words % {"n": times})
 
 
 # -------------------------------------------------------------------------------------------------- pages
