@@ -13,8 +13,6 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-import jwt
-
 ACCESS_LIFETIME = timedelta(minutes=15)
 ALGORITHM = "HS256"
 AUDIENCE = "docket-api"
@@ -38,6 +36,9 @@ def make_access_token(keys: Sequence[str], user_id: int, session_hash: str, *, n
         "iat": int(now.timestamp()),
         "exp": int((now + ACCESS_LIFETIME).timestamp()),
     }
+    # The library brings all of cryptography with it: 9 MiB that a clinic without programs never needs.
+    import jwt
+
     return jwt.encode(claims, key, ALGORITHM, headers={"kid": _name_of(key)})
 
 
@@ -48,6 +49,8 @@ def is_expired(keys: Sequence[str], token: str, *, now: datetime) -> bool:
 
 def read_access_token(keys: Sequence[str], token: str, *, now: datetime) -> Claims | None:
     """The claims of a token that one of our keys signed and that has not expired; None for any other token."""
+    import jwt
+
     by_name = {_name_of(key): key for key in map(_derived, keys)}
     try:
         key = by_name.get(str(jwt.get_unverified_header(token).get("kid")))
