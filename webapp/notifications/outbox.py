@@ -25,6 +25,8 @@ LIFETIME = timedelta(days=3)
 LINK = "{link}"
 # Statements with more parameters take longer to parse than to run.
 KEYS_AT_ONCE = 500
+# A message in one of these states reaches its recipient, or will.
+REACHES = ("waiting", "sending", "sent")
 
 
 class Message(NamedTuple):
@@ -121,6 +123,12 @@ def written_about(session: Session, subject: tuple[str, int], template: str, sin
         OutboxMessage.created_at > since,
     )
     return list(session.scalars(query.order_by(OutboxMessage.created_at)))
+
+
+def portions(ids: Collection[int]) -> list[list[int]]:
+    """These ids in the portions in which to ask for them."""
+    known = sorted(ids)
+    return [known[at : at + KEYS_AT_ONCE] for at in range(0, len(known), KEYS_AT_ONCE)]
 
 
 def ids_about(session: Session, subject: tuple[str, int], keys_beginning: str) -> list[int]:

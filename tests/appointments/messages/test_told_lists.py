@@ -13,11 +13,12 @@ from tests.cast import NOW, Cast, local, log_in
 from tests.reading import read
 from webapp import models
 from webapp.appointments import calls
+from webapp.appointments.booking import service, status_service
 from webapp.appointments.impact import absence
 from webapp.appointments.impact.absence import Chosen
 from webapp.appointments.messages import reassigning, told_lists
-from webapp.appointments.messages.told_lists import Line
-from webapp.appointments.schemas import GiveToPatient
+from webapp.appointments.messages.told_lines import Line
+from webapp.appointments.schemas import Cancellation, GiveToPatient, UndoStatus
 from webapp.auth.schemas import Actor
 from webapp.doctors import service as doctors
 from webapp.exceptions import NotFound
@@ -108,6 +109,41 @@ def test_a_tick_counts_from_when_the_list_was_made_and_can_be_undone(away: Cast)
     away.database.write(calls.untick, away.fiona, olive, now=away.now)
     assert open_calls(away) == 2
     assert version(away) != before
+
+
+def test_what_was_undone_asks_for_a_call_only_where_the_patient_was_told(away: Cast) -> None:
+    olive, mailed = lines(away)[1], lines(away)[3]
+    away.now += timedelta(minutes=5)
+    away.database.write(status_service.undo, away.fiona, olive.reference, UndoStatus(), now=away.now)
+    # No one had called her, and she comes as she would have.
+    assert [(each.undone, each.why) for each in lines(away)[:2]] == [(False, "here"), (True, "")]
+    assert open_calls(away) == 1
+
+    def redo(minutes: int, reference: str) -> Line:
+        away.now += timedelta(minutes=minutes)
+        away.database.write(status_service.undo, away.fiona, reference, UndoStatus(), now=away.now)
+        return next(each for each in lines(away) if each.reference == reference)
+
+    away.database.write(service.cancel, away.fiona, olive.reference, Cancellation(), now=away.now)
+    assert open_calls(away) == 2
+    away.database.write(calls.tick, away.fiona, olive.reference, since=olive.counts_from, now=away.now)
+    assert open_calls(away) == 1
+    back = redo(5, olive.reference)
+    assert (back.why, back.is_open) == ("undone", True)
+    away.database.write(calls.tick, away.fiona, olive.reference, since=back.counts_from, now=away.now)
+    assert (lines(away)[1].why, lines(away)[1].is_open) == ("undone", False)
+    away.database.write(calls.untick, away.fiona, olive.reference, now=away.now)
+    assert open_calls(away) == 2
+
+    # A message told Dave of both, unless the second one is not delivered.
+    assert redo(1, mailed.reference).why == ""
+    second = models.OutboxMessage.template == "visit_restored"
+    away.change(sa.update(models.OutboxMessage).where(second).values(status="dead"))
+    assert lines(away)[3].why == "undone"
+    # What patients change themselves, they know.
+    event = {"actor_user_id": away.dave.user_id, "actor_role": "patient", "action": "moved", "at": away.now}
+    away.add(models.AuditEvent(subject_type="appointment", subject_id=mailed.id, **event))
+    assert lines(away)[3].why == ""
 
 
 def test_doctors_see_lists_about_their_own_days_and_only_their_own_appointments(away: Cast) -> None:

@@ -29,6 +29,7 @@ from webapp.appointments.impact.pending_decisions import lock_patients
 from webapp.appointments.impact.schemas import Decision, Pending
 from webapp.appointments.impact.told_changes import WHY
 from webapp.appointments.messages import told_lists
+from webapp.appointments.messages.told_lines import What
 from webapp.appointments.schemas import Cancellation, Move
 from webapp.auth.schemas import Actor
 from webapp.clinic.service import Clinic, get_clinic
@@ -182,7 +183,7 @@ def take_off(
     return outcome
 
 
-_BECAME: dict[Fate, told_lists.What] = {
+_BECAME: dict[Fate, What] = {
     "keep": "kept",
     "colleague": "moved",
     "later": "moved",

@@ -16,7 +16,8 @@ from sqlalchemy.orm import Session
 
 from webapp.appointments.impact.schemas import Pending
 from webapp.appointments.messages import told_lists
-from webapp.appointments.messages.told_lists import Kind, What
+from webapp.appointments.messages.told_lines import What
+from webapp.appointments.messages.told_lists import Kind
 from webapp.appointments.models import ToldLine, ToldList
 from webapp.auth.schemas import Actor
 from webapp.clinic.service import Clinic

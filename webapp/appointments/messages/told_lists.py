@@ -8,21 +8,31 @@ later makes a call. A call counts from when the list was made; its tick is that 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from datetime import date, datetime, timedelta
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from webapp.appointments.messages.appointment_messages import CANCELLED, MOVED
-from webapp.appointments.messages.recipients import FACTS, AppointmentFacts, addresses_of, recipients_of
+from webapp.appointments.messages.recipients import FACTS, AppointmentFacts, recipients_of
+from webapp.appointments.messages.told_lines import (
+    TEMPLATES,
+    Called,
+    Line,
+    Reach,
+    SentMessage,
+    What,
+    has_other_news,
+    line_of,
+    unreached,
+)
+from webapp.appointments.messages.told_since import histories
 from webapp.appointments.models import Call, ToldLine, ToldList
 from webapp.appointments.queries import visible_to
 from webapp.auth.models import User
 from webapp.auth.schemas import Actor
-from webapp.core import phones
 from webapp.database import rows, table_of
 from webapp.doctors.models import Doctor
 from webapp.doctors.service import get_doctor_of_user
@@ -33,20 +43,10 @@ from webapp.notifications.models import OutboxMessage
 from webapp.scheduling.models import Appointment
 
 KEPT = timedelta(days=30)
-# Before an appointment that begins sooner, few people look at their e-mails again.
-SOON = timedelta(hours=2)
 # So many lists are shown, newest first.
 MOST_LISTS = 50
 
 Kind = Literal["away", "closure", "change", "cancel", "message"]
-What = Literal["moved", "cancelled", "kept", "message"]
-# Why to call: the patient is at the clinic, gets no messages, wants none, got none of them, or may not read it in time.
-Why = Literal["", "here", "no_address", "unwanted", "failed", "soon"]
-Reach = Literal["", "no_address", "unwanted"]
-# The messages that tell of it, by what happened.
-_TEMPLATES = {"moved": MOVED, "cancelled": CANCELLED}
-# A message in one of these states reaches its recipient, or will.
-_REACHES = ("waiting", "sending", "sent")
 
 
 class TheList(NamedTuple):
@@ -71,49 +71,6 @@ class TheList(NamedTuple):
     def decided(self) -> bool:
         """Whether it was decided about each appointment what happens to it; else the same happened to all."""
         return self.kind not in ("cancel", "message")
-
-
-class SentMessage(NamedTuple):
-    """A message of the outbox that tells a patient of it. `failing`: it failed, and is tried again."""
-
-    id: int
-    channel: str
-    status: str
-    failing: bool
-
-    @property
-    def reaches(self) -> bool:
-        """Whether it reached the recipient, or still may."""
-        return self.status in _REACHES
-
-
-class Line(NamedTuple):
-    """One appointment of a list, by its id. `was_at`, `starts_at` and `doctor_name` are what happened then.
-
-    `changed`: the appointment has been changed since. `phone` may be that of the person who books for the patient, or
-    ''. `why` says why to call them; `called_at` and `called_by` who did.
-    """
-
-    id: int
-    reference: str
-    patient_id: int
-    patient_name: str
-    phone: str
-    visit_type_name: str
-    what: What
-    was_at: datetime
-    starts_at: datetime
-    doctor_name: str
-    changed: bool
-    messages: list[SentMessage]
-    why: Why
-    called_at: datetime | None
-    called_by: str
-
-    @property
-    def is_open(self) -> bool:
-        """Whether the patient still has to be called."""
-        return bool(self.why) and self.called_at is None
 
 
 # ------------------------------------------------------------------------------------------------- making a list
@@ -187,7 +144,7 @@ def note(
     query = sa.select(of.starts_at, of.doctor_id, of.version).where(of.id == appointment_id)
     starts_at, doctor_id, version = session.execute(query).one()
     if messages is None:
-        template = _TEMPLATES.get(what)
+        template = TEMPLATES.get(what)
         beginning = f"{template}:{appointment_id}:{version}:"
         messages = outbox.ids_about(session, ("appointment", appointment_id), beginning) if template else []
     session.execute(
@@ -208,14 +165,6 @@ def forget_appointment(session: Session, appointment_id: int) -> None:
     """Delete what lists say of an appointment, and the tick of a call about it: it is another patient's now."""
     for table in (ToldLine, Call):
         session.execute(sa.delete(table).where(table.appointment_id == appointment_id))
-
-
-def unreached(facts: AppointmentFacts) -> Reach:
-    """Why no message about this appointment reaches anyone; '' if one does."""
-    if next(recipients_of(facts), None) is not None:
-        return ""
-    known = any("@" in each or phones.can_get_texts(each) for each in addresses_of(facts))
-    return "unwanted" if known else "no_address"
 
 
 class Reached(NamedTuple):
@@ -312,35 +261,33 @@ def lines_of(session: Session, actor: Actor, list_ids: Collection[int]) -> dict[
     stored = session.execute(query).all()
     facts = _facts_of(session, actor, {row.appointment_id for row in stored})
     messages = _messages(session, {each for row in stored for each in row.messages})
+    seen = [row for row in stored if row.appointment_id in facts]
+    changed = {row.appointment_id for row in seen if has_other_news(row, facts[row.appointment_id][0])}
+    known = histories(session, changed)
     found: dict[int, list[Line]] = {list_id: [] for list_id in list_ids}
-    for row in stored:
-        if row.appointment_id in facts:
-            found[row.list_id].append(_line(row, *facts[row.appointment_id], messages))
+    for row in seen:
+        number = row.appointment_id
+        found[row.list_id].append(line_of(row, *facts[number], messages, known.get(number)))
     return found
 
 
 _CALL, _CALLER = table_of(Call).c, table_of(User).alias("caller").c
 
 
-class _Called(NamedTuple):
-    at: datetime | None
-    by: str
-
-
-def _facts_of(session: Session, actor: Actor, ids: Collection[int]) -> dict[int, tuple[AppointmentFacts, _Called]]:
+def _facts_of(session: Session, actor: Actor, ids: Collection[int]) -> dict[int, tuple[AppointmentFacts, Called]]:
     """The appointments among these that the actor may see, each with the last call about it."""
-    found: dict[int, tuple[AppointmentFacts, _Called]] = {}
+    found: dict[int, tuple[AppointmentFacts, Called]] = {}
     calls = (
         sa.select(_CALL.appointment_id, _CALL.called_at, _CALLER.name)
         .select_from(table_of(Call))
         .join(_CALLER.id.table, _CALLER.id == _CALL.called_by)
     )
-    for part in _portions(ids):
-        made = {row[0]: _Called(row[1], row[2]) for row in session.execute(calls.where(_CALL.appointment_id.in_(part)))}
+    for part in outbox.portions(ids):
+        made = {row[0]: Called(row[1], row[2]) for row in session.execute(calls.where(_CALL.appointment_id.in_(part)))}
         query = FACTS.where(table_of(Appointment).c.id.in_(part), visible_to(actor))
         for row in session.execute(query):
             facts = AppointmentFacts._make(row)
-            found[facts.id] = facts, made.get(facts.id, _Called(None, ""))
+            found[facts.id] = facts, made.get(facts.id, Called(None, ""))
     return found
 
 
@@ -349,51 +296,6 @@ def _messages(session: Session, ids: Collection[int]) -> dict[int, SentMessage]:
     columns = sa.select(of.id, of.channel, of.status, sa.and_(of.status == "waiting", of.last_error != ""))
     return {
         row[0]: SentMessage(*row)
-        for part in _portions(ids)
+        for part in outbox.portions(ids)
         for row in session.execute(columns.where(of.id.in_(part)).order_by(of.id))
     }
-
-
-def _portions(ids: Collection[int]) -> list[list[int]]:
-    """Statements with more parameters take longer to parse than to run."""
-    known = sorted(ids)
-    return [known[at : at + outbox.KEYS_AT_ONCE] for at in range(0, len(known), outbox.KEYS_AT_ONCE)]
-
-
-def _line(row: Any, facts: AppointmentFacts, called: _Called, messages: Mapping[int, SentMessage]) -> Line:
-    written = [messages[each] for each in row.messages if each in messages]
-    counts = called.at is not None and called.at >= row.made_at
-    stands = {"moved": facts.starts_at == row.starts_at, "cancelled": facts.status == "cancelled"}
-    return Line(
-        facts.id,
-        facts.reference,
-        facts.patient_id,
-        facts.patient_name,
-        facts.patient_phone or facts.manager_phone,
-        facts.visit_type_name,
-        row.what,
-        row.was_at,
-        row.starts_at,
-        row.doctor_name,
-        not stands.get(row.what, facts.starts_at == row.starts_at and facts.status != "cancelled"),
-        written,
-        _why(row, facts, written),
-        called.at if counts else None,
-        called.by if counts else "",
-    )
-
-
-def _why(row: Any, facts: AppointmentFacts, written: Sequence[SentMessage]) -> Why:
-    """Why this patient has to be called, or ''."""
-    if row.here:
-        return "here"
-    if row.what == "kept":
-        # There is nothing to tell yet: the appointment stays as it is until it is decided on.
-        return ""
-    if row.what == "message" and facts.status == "cancelled":
-        # The message was about coming; the cancellation has messages of its own.
-        return ""
-    if not any(each.reaches for each in written):
-        return "failed" if row.messages else (unreached(facts) or "failed")
-    told_by_text = any(each.reaches and each.channel == "sms" for each in written)
-    return "soon" if min(row.was_at, row.starts_at) - row.made_at < SOON and not told_by_text else ""

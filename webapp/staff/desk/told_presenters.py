@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from webapp.appointments.messages.told_lists import Line, SentMessage, TheList
+from webapp.appointments.messages.told_lines import Line, SentMessage
+from webapp.appointments.messages.told_lists import TheList
 from webapp.auth.schemas import Actor
 from webapp.clinic.service import Clinic
 from webapp.core import formats
@@ -27,12 +28,13 @@ FAILING = Badge(_l("failed, trying again"), "warn", "arrow-path")
 
 
 class Told(NamedTuple):
-    """One line in words: what happened, how the patient hears of it, and why to call, or ''."""
+    """One line in words: what happened, how the patient hears of it, why to call or '', and what it is `now` or ''."""
 
     line: Line
     what: str
     ways: list[tuple[Sentence, Badge]]
     why: str
+    now: str
 
 
 class Entry(NamedTuple):
@@ -98,7 +100,7 @@ def back_of(actor: Actor, found: TheList) -> tuple[str, str]:
 def told_in_words(line: Line, clinic: Clinic) -> Told:
     """One line, as the page shows it."""
     ways = [(CHANNELS[each.channel], _badge(each)) for each in line.messages]
-    return Told(line, _what(line, clinic), ways, str(WHYS.get(line.why, "")))
+    return Told(line, _what(line, clinic), ways, str(WHYS.get(line.why, "")), _now(line, clinic))
 
 
 def _badge(message: SentMessage) -> Badge:
@@ -111,6 +113,7 @@ WHYS: dict[str, Sentence] = {
     "unwanted": _l("Doesn’t want messages"),
     "failed": _l("No message was delivered"),
     "soon": _l("Starts soon: they may not see the email in time"),
+    "undone": _l("Was told of it before it was undone"),
 }
 
 
@@ -122,3 +125,15 @@ def _what(line: Line, clinic: Clinic) -> str:
     if line.what == "kept":
         return _("Kept, decide later")
     return _("Cancelled") if line.what == "cancelled" else _("Message")
+
+
+def _now(line: Line, clinic: Clinic) -> str:
+    """What was changed since then, or ''."""
+    if not line.changed:
+        return ""
+    if line.now.status == "cancelled":
+        return _("Cancelled since then")
+    if line.undone:
+        return _("Undone since then: it is as it was before")
+    when = {"when": formats.day_and_time(line.now.starts_at, clinic.zone), "name": line.now.doctor_name}
+    return _("Changed since then: it’s %(when)s, %(name)s") % when

@@ -67,5 +67,7 @@ def tick(page: CurrentPage, list_id: PathId, reference: str, sent: SentForm) -> 
     if sent.get("undo"):
         page.write(calls.untick, actor, reference, now=page.now)
     else:
-        page.write(calls.tick, actor, reference, since=found.made_at, now=page.now)
+        lines = told_lists.lines_of(page.session, actor, [list_id])[list_id]
+        counts_from = (each.counts_from for each in lines if each.reference == reference.upper())
+        page.write(calls.tick, actor, reference, since=next(counts_from, found.made_at), now=page.now)
     return page.redirect(f"{told_address(list_id)}#call-{reference.upper()}")
