@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 from starlette.testclient import TestClient
 
+from tests.appointment_rows import put
 from tests.cast import NOW, Cast, local, log_in
 from tests.reading import Element, read, read_fragment
 from webapp import models
@@ -116,6 +117,18 @@ def test_a_doctor_who_offers_nothing_has_a_page_that_says_so(client: TestClient,
     page = client.get("/desk/booking?doctor=bare")
     assert page.status_code == 200
     assert "None of these doctors offers this visit type." in read(page).text
+
+
+def test_where_the_chosen_days_are_full_the_next_free_times_are_offered(client: TestClient, cast: Cast) -> None:
+    """As after "Book another close to this", which asks for the day of that appointment."""
+    put(cast, "2026-03-04 09:00", minutes=480)
+    log_in(client, "fiona")
+    full = f"{HERE}?doctor=bob&visit_type={cast.short}&from=2026-03-04&until=2026-03-04"
+    page = read(client.get(full))
+    assert "No free times on these days. These are the next ones." in page.text
+    assert times_of(page)[0] == f"bob {cast.short} {iso(local('2026-03-05 09:00'))}"
+    # The other choices still hold.
+    assert times_of(read(client.get(f"{full}&weekday=2")))[0].endswith(iso(local("2026-03-11 09:00")))
 
 
 def test_a_known_patient_and_any_doctor_take_three_pages_without_javascript(client: TestClient, cast: Cast) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 from typing import Literal
 
 from starlette.responses import Response
@@ -36,7 +36,7 @@ from webapp.scheduling.viewer import Viewer
 from webapp.staff.desk import booking_presenters as presenters
 from webapp.staff.desk.booking_forms import HOURS, NEW, CallForm, Chosen
 from webapp.staff.desk.booking_presenters import ChosenTime, FoundPatients, FreeTimes, TimeButton
-from webapp.staff.desk.free_times import Wanted, find_near, find_offers, requests_for
+from webapp.staff.desk.free_times import OfferedDay, Wanted, find_near, find_offers, requests_for
 
 PATIENTS_SHOWN = 8
 PAGE = "staff/desk/booking.html"
@@ -177,7 +177,7 @@ class Call:
 
     def times(self) -> FreeTimes:
         """The first free times of all doctors who fit."""
-        page, form, clinic, viewer = self.page, self.form, self.clinic, self._viewer()
+        page, form, clinic = self.page, self.form, self.clinic
         requests = requests_for(
             self.listed,
             slug=form.slug,
@@ -185,9 +185,7 @@ class Call:
             visit_type_id=whole_number(form.visit_type.data),
             seen=self._seen(),
         )
-        first, last = form.between(clinic.today(page.now), clinic.horizon_days)
-        wanted = Wanted(first, last, form.weekdays, *HOURS.get(form.part.data or "", HOURS[""]))
-        days = find_offers(page.session, clinic, requests, wanted, viewer=viewer, now=page.now)
+        days, are_later = self._offered(requests)
         # That they came is the reason.
         has_reason, address = self.walk_in is not None, form.address_of_day
         return FreeTimes(
@@ -196,8 +194,22 @@ class Call:
                 for each in days
             ],
             near=self._near(requests),
+            are_later=are_later,
             none_fits=not requests,
         )
+
+    def _offered(self, requests: list[BookingRequest]) -> tuple[list[OfferedDay], bool]:
+        """The days with free times among those asked for; where these are full, the next ones, and True."""
+        page, form, clinic = self.page, self.form, self.clinic
+        today = clinic.today(page.now)
+        first, last = form.between(today, clinic.horizon_days)
+        wanted = Wanted(first, last, form.weekdays, *HOURS.get(form.part.data or "", HOURS[""]))
+        after = wanted._replace(first=last + timedelta(days=1), last=today + timedelta(days=clinic.horizon_days))
+        for asked in (wanted, after):
+            days = find_offers(page.session, clinic, requests, asked, viewer=self._viewer(), now=page.now)
+            if days:
+                return days, asked is after
+        return [], False
 
     def _near(self, requests: list[BookingRequest]) -> list[TimeButton]:
         """The times beside the appointment that was booked before."""

@@ -88,10 +88,14 @@ class DayOfTimes(NamedTuple):
 
 
 class FreeTimes(NamedTuple):
-    """The days with their first free times, and times beside the appointment before. `none_fits`: no doctor does."""
+    """The days with their first free times, and times beside the appointment before.
+
+    `are_later`: the days that were asked for have none, and these come after them. `none_fits`: no doctor does.
+    """
 
     days: list[DayOfTimes]
     near: list[TimeButton]
+    are_later: bool
     none_fits: bool
 
 
