@@ -17,9 +17,10 @@ from tests.cast import Cast, client_for, local, log_in
 from tests.reading import read
 from webapp import models
 from webapp.appointments import joining, parting, walk_ins
+from webapp.appointments.booking import service, status_service
 from webapp.appointments.exceptions import AlreadyWaiting, WalkInSettled
 from webapp.appointments.messages.reassigning import give_to_patient
-from webapp.appointments.schemas import Booking, GiveToPatient
+from webapp.appointments.schemas import Booking, Cancellation, GiveToPatient, Move, UndoStatus
 from webapp.appointments.walk_ins import Queue, WalkInView
 from webapp.core.optimistic_lock import EditedMeanwhile, fingerprint
 from webapp.event_handlers import wired_database
@@ -86,6 +87,26 @@ def test_one_is_taken_in_once_and_has_waited_since_they_came(cast: Cast) -> None
     cast.database.write(walk_ins.undo, cast.fiona, number, now=LATER)
     assert row_of(cast, reference).status == "cancelled"
     assert listed(cast)[0].status == "waiting"
+
+
+def test_one_whose_appointment_was_moved_to_another_day_since_is_not_taken_back(cast: Cast) -> None:
+    number = join(cast, "alice", doctor="bob")
+    reference = cast.database.write(walk_ins.take_in, cast.fiona, number, booking(cast), now=LATER)
+    cast.database.write(status_service.undo, cast.fiona, reference, UndoStatus(), now=LATER)
+    move = Move(starts_at=local("2026-03-05 10:00"))
+    cast.database.write(service.move, cast.fiona, reference, move, now=LATER)
+    answer = log_in(client_for(cast.database, now=LATER), "fiona").post(f"/desk/walk-ins/{number}/undo")
+    assert answer.status_code == 409
+    assert "moved to Thursday 5 March at 10:00" in read(answer).text
+    assert f"/appointments/{reference}" in read(answer).links
+    assert row_of(cast, reference).status == "scheduled"
+    cast.database.write(service.cancel, cast.fiona, reference, Cancellation(), now=LATER)
+    cast.database.write(walk_ins.undo, cast.fiona, number, now=LATER)
+
+    # One that was booked for another day at once is given up.
+    reference = cast.database.write(walk_ins.take_in, cast.fiona, number, booking(cast, "2026-03-05 11:00"), now=LATER)
+    cast.database.write(walk_ins.undo, cast.fiona, number, now=LATER)
+    assert row_of(cast, reference).status == "cancelled"
 
 
 def test_who_was_taken_in_is_the_patient_of_the_appointment(cast: Cast) -> None:

@@ -218,8 +218,21 @@ class WalkInSettled(Conflict):
 
     code = "walk_in_settled"
 
-    def __init__(self) -> None:
-        super().__init__(_("A colleague has already dealt with this patient. See today’s board."))
+    def __init__(self, message: str = "") -> None:
+        super().__init__(message or _("A colleague has already dealt with this patient. See today’s board."))
+
+
+class WalkInMovedAway(WalkInSettled):
+    """The appointment of a patient who was taken in was moved to another day since: they came for that one."""
+
+    code = "walk_in_moved_away"
+
+    def __init__(self, reference: str, when: str) -> None:
+        super().__init__(
+            _("This can’t be undone: the appointment was moved to %(when)s. Cancel it first if it isn’t needed.")
+            % {"when": when}
+        )
+        self.reference = reference
 
 
 class NotHereYet(Invalid):

@@ -16,12 +16,14 @@ from sqlalchemy.orm import Session
 
 from webapp.appointments.booking import service, status_service
 from webapp.appointments.booking.appointment_row import lock_for_change
-from webapp.appointments.exceptions import AlreadyWaiting, NoSuchWalkIn, WalkInSettled
+from webapp.appointments.exceptions import AlreadyWaiting, NoSuchWalkIn, WalkInMovedAway, WalkInSettled
 from webapp.appointments.models import WalkIn
-from webapp.appointments.schemas import Booking, Cancellation, ChangeStatus, UndoStatus
+from webapp.appointments.schemas import AppointmentView, Booking, Cancellation, ChangeStatus, UndoStatus
 from webapp.audit import service as audit
+from webapp.audit.models import AuditEvent
 from webapp.auth.schemas import Actor
 from webapp.clinic.service import get_clinic
+from webapp.core import formats
 from webapp.core.optimistic_lock import require_unchanged
 from webapp.database import table_of
 from webapp.doctors import service as doctors
@@ -232,6 +234,7 @@ def undo(session: Session, actor: Actor, walk_in_id: int, *, now: datetime) -> W
 
     Raises:
         WalkInSettled: the patient was seen, or the appointment is another's now (409).
+        WalkInMovedAway: the appointment was moved to another day (409).
         AlreadyWaiting: they wait in a queue again (409).
         NoSuchWalkIn: 404. Forbidden: for the front desk only.
     """
@@ -264,12 +267,26 @@ def _give_up(session: Session, actor: Actor, walk_in: WalkInView, reference: str
     view = lock_for_change(session, actor, reference, None)
     if view.patient_id != walk_in.patient_id:
         raise WalkInSettled
+    if view.status != "cancelled":
+        _require_not_moved_away(session, walk_in, view)
     if view.status == "arrived":
         status_service.undo(session, actor, reference, UndoStatus(), now=now)
     elif view.status in {"completed", "no_show"}:
         raise WalkInSettled
     if view.status != "cancelled":
         service.cancel(session, actor, reference, Cancellation(), now=now)
+
+
+def _require_not_moved_away(session: Session, walk_in: WalkInView, view: AppointmentView) -> None:
+    """One that was booked for another day at once is given up with it."""
+    zone = get_clinic(session).zone
+    if formats.local_date(view.starts_at, zone) == walk_in.day:
+        return
+    moved = sa.exists().where(
+        AuditEvent.subject_type == "appointment", AuditEvent.subject_id == view.id, AuditEvent.action == "moved"
+    )
+    if session.scalar(sa.select(moved)):
+        raise WalkInMovedAway(view.reference, formats.day_and_time(view.starts_at, zone))
 
 
 def _target(session: Session, queue: Queue) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from functools import partial
 from starlette.responses import Response
 
 from webapp.appointments import walk_ins
+from webapp.appointments.exceptions import WalkInMovedAway
 from webapp.appointments.walk_ins import Queue, WalkInView
 from webapp.auth.dependencies import DESK, signed_in
 from webapp.core.errors import error_page
@@ -66,6 +67,9 @@ def undo(page: CurrentPage, walk_in_id: PathId) -> Response:
     actor = signed_in(page, *DESK)
     try:
         view = page.write(walk_ins.undo, actor, walk_in_id, now=page.now)
+    except WalkInMovedAway as error:
+        its_page = _("Open the appointment"), f"/appointments/{error.reference}"
+        return error_page(page, error, actions=[its_page, (_("Back"), BOARD)])
     except (Conflict, Unavailable) as error:
         return error_page(page, error, actions=[(_("Back"), BOARD)])
     return page.redirect(BOARD, flash=waits_in_words(view))
