@@ -19,6 +19,7 @@ from itsdangerous import Signer
 from sqlalchemy.orm import Session
 from starlette.testclient import TestClient
 
+from tests.client import QuickClient
 from tests.snapshot import Snapshot
 from webapp import models
 from webapp.appointments.booking import service
@@ -238,7 +239,7 @@ def client_for(database: Database, *, now: datetime = NOW, **settings: Any) -> T
     app.state.clock = lambda: now
     # Traces of reading are written after each answer, instead of once a second.
     app.state.traces.every = 0
-    return TestClient(app, base_url=ORIGIN, headers={"origin": ORIGIN}, follow_redirects=False)
+    return QuickClient(app, base_url=ORIGIN, headers={"origin": ORIGIN}, follow_redirects=False)
 
 
 def _settings(**values: Any) -> Settings:
@@ -257,7 +258,7 @@ def _read_settings(**values: Any) -> Settings:
 
 def another(client: TestClient) -> TestClient:
     """A client of the same application with cookies of its own, as another browser has."""
-    return TestClient(client.app, base_url=ORIGIN, headers={"origin": ORIGIN}, follow_redirects=False)
+    return QuickClient(client.app, base_url=ORIGIN, headers={"origin": ORIGIN}, follow_redirects=False)
 
 
 def log_in(client: TestClient, name: str) -> TestClient:
