@@ -472,6 +472,9 @@ def test_chosen_appointments_are_confirmed_after_a_preview(client: TestClient, c
     boxes = page.all("input", form="selection")
     assert len(boxes) == 3
     assert all(box.get("checked") is not None for box in boxes)
+    # A list of the past has nothing to choose, and no bar for it.
+    past = look(client, "/admin/appointments?from=2026-03-01&until=2026-03-01")
+    assert (chosen(past), past.all("form", id="selection"), "Choose all" in past.text) == ([], [], False)
     asked = "&".join(f"chosen={reference}" for reference in chosen(page))
     preview = look(client, f"/admin/appointments/selection?action=confirm&{asked}&back=/admin/appointments")
     assert "2 appointments will be confirmed" in preview.text

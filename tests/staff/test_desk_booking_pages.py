@@ -183,6 +183,11 @@ def test_when_is_my_next_is_answered_with_ways_to_move_and_cancel(client: TestCl
     # The other patient's are not shown.
     page = read(client.get(HERE, params={"patient": cast.patient_ids["dave"]}))
     assert "No upcoming appointments." in page.text
+    # The one that is going on stands with those ahead, and is not also the last.
+    put(cast, "2026-03-02 07:50", patient="dave")
+    page = read(client.get(HERE, params={"patient": cast.patient_ids["dave"]}))
+    assert "1 upcoming appointment" in page.text
+    assert "Last appointment" not in page.text
 
 
 def test_a_new_patient_is_three_fields_and_leaves_nothing_when_the_time_is_taken(

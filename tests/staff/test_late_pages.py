@@ -46,7 +46,13 @@ def test_the_desk_says_it_and_patients_of_the_day_read_it(sqlite_cast: Cast) -> 
         mine, later = (session.get_one(models.Appointment, each).reference for each in (number, tomorrow))
     with client_for(cast.database, now=MORNING) as client:
         log_in(client, "fiona")
-        assert client.post(LATE, data={"minutes": "481"}).status_code == 422
+        refused = client.post(LATE, data={"minutes": "481"})
+        assert refused.status_code == 422
+        form = read(refused).all("form", action=LATE)[-1]
+        assert (form.one("input")["value"], form.one("p", id="minutes-error").text) == (
+            "481",
+            "Error: Enter a number of minutes from 0 to 480.",
+        )
         assert client.post(LATE, data={"minutes": ""}).status_code == 422
         assert client.post(LATE, data={"minutes": "20"}).headers["location"] == "/board"
         board = read(client.get("/board"))

@@ -149,7 +149,12 @@ class Moving:
             waiting = sum(each.status == "waiting" for each in walk_ins.list_of_day(session, today))
             begun = session.scalar(sa.select(sa.func.max(Appointment.starts_at)).where(Appointment.starts_at <= now))
             is_open = begun is not None and get_clinic(session).today(begun) == today == self.day()
-            patients = session.execute(sa.select(Patient.id, Patient.name).where(Patient.closed_at.is_(None))).all()
+            begins, ends = (first_instant(today + timedelta(days=days), get_clinic(session).zone) for days in (0, 1))
+            today_too = sa.select(Appointment.patient_id).where(
+                Appointment.starts_at >= begins, Appointment.starts_at < ends, Appointment.status != "cancelled"
+            )
+            others = Patient.closed_at.is_(None), Patient.id.not_in(today_too)
+            patients = session.execute(sa.select(Patient.id, Patient.name).where(*others)).all()
         # They come to a doctor who is still to see patients today.
         due = self._pick(Appointment.status.in_(ACTIVE), Appointment.starts_at > now)
         if not is_open or waiting >= MOST_WALK_INS or not patients or due is None:

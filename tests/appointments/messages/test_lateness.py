@@ -148,10 +148,12 @@ def test_the_desk_reads_how_many_are_told_before_and_after(sqlite_cast: Cast) ->
     cast = sqlite_cast
     with client_for(cast.database, now=MORNING) as client:
         log_in(client, "fiona")
-        assert (
-            "Patients get no messages about this: the clinic has turned them off."
-            in read(client.get("/desk/late/bob")).text
-        )
+        page = read(client.get("/desk/late/bob"))
+        assert "Patients get no message about this: the clinic’s settings send none." in page.text
+        assert not page.all("a", href="/admin/clinic/reminders")
+        log_in(client, "carol")
+        assert read(client.get("/desk/late/bob")).one("a", href="/admin/clinic/reminders")
+        log_in(client, "fiona")
         tell_within(cast, 2)
         assert "No messages are sent" in read(client.get("/desk/late/bob")).text
         put(cast, "2026-03-03 10:00")

@@ -53,4 +53,4 @@ def _say_here(page: Page) -> Response:
         page.database.write(self_arrival.arrive, access.actor, access.reference, scanned_at=at, now=page.now)
     except (Conflict, Invalid, Unavailable) as error:
         return error_page(page, error, actions=[(_("Back to the appointment"), access.here)])
-    return page.redirect(access.here, flash=_("Thank you. The front desk knows that you’re here."))
+    return page.redirect(access.here, flash=_("Thank you. Please take a seat."))

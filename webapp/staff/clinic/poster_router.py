@@ -38,5 +38,8 @@ def change_poster(page: CurrentPage, sent: SentForm) -> Response:
     if sent.get("end"):
         page.write(poster.end, actor, now=page.now)
         return page.redirect(HERE, flash=_("Check-in by poster is off. Take down the printed posters."))
+    replaces = bool(current_clinic(page).poster_key)
     page.write(poster.renew, actor, now=page.now)
+    if not replaces:
+        return page.redirect(HERE, flash=_("The poster is ready. Print it, and put it up where patients come in."))
     return page.redirect(HERE, flash=_("The poster has a new code. Print it and replace the old posters."))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from wtforms import HiddenField
+from wtforms import StringField
 
 from webapp.core.forms import DocketForm
 from webapp.core.parsing import whole_number
@@ -14,7 +14,7 @@ class LateForm(DocketForm):
     """By how many minutes, as a button or typed."""
 
     sentences = {"minutes": _l("Enter a number of minutes from 0 to 480.")}  # noqa: RUF012 - never changed.
-    minutes = HiddenField(_l("Minutes"))
+    minutes = StringField(_l("Another number of minutes"))
 
     def command(self) -> RunLate | None:
         """The command for the service; None for what is no such number."""

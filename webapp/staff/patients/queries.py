@@ -90,12 +90,14 @@ def has_appointment(session: Session, actor: Actor, patient_id: int) -> bool:
 
 
 def find_last(session: Session, actor: Actor, patient_id: int, *, now: datetime) -> PatientAppointment | None:
-    """One patient's latest appointment that has begun and was not cancelled, or None."""
+    """One patient's latest appointment that is over and was not cancelled, or None."""
     query = _LINES.where(
         visible_to(actor),
         Appointment.patient_id == patient_id,
         Appointment.starts_at <= now,
         Appointment.status != "cancelled",
+        # The present one is listed with those that come.
+        ~_ahead(now),
     )
     row = session.execute(query.order_by(Appointment.starts_at.desc(), Appointment.id).limit(1)).one_or_none()
     return PatientAppointment(*row) if row is not None else None
