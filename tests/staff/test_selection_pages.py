@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 import sqlalchemy as sa
 from starlette.testclient import TestClient
@@ -140,6 +142,34 @@ def test_each_patient_gets_a_message_once_after_a_preview_and_who_gets_none_is_c
         rows = session.scalars(sa.select(AuditEvent).where(AuditEvent.action == "patient_messaged")).all()
         assert {each.subject_id for each in rows} == {cast.patient_ids[name] for name in ("alice", "dave", "olive")}
         assert all(each.details == {} for each in rows)
+
+
+def test_who_had_a_message_within_a_day_gets_another_only_if_ticked(
+    client: TestClient, cast: Cast, four: list[str]
+) -> None:
+    def look(**typed: str) -> Element:
+        return read(client.post(ADDRESS, data=form_of(preview(client, "message", four), step="look", **typed)))
+
+    open_meanwhile = look(words="Use the stairs.")
+    client.post(ADDRESS, data=form_of(look(words="The lift is broken."), words="The lift is broken.", step="send"))
+    assert len(messages(cast, CLINIC_MESSAGE)) == 2
+    # A page that was open before does not write over the head of a colleague.
+    answer = client.post(ADDRESS, data=form_of(open_meanwhile, words="Use the stairs.", step="send"))
+    assert answer.status_code == 409
+    warned = read(answer)
+    assert "Some of these patients have just had another message." in warned.text
+    ticks = [each["value"] for each in warned.all("input", name="again")]
+    assert ticks == [four[0], four[2], four[3]]
+    assert "Dave Dunn Today, 08:00: “The lift is broken.”" in warned.one("fieldset").text
+    sent = form_of(warned, words="Use the stairs.", step="send") | {"warned": ticks}
+    none = client.post(ADDRESS, data=sent)
+    assert none.status_code == 422
+    assert "All of them had a message in the last 24 hours." in read(none).text
+    assert client.post(ADDRESS, data=sent | {"again": [four[2]]}).status_code == 303
+    found = messages(cast, CLINIC_MESSAGE)
+    assert [each.recipient for each in found] == [cast.alice.email, cast.dave.email, cast.dave.email]
+    cast.change(sa.update(models.ToldList).values(made_at=NOW - timedelta(days=1)))
+    assert not look(words="Hello").all("input", name="again")
 
 
 def test_a_message_that_waits_names_no_old_time_and_no_cancelled_appointment(

@@ -2,13 +2,13 @@
 
 Every address gets one message, which names all of its appointments among those that were chosen: a patient with two
 appointments, and a parent with two children, read the words once. A patient whom no message reaches is on the
-list of who was told, with a call to make.
+list of who was told, with a call to make. Who had such a message within a day gets another only if staff say so.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -25,6 +25,7 @@ from webapp.appointments.messages.recipients import (
     recipients_of,
     short,
 )
+from webapp.appointments.models import ToldLine, ToldList
 from webapp.appointments.queries import visible_to
 from webapp.audit import service as audit
 from webapp.auth.schemas import Actor
@@ -40,6 +41,8 @@ from webapp.scheduling.models import ACTIVE, Appointment
 
 # With the clinic's name and the appointment it fits into three parts of a text message, which is what a gateway joins.
 LONGEST = 300
+# So long after one message, another to the same patient is most likely a mistake, or more than they want.
+RECENTLY = timedelta(hours=24)
 
 _OF = table_of(Appointment).c
 
@@ -57,6 +60,22 @@ class Outcome(NamedTuple):
     list_id: int
     patients: int
     messages: int
+
+
+class Written(NamedTuple):
+    """The last message that a patient got: when, and what it said."""
+
+    at: datetime
+    words: str
+
+
+class WrittenToRecently(Conflict):
+    """Some of these patients had a message within a day, and staff did not say that they get another one."""
+
+    code = "written_to_recently"
+
+    def __init__(self) -> None:
+        super().__init__(_("Some of these patients have just had another message. Choose who gets this one, too."))
 
 
 class NoOneToTell(Conflict):
@@ -93,13 +112,38 @@ def values_of(letter: Letter, clinic: Clinic, words: str, *, now: datetime) -> d
     return {"clinic": clinic.letterhead, "said": words, "visits": told}
 
 
-def send(session: Session, actor: Actor, ids: Sequence[int], words: str, *, once: str, now: datetime) -> Outcome | None:
+def written_recently(session: Session, patient_ids: Collection[int], *, now: datetime) -> dict[int, Written]:
+    """The last such message of each of these patients who had one within a day, or who was to be called instead."""
+    lists, lines = table_of(ToldList), table_of(ToldLine)
+    query = (
+        sa.select(_OF.patient_id, lists.c.made_at, lists.c.words)
+        .join_from(lists, lines, lines.c.list_id == lists.c.id)
+        .join(table_of(Appointment), _OF.id == lines.c.appointment_id)
+        .where(lists.c.kind == "message", lists.c.made_at > now - RECENTLY)
+        .order_by(lists.c.id)
+    )
+    rows = session.execute(query)
+    return {patient_id: Written(at, words) for patient_id, at, words in rows if patient_id in patient_ids}
+
+
+def send(
+    session: Session,
+    actor: Actor,
+    ids: Sequence[int],
+    words: str,
+    *,
+    once: str,
+    again: Collection[int] = (),
+    now: datetime,
+) -> Outcome | None:
     """Write the messages about these appointments, and the list of who was told; None if this form was sent before.
 
-    The audit log says who wrote to whom, but not what.
+    The audit log says who wrote to whom, but not what. `again` are the patients who get it although they had another
+    message within a day.
 
     Raises:
         NoOneToTell: none of the appointments is upcoming.
+        WrittenToRecently: another patient had one within a day.
     """
     made = told_lists.begin_once(session, actor, "message", words=words, once=once, now=now)
     if made is None:
@@ -110,6 +154,9 @@ def send(session: Session, actor: Actor, ids: Sequence[int], words: str, *, once
     upcoming = find_upcoming(session, actor, ids, now=now)
     if not upcoming:
         raise NoOneToTell
+    theirs = {facts.patient_id for facts in upcoming} - set(again)
+    if written_recently(session, theirs, now=now):
+        raise WrittenToRecently
     clinic = get_clinic(session)
     told: dict[int, list[int]] = {}
     written = 0

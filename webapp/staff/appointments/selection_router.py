@@ -12,6 +12,7 @@ from starlette.responses import Response
 from webapp.appointments.booking import status_service
 from webapp.appointments.messages import clinic_messages, told_lists
 from webapp.appointments.messages.appointment_messages import CLINIC_MESSAGE
+from webapp.appointments.messages.clinic_messages import Written
 from webapp.appointments.messages.told_lists import Reached
 from webapp.appointments.schemas import AppointmentView
 from webapp.auth.dependencies import DESK, signed_in
@@ -45,7 +46,8 @@ LONGEST_MARK = 40
 class Asked(NamedTuple):
     """What a person wants to do, and what they typed. `once` marks the form, so that it counts once.
 
-    `seen` are the words of which they saw a preview.
+    `seen` are the words of which they saw a preview. `warned_of` are references of the patients of whom the page said
+    that they had a message within a day, and `again` of those who get this one, too.
     """
 
     action: str
@@ -54,6 +56,16 @@ class Asked(NamedTuple):
     words: str = ""
     once: str = ""
     seen: str = ""
+    warned_of: frozenset[str] = frozenset()
+    again: frozenset[str] = frozenset()
+
+
+class Recent(NamedTuple):
+    """A patient who had a message within a day, by one of the chosen appointments. `again`: they get this one, too."""
+
+    appointment: AppointmentView
+    written: Written
+    again: bool
 
 
 class Answer(NamedTuple):
@@ -98,6 +110,8 @@ def carry_out(page: CurrentPage, sent: SentForm) -> Response:
         str(sent.get("words", "")).replace("\r\n", "\n").strip(),
         str(sent.get("once", ""))[:LONGEST_MARK] or secrets.token_urlsafe(16),
         str(sent.get("seen", "")).replace("\r\n", "\n").strip(),
+        frozenset(map(str, sent.getlist("warned"))),
+        frozenset(map(str, sent.getlist("again"))),
     )
     _require_known(asked.action)
     _require_few(chosen)
@@ -127,9 +141,15 @@ def _send(page: Page, actor: Actor, asked: Asked, *, sure: bool) -> Response:
     if not sure or asked.seen != asked.words:
         return _show(page, actor, asked._replace(seen=asked.words))
     judged = selection.judge(page.session, actor, asked.action, asked.references, now=page.now)
-    ids = [each.appointment.id for each in judged if not each.why_not]
+    possible = [each.appointment for each in judged if not each.why_not]
+    again = {each.patient_id for each in possible if each.reference in asked.again}
+    left_out = {each.patient_id for each in possible if each.reference in asked.warned_of} - again
+    ids = [each.id for each in possible if each.patient_id not in left_out]
+    if not ids and left_out:
+        trouble = _("All of them had a message in the last 24 hours. Tick who gets this one, too.")
+        return _show(page, actor, asked, Answer(trouble=trouble, status=422))
     try:
-        outcome = page.write(clinic_messages.send, actor, ids, asked.words, once=asked.once, now=page.now)
+        outcome = page.write(clinic_messages.send, actor, ids, asked.words, once=asked.once, again=again, now=page.now)
     except AppError as error:
         return _show(page, actor, asked, Answer(trouble=error.message, status=error.status))
     if outcome is None:
@@ -200,6 +220,7 @@ def _show(page: Page, actor: Actor, asked: Asked, answer: Answer | None = None) 
         words=asked.words,
         longest=LONGEST.get(asked.action, 0),
         seen=asked.seen,
+        recent=_recent(page, asked, possible),
         once=asked.once or secrets.token_urlsafe(16),
         examples=_examples(page, actor, possible, asked) if asked.seen else None,
         answer=answer,
@@ -207,6 +228,16 @@ def _show(page: Page, actor: Actor, asked: Asked, answer: Answer | None = None) 
     read = [each.appointment.id for each in judged]
     page.trace(status_service.record_listing, actor, read, now=page.now)
     return response
+
+
+def _recent(page: Page, asked: Asked, possible: Sequence[AppointmentView]) -> list[Recent]:
+    """The patients who had a message within a day, where another is to be written, in order of their appointments."""
+    if asked.action != "message":
+        return []
+    first = {each.patient_id: each for each in reversed(possible)}
+    found = clinic_messages.written_recently(page.session, first.keys(), now=page.now)
+    theirs = [each for each in possible if each.patient_id in found and each is first[each.patient_id]]
+    return [Recent(each, found[each.patient_id], each.reference in asked.again) for each in theirs]
 
 
 def _reach_words(reached: Reached) -> str:
