@@ -6,7 +6,7 @@ import pytest
 import sqlalchemy as sa
 from starlette.testclient import TestClient
 
-from tests.cast import Cast, local, log_in
+from tests.cast import Cast, another, local, log_in
 from tests.reading import Element, read
 from webapp.core.formats import iso
 from webapp.models import Appointment, AuditEvent, Doctor
@@ -42,7 +42,13 @@ def squeezed(cast: Cast) -> list[Appointment]:
 
 def test_a_taken_time_says_whether_an_appointment_can_be_squeezed_in(carol: TestClient, cast: Cast) -> None:
     page = booking(carol, cast)
-    assert "Dr. Bob Brown does not allow squeeze-ins." in page.one("section", role="alert").text
+    told = page.one("section", role="alert")
+    assert "Dr. Bob Brown does not allow squeeze-ins." in told.text
+    # Who may allow them gets there; the front desk knows whom to ask.
+    assert told.links == ["/admin/doctors/bob#squeeze_ins"]
+    assert read(carol.get("/admin/doctors/bob")).all("select", id="squeeze_ins")
+    told = booking(log_in(another(carol), "fiona"), cast).one("section", role="alert")
+    assert (told.links, "The doctor or an admin can allow more." in told.text) == ([], True)
     assert not page.all("input", name="squeeze_reason")
     allow(cast, 1)
     page = booking(carol, cast)
@@ -123,6 +129,7 @@ def test_doctors_and_admins_say_how_many_are_allowed(client: TestClient, cast: C
     log_in(client, "bob")
     page = read(client.get("/schedule/hours/squeeze-ins"))
     assert page.form("/schedule/hours/squeeze-ins") == {"squeeze_ins": "0"}
+    assert "You don’t allow squeeze-ins" in page.text
     assert "/schedule/hours/squeeze-ins" in [link["href"] for link in read(client.get("/schedule/hours")).all("a")]
     for wrong in ("", "4", "-1", "many"):
         refused = client.post("/schedule/hours/squeeze-ins", data={"squeeze_ins": wrong})
@@ -130,6 +137,7 @@ def test_doctors_and_admins_say_how_many_are_allowed(client: TestClient, cast: C
         assert "Choose one of these." in read(refused).text
     for number in ("2", "2"):
         assert client.post("/schedule/hours/squeeze-ins", data={"squeeze_ins": number}).status_code == 303
+    assert "Staff can add an urgent appointment" in read(client.get("/schedule/hours/squeeze-ins")).text
     log_in(client, "carol")
     form = read(client.get("/admin/doctors/bob")).form("/admin/doctors/bob")
     assert form["squeeze_ins"] == "2"

@@ -121,12 +121,13 @@ class StaffRefusals(NamedTuple):
     """Every rule that refuses a start to staff. `overridable`: all of them may be overridden with a reason.
 
     `may_squeeze`: nothing but the doctor's other appointments binds staff, and beside these there is a place.
-    `no_squeezing` says why there is none, or is ''.
+    `no_squeezing` says why there is none, or is ''; then `doctor_slug` is the doctor who would have to allow more.
     """
 
     errors: list[Refused]
     may_squeeze: bool = False
     no_squeezing: str = ""
+    doctor_slug: str = ""
 
     @property
     def overridable(self) -> bool:
@@ -157,7 +158,7 @@ def staff_refusals(page: Page, request: BookingRequest, start: datetime, viewer:
     try:
         lanes.lane_beside(page.session, request.doctor, request.span_at(to_minute(start)), ignoring=viewer.moving)
     except SlotTaken as error:
-        return StaffRefusals(errors, no_squeezing=error.message)
+        return StaffRefusals(errors, no_squeezing=error.message, doctor_slug=request.doctor.slug)
     return StaffRefusals(errors, may_squeeze=True)
 
 
