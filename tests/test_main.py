@@ -17,6 +17,16 @@ create_app()
 print(*sys.modules)
 """
 
+# What `docket serve` imports in a process that starts those that answer.
+STARTING = """
+import sys
+import webapp.cli
+import webapp.serving.processes
+import webapp.serving.worker_beside
+from webapp import database, migrations
+print(*sys.modules)
+"""
+
 # Like a server that checks three passwords, in the threads in which it does so. Memory is in MiB.
 PASSWORDS = """
 import asyncio
@@ -69,6 +79,11 @@ def test_a_server_starts_without_what_few_requests_use(tmp_path: Path) -> None:
         "zxcvbn",
     }
     assert seldom_used.isdisjoint(answer_of(LOADED, tmp_path).split())
+
+
+def test_a_process_that_starts_others_has_neither_pages_nor_what_a_worker_needs(tmp_path: Path) -> None:
+    of_others = {"fastapi", "jinja2", "webapp.main", "webapp.models", "webapp.worker"}
+    assert of_others.isdisjoint(answer_of(STARTING, tmp_path).split())
 
 
 def test_a_server_gives_the_memory_for_checking_passwords_back(tmp_path: Path) -> None:

@@ -11,8 +11,7 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import datetime
 from multiprocessing.connection import wait
 from typing import Any
@@ -53,12 +52,8 @@ logger = logging.getLogger(__name__)
 
 # Seconds between two checks of the outbox, between two rounds of everything else, and the longest pause after failures.
 LOOK_EVERY, ROUND_EVERY, LONGEST_REST = 1.0, 60.0, 60.0
-# When a server stops, a message that is being sent has this long to arrive.
-SECONDS_TO_END = 15
 # Added to the niceness of the process, see nice(1), so that answering requests comes first.
 POLITENESS = 10
-# A worker that dies right at its start must not keep the machine busy with restarts.
-SECONDS_BETWEEN = 3
 # A difference from the database's clock that is worth a line.
 MOST_AHEAD_SECONDS = 30
 # How long one statement may take; a request has far less time.
@@ -287,35 +282,3 @@ def _wait_for_parent(stop: Callable[[], None]) -> None:
     if parent is not None:
         wait([parent.sentinel])
         stop()
-
-
-@contextmanager
-def worker_beside(base_url: str) -> Iterator[None]:
-    """Run a worker in a process of its own, so that rendering messages takes no time from answering requests."""
-    over = threading.Event()
-    keeper = threading.Thread(target=_keep_worker, args=(base_url, over))
-    keeper.start()
-    try:
-        yield
-    finally:
-        over.set()
-        keeper.join()
-
-
-def _keep_worker(base_url: str, over: threading.Event) -> None:
-    """Run a worker until `over` is set, and restart it if it dies, because nothing else delivers messages."""
-    while not over.is_set():
-        process = multiprocessing.get_context("spawn").Process(
-            target=run_worker, args=(base_url,), kwargs={"beside": True}, name="docket worker"
-        )
-        process.start()
-        while process.is_alive() and not over.wait(LOOK_EVERY):
-            pass
-        if not over.is_set():
-            logger.error("The worker ended with exit code %s; starting another one", process.exitcode)
-            over.wait(SECONDS_BETWEEN)
-            continue
-        process.terminate()
-        process.join(SECONDS_TO_END)
-        # The message that it was sending is sent again by the next worker, with the same Message-ID.
-        process.kill()

@@ -38,21 +38,32 @@ def any_database(*, create: bool = False) -> Iterator[Any]:
     Raises:
         WrongUse: no database is there, and this command creates none.
     """
-    from webapp.engines import sqlite_file
     from webapp.event_handlers import wired_database
 
-    url = Settings().database_url
-    path = sqlite_file(url)
-    if path is not None and not create and not path.exists():
-        raise WrongUse(
-            f"There is no database at {path.absolute()}. Run the command in the folder of your clinic, or name the "
-            "database in DOCKET_DATABASE_URL; `docket db upgrade` creates a new one."
-        )
+    url = Settings().database_url if create else url_of_existing()
     database = wired_database(url)
     try:
         yield database
     finally:
         database.dispose()
+
+
+def url_of_existing() -> str:
+    """The address of the database from the settings.
+
+    Raises:
+        WrongUse: no database is there.
+    """
+    from webapp.engines import sqlite_file
+
+    url = Settings().database_url
+    path = sqlite_file(url)
+    if path is not None and not path.exists():
+        raise WrongUse(
+            f"There is no database at {path.absolute()}. Run the command in the folder of your clinic, or name the "
+            "database in DOCKET_DATABASE_URL; `docket db upgrade` creates a new one."
+        )
+    return url
 
 
 def own_address(host: str, port: int) -> str:

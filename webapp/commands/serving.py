@@ -13,7 +13,7 @@ from contextlib import contextmanager, nullcontext, suppress
 import click
 from sqlalchemy.exc import DBAPIError
 
-from webapp.commands.places import any_database, own_address
+from webapp.commands.places import own_address, url_of_existing
 from webapp.config import Settings
 
 
@@ -25,7 +25,7 @@ from webapp.config import Settings
 def serve(host: str, port: int, workers: int, delivers: bool) -> None:
     """Serve the web pages and deliver messages until stopped."""
     from webapp.serving.processes import serve as serve_pages
-    from webapp.worker import worker_beside
+    from webapp.serving.worker_beside import worker_beside
 
     settings = Settings()
     _warn_of_schema()
@@ -93,7 +93,11 @@ def listen_at(host: str, port: int) -> socket.socket:
 def _warn_of_schema() -> None:
     """Explain a wrong schema before the first error. The database may also become reachable later."""
     from webapp import migrations
+    from webapp.database import Database
 
-    with suppress(DBAPIError), any_database() as database:
+    # Without event handlers, which bring most of Docket along: this process may only start others.
+    database = Database(url_of_existing())
+    with suppress(DBAPIError):
         if wrong := migrations.what_is_wrong(migrations.find_revision(database)):
             click.echo(f"Warning: {wrong}", err=True)
+    database.dispose()
