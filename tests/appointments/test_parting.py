@@ -60,6 +60,8 @@ def part(cast: Cast, stays: int, *, days: int = 1) -> int:
 
 def test_parting_puts_everything_back(cast: Cast) -> None:
     made, own = twins(cast)
+    # The account is older than the clinic's record: the patient has been one since then.
+    cast.change(sa.update(Patient).where(Patient.id == own).values(created_at=NOW - timedelta(days=9)))
     before = everything(cast)
     picks = {"name": own, "phone": made}
     stays = cast.database.write(joining.join_records, cast.fiona, made, own, picks=picks, now=NOW)
@@ -68,6 +70,7 @@ def test_parting_puts_everything_back(cast: Cast) -> None:
         assert (stays, record.name, record.phone, record.birth_date) == (made, "Paula Groot", "+31201234567", BORN)
         assert record.alert == "wheelchair, speaks Polish"
         assert len(record.people) == 2
+        assert record.created_at == NOW - timedelta(days=9)
         # The log of the record that is gone is found with the one that stays.
         wanted, _people = resolve(session, AuditSearch(patient=str(made)), get_clinic(session))
         assert ("patient", [made, own]) in (wanted.subjects or ())

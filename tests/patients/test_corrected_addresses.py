@@ -11,6 +11,7 @@ from starlette.testclient import TestClient
 from tests.appointment_rows import put
 from tests.cast import NOW, SECRET_KEY, Cast, client_for, local, log_in
 from tests.reading import read
+from webapp.appointments import joining
 from webapp.appointments.booking import service as booking
 from webapp.appointments.messages import reminders
 from webapp.appointments.messages.appointment_messages import BOOKED, Notice, enqueue
@@ -113,8 +114,20 @@ def test_no_account_of_staff_is_taken_over_through_a_record(cast: Cast, role: st
     with pytest.raises(StaffAddress):
         correct(cast, "carols.own@docket.example", patient="dave", name="Dave Dunn")
     assert user_of(cast, cast.dave).email == "dave@docket.example"
+    # Neither does it rename a colleague, on no page and by no program; the record alone has another name.
     correct(cast, "dave@docket.example", patient="dave", name="Dave D. Dunn")
-    assert user_of(cast, cast.dave).name == "Dave D. Dunn"
+    number = cast.patient_ids["dave"]
+    form = read(log_in(client_for(cast.database), "fiona").get(f"/admin/patients/{number}/edit"))
+    assert "their account keeps its name" in form.text
+    with cast.database.reading() as session:
+        assert records.get_record(session, number).name == "Dave D. Dunn"
+    assert user_of(cast, cast.dave).name == "Dave Dunn"
+    other = cast.add(Patient(name="Dave Dane", created_at=NOW))
+    picks = {"name": other}
+    stays = cast.database.write(joining.join_records, cast.fiona, number, other, picks=picks, now=NOW)
+    with cast.database.reading() as session:
+        assert records.get_record(session, stays).name == "Dave Dane"
+    assert user_of(cast, cast.dave).name == "Dave Dunn"
 
 
 def test_undelivered_news_reaches_the_right_address_and_old_links_end(cast: Cast) -> None:

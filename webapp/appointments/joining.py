@@ -32,6 +32,7 @@ from webapp.notifications import outbox as notifications
 from webapp.patients import duplicates
 from webapp.patients.exceptions import NoSuchPatient, RecordClosed
 from webapp.patients.models import NO_LINK, JoinedRecord, Patient
+from webapp.patients.records import write_account_name
 from webapp.patients.schemas import KeptJoin, KeptRecord
 from webapp.patients.search_index import keep_words
 from webapp.scheduling.checks import guarded
@@ -297,7 +298,7 @@ def _merge(session: Session, stays: Record, goes: Record, picks: Mapping[str, in
     _update(session, sa.update(Patient).where(Patient.id == stays.id).values(joined))
     session.execute(sa.delete(Patient).where(Patient.id == goes.id).execution_options(synchronize_session=False))
     if goes.user_id is not None:
-        session.execute(sa.update(User).where(User.id == goes.user_id).values(name=joined["name"]))
+        write_account_name(session, goes.user_id, joined["name"])
     keep_words(session, stays.id, name=joined["name"], email=joined["email"], phone=joined["phone"])
     kept = KeptJoin(
         gone=_kept(goes),
@@ -358,6 +359,7 @@ def _joined(stays: Record, goes: Record, picks: Mapping[str, int]) -> dict[str, 
     return {
         **details,
         "sort_name": sort_key(details["name"]),
+        "created_at": min(stays.created_at, goes.created_at),
         "user_id": goes.user_id,
         **({name: getattr(managed, name) for name in NO_LINK} if linked else NO_LINK),
         "wants_email": own.wants_email,

@@ -22,6 +22,7 @@ from webapp.notifications import outbox as notifications
 from webapp.patients import duplicates
 from webapp.patients.guardianship import renew_ends
 from webapp.patients.models import NO_LINK, JoinedRecord, Patient
+from webapp.patients.records import write_account_name
 from webapp.patients.schemas import KeptJoin, KeptRecord
 from webapp.patients.search_index import keep_words
 from webapp.scheduling.models import Appointment
@@ -29,7 +30,7 @@ from webapp.scheduling.models import Appointment
 # How long two records can be parted again.
 REVERSIBLE = timedelta(days=30)
 # What returns to what it was, unless it was changed after the records were joined.
-_RETURNS = ("name", "birth_date", "phone", "email", "wants_email", "wants_sms", "alert", "desk_note")
+_RETURNS = ("name", "birth_date", "phone", "email", "wants_email", "wants_sms", "alert", "desk_note", "created_at")
 
 
 class Join(NamedTuple):
@@ -125,7 +126,7 @@ def _lock(session: Session, patient_id: int) -> Any:
 
 def _add(session: Session, gone_id: int, gone: KeptRecord) -> None:
     """Make the other record again, without its account and its link."""
-    values: dict[str, Any] = {name: getattr(gone, name) for name in (*_RETURNS, "created_at")}
+    values: dict[str, Any] = {name: getattr(gone, name) for name in _RETURNS}
     session.execute(sa.insert(Patient).values({**values, "id": gone_id, "sort_name": sort_key(gone.name)}))
 
 
@@ -143,7 +144,7 @@ def _returned(stays: Any, kept: KeptJoin, *, gives_account: bool) -> dict[str, A
 def _give_account(session: Session, user_id: int, gone_id: int, kept: KeptJoin) -> None:
     user = session.execute(sa.select(User.email, User.name).where(User.id == user_id)).one()
     if user.name == kept.after.name:
-        session.execute(sa.update(User).where(User.id == user_id).values(name=kept.gone.name))
+        write_account_name(session, user_id, kept.gone.name)
     _update(session, sa.update(Patient).where(Patient.id == gone_id).values(user_id=user_id, email=user.email))
 
 

@@ -347,7 +347,7 @@ def saved_record(details: PatientDetails, known: PatientNotes) -> RecordDetails:
 
 
 def write_details(session: Session, patient_id: int, details: PatientDetails) -> None:
-    """Write a patient's data, in their account as well, and the words to find them by."""
+    """Write a patient's data, the name in their account as well, and the words to find them by."""
     email = details.email or ""
     user_id = session.scalar(
         sa.update(Patient)
@@ -362,9 +362,14 @@ def write_details(session: Session, patient_id: int, details: PatientDetails) ->
         .returning(Patient.user_id)
     )
     if user_id is not None:
-        session.execute(sa.update(User).where(User.id == user_id).values(name=details.name))
+        write_account_name(session, user_id, details.name)
     renew_ends(session, [patient_id])
     keep_words(session, patient_id, name=details.name, email=email, phone=details.phone)
+
+
+def write_account_name(session: Session, user_id: int, name: str) -> None:
+    """Write the name on a patient's record into their account. Members of staff have a name of their own there."""
+    session.execute(sa.update(User).where(User.id == user_id, User.role == "patient").values(name=name))
 
 
 def _record(
