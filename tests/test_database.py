@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from tests.cast import NOW
 from tests.postgres import libpq
 from webapp.database import ATTEMPTS, Database
-from webapp.engines import sqlite_module
+from webapp.engines import begin_with, sqlite_module
 from webapp.exceptions import Unavailable
 from webapp.models import FailedLogin
 from webapp.troubles import sqlstate, trouble_of
@@ -33,6 +33,20 @@ def names(database: Database) -> list[str]:
     """The names of the stored rows."""
     with database.reading() as session:
         return list(session.scalars(sa.select(FailedLogin.account).order_by(FailedLogin.id)))
+
+
+def test_the_first_query_comes_along_with_the_begin_of_a_snapshot(database: Database) -> None:
+    count = "SELECT count(*) FROM failed_logins"
+    sent: list[str] = []
+    sa.event.listen(database.engine, "before_cursor_execute", lambda *about: sent.append(about[2]))
+    with database.reading() as session:
+        assert begin_with(session, count) == 0
+        assert len(sent) == 1
+        assert sent[0].endswith(count)
+        database.write(lambda other: other.add(attempt("a")))
+        assert begin_with(session, count) == 0
+    with database.reading() as session:
+        assert begin_with(session, count) == 1
 
 
 # ----------------------------------------------------------------------------------------------------- instants
@@ -242,6 +256,21 @@ def backend_of(database: Database) -> int:
 
 def test_a_connection_is_used_again(postgresql_database: Database) -> None:
     assert backend_of(postgresql_database) == backend_of(postgresql_database)
+
+
+def test_the_server_keeps_what_it_prepared_for_reading(postgresql_database: Database) -> None:
+    prepared = sa.text("SELECT count(*) FROM pg_prepared_statements")
+    for _ in range(8):
+        names(postgresql_database)
+    with postgresql_database.reading() as session:
+        assert session.scalar(prepared)
+        session.connection().info["wrong"] = True
+        with pytest.raises(DBAPIError):
+            session.execute(sa.text("SELECT 1 / 0"))
+    # A snapshot that has failed also ends.
+    with postgresql_database.reading() as session:
+        assert session.connection().info["wrong"]
+        assert session.scalar(sa.text("SELECT 1")) == 1
 
 
 def test_a_connection_that_the_server_has_closed_is_replaced_unnoticed(postgresql_database: Database) -> None:

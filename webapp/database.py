@@ -193,8 +193,7 @@ class Database:
         self.engine = sqlite_engine(self.url, patience) if self.is_sqlite else postgresql_engine(self.url, patience)
         self._cache = VersionCache()
         # SQLite's read transactions see one snapshot by default; PostgreSQL's have to ask for it.
-        snapshot = {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
-        self._reading = self.engine.execution_options(**snapshot)
+        self._reading = self.engine.execution_options(docket_snapshot=True)
         self.session_info = session_info(handlers)
         self.observer: Observer | None = None
 

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DisconnectionError, OperationalError
+from sqlalchemy.orm import Session
 from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 
 from webapp.deadlines import NOTICEABLE_SECONDS, Deadline, counted_wait, current_deadline, seconds_left
@@ -55,11 +56,13 @@ def postgresql_engine(url: sa.URL, patience: float | None) -> sa.Engine:
         connect_args={
             "options": f"{SERVER_OPTIONS} -c statement_timeout={milliseconds}",
             "connect_timeout": CONNECT_SECONDS,
+            # The driver does not begin transactions by itself: `begin` does, with what each of them needs.
+            "autocommit": True,
             **TCP,
         },
     )
     event.listen(engine, "checkout", _require_open)
-    event.listen(engine, "set_connection_execution_options", _write_where_allowed)
+    event.listen(engine, "do_execute_no_params", _execute_several)
     bounded = _bounded_connections(SILENCE_SECONDS if patience is None else patience + 1)
 
     @event.listens_for(engine, "do_connect")
@@ -69,16 +72,44 @@ def postgresql_engine(url: sa.URL, patience: float | None) -> sa.Engine:
             raise OperationalError("", None, Exception("There is no connection, and no time to open one"))
         return bounded.connect(*arguments, **options | {"connect_timeout": int(left)})
 
+    @event.listens_for(engine, "begin")
+    def begin(connection: sa.Connection) -> None:
+        options = connection.get_execution_options()
+        # What writes leaves it to the server whether it may: an operator may have made it read-only.
+        begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY" if options.get("docket_snapshot") else "BEGIN"
+        first = options.get("docket_first")
+        statements = f"{begin}; {first}" if first else begin
+        found = connection.exec_driver_sql(statements, execution_options={"no_parameters": True})
+        if first:
+            connection.info["docket_first"] = found.scalar()
+
+    @event.listens_for(engine, "rollback")
+    def end(connection: sa.Connection) -> None:
+        # A snapshot has written nothing. With a rollback, the driver would also drop the statements that the server has
+        # prepared, and each request would have its queries parsed and planned anew.
+        if connection.get_execution_options().get("docket_snapshot"):
+            with suppress(engine.dialect.loaded_dbapi.Error):
+                cast("Any", connection.connection.dbapi_connection).execute("END", prepare=False)
+
     return engine
 
 
-def _write_where_allowed(connection: sa.Connection, options: dict[str, Any]) -> None:
-    """Leave it to the server whether a transaction may write: an operator may have made it read-only.
+def _execute_several(cursor: Any, statements: str, _context: object) -> bool:
+    """Execute statements without values in one round trip, and go on with the rows of the last one."""
+    cursor.execute(statements, prepare=False)
+    while cursor.nextset():
+        pass
+    return True
 
-    After a transaction for reading, SQLAlchemy would ask for one that writes in any case.
+
+def begin_with(session: Session, query: str) -> Any:
+    """The one value that a query without values finds; if it is the session's first, it comes along with BEGIN.
+
+    On PostgreSQL each round trip costs about as much as a simple query.
     """
-    if options.get("docket_write"):
-        cast("Any", connection.connection.dbapi_connection).read_only = None
+    if session.in_transaction():
+        return session.connection().exec_driver_sql(query).scalar()
+    return session.connection(execution_options={"docket_first": query}).info.pop("docket_first")
 
 
 @cache
@@ -176,8 +207,12 @@ def sqlite_engine(url: sa.URL, patience: float | None) -> sa.Engine:
 
     @event.listens_for(engine, "begin")
     def begin(connection: sa.Connection) -> None:
-        if not connection.get_execution_options().get("docket_write", False):
-            connection.exec_driver_sql("BEGIN")
+        options = connection.get_execution_options()
+        if not options.get("docket_write"):
+            # It takes no lock yet, so it cannot fail, and SQLAlchemy's part of it would cost ten times as much.
+            cast("Any", connection.connection.dbapi_connection).execute("BEGIN")
+            if first := options.get("docket_first"):
+                connection.info["docket_first"] = connection.exec_driver_sql(first).scalar()
             return
         # A request that has waited before, for another lock, does not wait that long again.
         wait = round(1000 * seconds_left(BUSY_SECONDS))

@@ -31,6 +31,7 @@ from webapp.auth.programs.access_tokens import read_access_token
 from webapp.auth.programs.api_tokens import handle_of
 from webapp.auth.single_sign_on.oidc import OidcClient
 from webapp.causes import end_minutes
+from webapp.clinic.schedule_versions import versions_seen
 from webapp.clinic.service import default_clinic
 from webapp.config import Settings, resource_folder
 from webapp.core.admission_middleware import AdmissionMiddleware
@@ -120,6 +121,7 @@ def _set_state(app: FastAPI, settings: Settings, database: Database, traces: Tra
         database, most=settings.live_streams, clock=lambda: app.state.clock(), stopping=lambda: app.state.stopping
     )
     app.state.oidc_clients = {provider.name: OidcClient(provider) for provider in settings.oidc_providers}
+    app.state.versions_seen = versions_seen
     app.state.language_of = _language_of
     app.state.templates = page_context.templates()
     app.state.page_context = page_context.values_of

@@ -242,7 +242,8 @@ def counted(database: Database) -> Iterator[list[str]]:
     statements: list[str] = []
 
     def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
-        if not statement.startswith("BEGIN"):
+        # On PostgreSQL the first query may come along with BEGIN.
+        if not statement.startswith("BEGIN") or ";" in statement:
             statements.append(statement)
 
     sa.event.listen(database.engine, "before_cursor_execute", note)

@@ -16,12 +16,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from webapp.database import Base, VersionCache, ddl, rows, table_of
+from webapp.database import Base, VersionCache, ddl, table_of
+from webapp.engines import begin_with
 from webapp.sql_functions import pairs_joined, split_pairs
 
 T = TypeVar("T")
@@ -203,7 +205,11 @@ def missing_triggers(session: Session) -> list[str]:
 # ------------------------------------------------------------------------------------------------- reading
 
 _VERSION = table_of(ScheduleVersion).c
-_ALL = sa.select(pairs_joined(_VERSION.doctor_id, _VERSION.version))
+
+
+@cache
+def _all_versions(dialect: sa.Dialect) -> str:
+    return str(sa.select(pairs_joined(_VERSION.doctor_id, _VERSION.version)).compile(dialect=dialect))
 
 
 class Versions:
@@ -255,7 +261,7 @@ def versions_seen(session: Session) -> Versions | None:
     transaction = session.get_transaction()
     snapshot, versions = session.info.get("versions", (None, None))
     if versions is None or snapshot is not transaction:
-        text: str = rows(session, _ALL).scalar() or ""
+        text: str = begin_with(session, _all_versions(session.get_bind().dialect)) or ""
         versions = Versions(cache.get("versions", text, lambda: dict(split_pairs(text))), cache)
         session.info["versions"] = session.get_transaction(), versions
     found: Versions = versions

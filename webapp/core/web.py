@@ -56,7 +56,10 @@ class Page:
     def session(self) -> Session:
         """The reading session of this request: one snapshot, opened on first use."""
         self._reading = self.database.reading()
-        return self._reading.__enter__()
+        session = self._reading.__enter__()
+        # Every page needs the versions, and as the first query they come along with the transaction's begin.
+        self.request.app.state.versions_seen(session)
+        return session
 
     def close(self) -> None:
         """Release the connection. Using the session again opens a new one, with a new snapshot."""
