@@ -11,10 +11,12 @@ import pytest
 import sqlalchemy as sa
 from starlette.testclient import TestClient
 
+from tests.appointment_rows import put
 from tests.cast import NOW, Cast, local, log_in
 from tests.reading import read
 from webapp import models
 from webapp.privacy import retention
+from webapp.staff.audit import words
 
 DAY = timedelta(days=1)
 
@@ -57,6 +59,13 @@ def fill(cast: Cast) -> None:
     for age in (91, 89):
         event = {"action": "signed_out", "actor_user_id": 1, "account": "", "about": "", "network": "", "count": 1}
         cast.add(models.SecurityEvent(minute=NOW - age * DAY, last_at=NOW, **event))
+    for hour, age in ((10, 31), (11, 19)):
+        number = put(cast, f"2026-03-02 {hour}:00")
+        made = {"called_at": NOW, "called_by": cast.fiona.user_id}
+        call = {"appointment_id": number, "starts_at": NOW - age * DAY, **made}
+        cast.change(sa.insert(models.Call).values(call))
+        spent = {"state_hash": str(age), "at": NOW - timedelta(minutes=age)}
+        cast.change(sa.insert(models.SpentSignOn).values(spent))
     late = {"new_email": "late@docket.example", "new_email_until": NOW - DAY}
     cast.change(sa.update(models.User).where(models.User.id == cast.alice.user_id).values(late))
 
@@ -77,12 +86,14 @@ def test_a_run_deletes_what_is_old_and_says_what_it_was(
         "password_links": 1,
         "failed_logins": 1,
         "security_events": 1,
+        "calls": 1,
+        "spent_sign_ons": 1,
         "files": 1,
         "new_addresses": 1,
         "stray_files": 1,
     }
     (said,) = (record.message for record in caplog.records if record.name == retention.__name__)
-    assert said.startswith("Old data deleted: 2 messages, 1 sessions, 1 password_links, 1 failed_logins, ")
+    assert said.startswith("Old data deleted: 2 messages, 1 calls, 1 sessions, 1 password_links, 1 failed_logins, ")
     assert {path.name for path in tmp_path.iterdir()} == {fresh.name, other.name}
     with cast.database.reading() as session:
         left = session.execute(sa.select(models.OutboxMessage.status, models.OutboxMessage.recipient)).all()
@@ -129,6 +140,10 @@ def test_every_table_has_an_end_that_is_documented() -> None:
     page = (Path(__file__).parents[2] / "docs" / "privacy.md").read_text()
     for table, end in retention.TABLES.items():
         assert f"| `{table}` | {end} |" in page
+
+
+def test_the_audit_log_has_words_for_everything_that_a_run_deletes() -> None:
+    assert [rule.name for rule in retention.RULES if rule.name not in words.OLD_DATA] == []
 
 
 def test_every_table_lets_go_of_an_account_that_is_erased() -> None:

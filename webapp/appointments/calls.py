@@ -121,7 +121,6 @@ def tick(session: Session, actor: Actor, reference: str, *, since: datetime | No
         NoSuchAppointment: the actor may not see it.
     """
     view = lock_for_change(session, actor, reference, None)
-    session.execute(sa.delete(Call).where(Call.starts_at < now - KEPT))
     same = sa.select(Call.appointment_id).where(Call.appointment_id == view.id, Call.starts_at == view.starts_at)
     if since is not None:
         same = same.where(Call.called_at >= since)

@@ -16,14 +16,24 @@ from typing import NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from webapp.appointments import guardians, parting
+from webapp.appointments import calls, guardians, parting
 from webapp.appointments.messages import told_lists
-from webapp.appointments.models import ToldList, WalkIn
+from webapp.appointments.models import Call, ToldList, WalkIn
 from webapp.audit import service as audit
 from webapp.audit.models import AuditEvent, SecurityEvent
 from webapp.audit.queries import find_deed
-from webapp.auth.models import ApiToken, FailedLogin, PasswordLink, User, UserSession
+from webapp.auth.models import (
+    ApiToken,
+    FailedLogin,
+    PasskeyChallenge,
+    PasswordLink,
+    SpentSignOn,
+    User,
+    UserSession,
+)
 from webapp.auth.programs.api_tokens import KEPT_EXPIRED
+from webapp.auth.second_factor.passkeys import LIFETIME as CHALLENGE
+from webapp.auth.single_sign_on.identities import KEPT_SPENT
 from webapp.clinic.service import Clinic, get_clinic
 from webapp.database import Base, Database, table_of
 from webapp.notifications.erasure import NO_RECIPIENT
@@ -52,7 +62,7 @@ TABLES: dict[str, str] = {
     "authenticator_apps": "when it is removed, or with the account",
     "board_choices": "when their user chooses all doctors, or with the account",
     "busy_times": "with their appointments and time off (triggers)",
-    "calls": "when a call is unticked; 30 days after the appointment, at the next call",
+    "calls": "when a call is unticked; 30 days after the appointment (nightly)",
     "clinic_documents": "stay: people have read them",
     "clinic_settings": "one row",
     "closures": "admins",
@@ -70,7 +80,7 @@ TABLES: dict[str, str] = {
     "live_changes": "all but the newest 500 (each round of the worker)",
     "opening_hours": "admins",
     "outbox_messages": "the setting *Keep messages* after they were sent, kept or given up (nightly), with their files",
-    "passkey_challenges": "after 5 minutes, at the next one",
+    "passkey_challenges": "after 5 minutes (nightly, and at the next one)",
     "passkeys": "when it is removed, or with the account",
     "password_links": "when they expire (nightly)",
     "patient_words": "with the patient",
@@ -84,7 +94,7 @@ TABLES: dict[str, str] = {
     "sessions": "when they expire (nightly, and at each sign-in)",
     "sign_in_codes": "with a registration that waits for its code: when they count no more (each round of the worker)",
     "sign_in_rules": "one row",
-    "spent_sign_ons": "after 20 minutes, at the next one",
+    "spent_sign_ons": "after 20 minutes (nightly, and at the next one)",
     "time_off": "admins and doctors",
     "told_lines": "with their list; of a person who is erased at once",
     "told_lists": "30 days after they were made (nightly)",
@@ -120,11 +130,14 @@ RULES = (
     Rule("joined_records", JoinedRecord, lambda _clinic, now: JoinedRecord.joined_at < now - parting.REVERSIBLE),
     Rule("walk_ins", WalkIn, lambda clinic, now: WalkIn.day < clinic.today(now) - KEEP_WALK_INS),
     Rule("told_lists", ToldList, lambda _clinic, now: ToldList.made_at < now - told_lists.KEPT),
+    Rule("calls", Call, lambda _clinic, now: Call.starts_at < now - calls.KEPT),
     Rule("sessions", UserSession, lambda _clinic, now: UserSession.expires_at < now),
     Rule("password_links", PasswordLink, lambda _clinic, now: PasswordLink.expires_at < now),
     Rule("api_tokens", ApiToken, lambda _clinic, now: ApiToken.expires_at < now - KEPT_EXPIRED),
     Rule("failed_logins", FailedLogin, lambda _clinic, now: FailedLogin.at < now - KEEP_FAILED_LOGINS),
     Rule("security_events", SecurityEvent, lambda _clinic, now: SecurityEvent.minute < now - KEEP_SECURITY_EVENTS),
+    Rule("passkey_challenges", PasskeyChallenge, lambda _clinic, now: PasskeyChallenge.created_at <= now - CHALLENGE),
+    Rule("spent_sign_ons", SpentSignOn, lambda _clinic, now: SpentSignOn.at <= now - KEPT_SPENT),
     Rule("audit_rows", AuditEvent, _old_audit),
 )
 
@@ -178,7 +191,7 @@ def run(
 
 def _delete(database: Database, rule: Rule, *, now: datetime) -> Iterator[int]:
     """Delete the old rows of one table in portions; yields how many were deleted each time."""
-    identity = table_of(rule.table).c.id
+    (identity,) = table_of(rule.table).primary_key
     while True:
         with database.reading() as session:
             old = rule.old(get_clinic(session), now)
