@@ -282,6 +282,8 @@ def test_and_another_keeps_doctor_and_day_and_offers_the_times_beside(client: Te
     assert (form["doctor"], form["from"], form["until"]) == ("bob", "2026-03-05", "2026-03-05")
     next_to_it = f"bob {cast.short} {iso(local('2026-03-05 10:15'))}"
     assert next_to_it in times_of(page)[:6]
+    # What stands close to it is not listed once more below.
+    assert len(times_of(page)) == len(set(times_of(page)))
     answer = client.post(HERE, data={**form, "patient": str(child_id), "time": next_to_it})
     assert answer.status_code == 303
     assert appointment(cast).patient_id == child_id

@@ -187,13 +187,14 @@ class Call:
         )
         days, are_later = self._offered(requests)
         # That they came is the reason.
-        has_reason, address = self.walk_in is not None, form.address_of_day
+        has_reason, address, near = self.walk_in is not None, form.address_of_day, self._near(requests)
+        shown = [
+            presenters.day_of_times(each, clinic, now=page.now, href=address(each.day), has_reason=has_reason)
+            for each in days
+        ]
         return FreeTimes(
-            days=[
-                presenters.day_of_times(each, clinic, now=page.now, href=address(each.day), has_reason=has_reason)
-                for each in days
-            ],
-            near=self._near(requests),
+            days=presenters.without(near, shown),
+            near=near,
             are_later=are_later,
             none_fits=not requests,
         )

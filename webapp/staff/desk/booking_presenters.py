@@ -162,6 +162,13 @@ def near_buttons(offers: Sequence[Offer], day: date, clinic: Clinic, *, now: dat
     return [time_button(offer, " ".join(day_title(day, clinic, now=now))) for offer in offers]
 
 
+def without(near: Sequence[TimeButton], days: Sequence[DayOfTimes]) -> list[DayOfTimes]:
+    """The days without the times that stand above them already; a day that has no other is left out."""
+    values = {time.value for time in near}
+    left = [day._replace(times=[time for time in day.times if time.value not in values]) for day in days]
+    return [day for day in left if day.times or day.href is not None]
+
+
 def chosen_time(request: BookingRequest, start: datetime, refused: StaffRefusals) -> ChosenTime:
     """A time that was named in an address or by a button."""
     value = f"{request.doctor.slug} {request.visit_type.id} {formats.iso(start)}"
