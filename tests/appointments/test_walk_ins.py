@@ -210,6 +210,9 @@ def test_the_desk_adds_takes_in_and_undoes_without_a_script(sqlite_cast: Cast) -
     with client_for(cast.database, now=MORNING) as client:
         log_in(client, "fiona")
         page = read(client.get("/desk/booking?walk_in=new"))
+        # The first day that has a free time is enough for someone who stands at the desk; other days can be asked for.
+        assert [bool(page.all("h3", id=f"day-{number}")) for number in (1, 2)] == [True, False]
+        assert read(client.get("/desk/booking?walk_in=new&from=2026-03-03")).one("h3", id="day-2")
         assert page.one("details", id="queue").attributes.get("open") is not None
         new = {"name": "Nina New", "doctor": "bob", "urgent": "y", "queue": "1"}
         assert client.post("/desk/booking", data={**new, "name": ""}).status_code == 422

@@ -206,10 +206,13 @@ class Call:
         first, last = form.between(today, clinic.horizon_days)
         wanted = Wanted(first, last, form.weekdays, *HOURS.get(form.part.data or "", HOURS[""]))
         after = wanted._replace(first=last + timedelta(days=1), last=today + timedelta(days=clinic.horizon_days))
+        # Who is here without an appointment waits, or takes a time of the first day that has one.
+        is_here = self.walk_in is not None or form.walk_in.data == NEW
+        most = 1 if is_here and not (form.first.data or form.last.data) else None
         for asked in (wanted, after):
             days = find_offers(page.session, clinic, requests, asked, viewer=self._viewer(), now=page.now)
             if days:
-                return days, asked is after
+                return days[:most], asked is after
         return [], False
 
     def _near(self, requests: list[BookingRequest]) -> list[TimeButton]:
