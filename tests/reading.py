@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterator
 
 import httpx2
 
@@ -20,6 +19,9 @@ class Element:
         self.name = name
         self.attributes = attributes
         self.children: list[Element | str] = []
+        # Every element of its page in their order, of which those between these numbers are inside this one.
+        self._page: list[Element] = []
+        self._first = self._last = 0
 
     def __bool__(self) -> bool:
         """An element that was found is true."""
@@ -35,49 +37,44 @@ class Element:
     @property
     def text(self) -> str:
         """The text, with single spaces."""
-        return " ".join("".join(self._texts()).split())
+        found: list[str] = []
+        self._collect(found)
+        return " ".join("".join(found).split())
 
     @property
     def raw(self) -> str:
         """The text without changes."""
         return "".join(child if isinstance(child, str) else child.raw for child in self.children)
 
-    def _texts(self) -> Iterator[str]:
+    def _collect(self, found: list[str]) -> None:
         for child in self.children:
             if isinstance(child, str):
-                yield child
+                found.append(child)
+            elif child.name in BOXES:
+                found.append(" ")
+                child._collect(found)
+                found.append(" ")
             else:
-                space = " " if child.name in BOXES else ""
-                yield space
-                yield from child._texts()
-                yield space
+                child._collect(found)
 
     def all(self, tag: str | None = None, /, **attributes: str) -> list[Element]:
         """Every element inside with this name and these attributes; `class_` is one of its classes."""
-        return [each for each in self._inside() if each._is(tag, attributes)]
+        inside = self._page[self._first : self._last]
+        if tag is not None:
+            inside = [each for each in inside if each.name == tag]
+        for key, value in attributes.items():
+            if key == "class_":
+                inside = [each for each in inside if value in each.attributes.get("class", "").split()]
+            else:
+                name = key.rstrip("_").replace("_", "-")
+                inside = [each for each in inside if each.attributes.get(name) == value]
+        return inside
 
     def one(self, tag: str | None = None, /, **attributes: str) -> Element:
         """The only such element."""
         found = self.all(tag, **attributes)
         assert len(found) == 1, f"{len(found)} × <{tag} {attributes}> in: {self.text[:2000]}"
         return found[0]
-
-    def _inside(self) -> Iterator[Element]:
-        for child in self.children:
-            if isinstance(child, Element):
-                yield child
-                yield from child._inside()
-
-    def _is(self, tag: str | None, attributes: dict[str, str]) -> bool:
-        if tag is not None and self.name != tag:
-            return False
-        for key, value in attributes.items():
-            if key == "class_":
-                if value not in (self.get("class") or "").split():
-                    return False
-            elif self.get(key.rstrip("_").replace("_", "-")) != value:
-                return False
-        return True
 
     def form(self, action: str, method: str = "post") -> dict[str, str]:
         """The data that a browser would send with the unchanged form that goes to `action`."""
@@ -129,6 +126,8 @@ class _Builder:
     def __init__(self) -> None:
         self.root = Element("#page", {})
         self.open = [self.root]
+        self.page: list[Element] = []
+        self.root._page = self.page
 
     def read(self, text: str) -> None:
         place = 0
@@ -147,15 +146,19 @@ class _Builder:
                         self.open[-1].children.append(text[place : end.start()])
                     place = end.start()
         self._add_text(text[place:])
+        self.root._last = len(self.page)
 
     def _add_text(self, text: str) -> None:
         if text:
             assert "<" not in text, f"Not a tag: {text[text.index('<') :][:200]}"
-            self.open[-1].children.append(html.unescape(text))
+            self.open[-1].children.append(html.unescape(text) if "&" in text else text)
 
     def _begin(self, name: str, attributes: dict[str, str], *, whole: bool) -> None:
         element = Element(name, attributes)
         self.open[-1].children.append(element)
+        self.page.append(element)
+        element._page = self.page
+        element._first = element._last = len(self.page)
         if name not in VOID and not whole:
             self.open.append(element)
 
@@ -163,12 +166,18 @@ class _Builder:
         if name in VOID:
             return
         assert self.open[-1].name == name, f"</{name}> closes <{self.open[-1].name}>"
-        self.open.pop()
+        self.open.pop()._last = len(self.page)
 
 
 def _attributes(text: str) -> dict[str, str]:
-    found = _ATTRIBUTE.findall(text)
-    return {name.lower(): html.unescape(quoted or single or bare) for name, quoted, single, bare in found}
+    if not text:
+        return {}
+    if "&" in text:
+        return {
+            name.lower(): html.unescape(quoted or single or bare)
+            for name, quoted, single, bare in _ATTRIBUTE.findall(text)
+        }
+    return {name.lower(): quoted or single or bare for name, quoted, single, bare in _ATTRIBUTE.findall(text)}
 
 
 def read(answer: httpx2.Response | str) -> Element:
