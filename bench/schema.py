@@ -50,7 +50,7 @@ CHECKS = {
 }
 SHOWN = 3
 # A sparse run sends this many requests for each operation, and after them one of so many.
-FIRST, ONE_OF = 6, 4
+FIRST, ONE_OF = 3, 12
 
 
 @dataclass

@@ -32,6 +32,9 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
 
+# With EVERY_DATABASE=1, tests of pages run on each kind of database.
+EVERY_DATABASE = bool(os.environ.get("EVERY_DATABASE"))
+
 # The files that take longest, the longest first.
 LONG = (
     "test_staff_pages.py",
@@ -50,6 +53,7 @@ LONG = (
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the longest files, so that all workers end at about the same time; one server after the other."""
+    items[:] = [item for item in items if _is_needed(item)]
     files = list(dict.fromkeys(item.path for item in items))
     long = [path for name in LONG for path in files if path.name == name]
     places = {path: place for place, path in enumerate(dict.fromkeys([*long, *files]))}
@@ -59,6 +63,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return places[item.path], called.params.get("clinic", "") if called else ""
 
     items.sort(key=place_of)
+
+
+def _is_needed(item: pytest.Item) -> bool:
+    """Whether a test tells more than others do. Tests of the rules run on both databases, those of pages on SQLite.
+
+    Pages ask the database what the services ask, and `tests.test_access` opens each of them on PostgreSQL as well.
+    Tests of pages that ask more than these, such as filters and lists in pages, have the mark `both_databases`.
+    """
+    called = getattr(item, "callspec", None)
+    is_page = "client" in getattr(item, "fixturenames", ())
+    if called is None or called.params.get("database_url") != "postgresql" or not is_page:
+        return True
+    chosen = any(mark.args[0] == "database_url" for mark in item.iter_markers("parametrize"))
+    return EVERY_DATABASE or chosen or item.get_closest_marker("both_databases") is not None
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -151,7 +169,7 @@ def postgresql_url(reused_postgresql: ReusedDatabase, shared_engines: SharedEngi
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest) -> str:
-    """A fresh, migrated database; the test runs once on each kind."""
+    """A fresh, migrated database; the test runs once on each kind, a test of pages only where it says so."""
     url: str = request.getfixturevalue(f"{request.param}_url")
     return url
 

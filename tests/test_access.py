@@ -35,6 +35,7 @@ from tests.cast import (
     password_hash,
     promised,
 )
+from tests.postgres import new_database
 from tests.reading import read
 from tests.snapshot import lasting_rows
 from webapp import models
@@ -54,6 +55,7 @@ from webapp.core.formats import iso
 from webapp.core.routing import all_routes
 from webapp.core.signing import sign
 from webapp.database import Database
+from webapp.event_handlers import wired_database
 from webapp.identity_providers import OidcProvider
 from webapp.patients import duplicates
 
@@ -945,6 +947,24 @@ def test_every_route_has_a_row_and_every_row_a_route(clinic: AccessClinic) -> No
 @pytest.mark.parametrize(("method", "path"), TABLE)
 def test_the_route_answers_every_role_as_the_table_says(clinic: AccessClinic, method: str, path: str) -> None:
     assert clinic.answers(method, path) == {role: answer_to(role, method, path) for role in ROLES}
+
+
+@pytest.fixture(scope="module")
+def postgresql_clinic(postgres_url: str, postgres_template: str) -> Iterator[AccessClinic]:
+    with new_database(postgres_url, template=postgres_template) as url:
+        database = wired_database(url)
+        yield AccessClinic(assemble(database))
+        database.dispose()
+
+
+@pytest.mark.parametrize(("method", "path"), TABLE)
+def test_the_route_answers_on_postgresql_too(postgresql_clinic: AccessClinic, method: str, path: str) -> None:
+    """Who may use it is decided above; here one role that may does, because most tests of pages run on SQLite alone."""
+    may = [role for role in ("carol", "bob", "alice") if answer_to(role, method, path) in {200, 204, 303, 422}]
+    role = (may or ["guest"])[0]
+    made = postgresql_clinic.request_for(role, method, path)
+    postgresql_clinic.settled.clear()
+    assert postgresql_clinic.ask(role, method, path, made) == answer_to(role, method, path)
 
 
 # These are sent by no one who has to sign in first, or keep what was typed themselves.

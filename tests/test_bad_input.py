@@ -14,6 +14,8 @@ from tests.reading import Element, read
 from webapp import models
 from webapp.core.formats import iso
 
+pytestmark = pytest.mark.both_databases
+
 TYPED = {"reason": "My knee & <ankle>\nsince May", "notes": "An interpreter, please"}
 Kind = Callable[[Cast], int]
 

@@ -69,6 +69,7 @@ def typed(page: Element) -> tuple[str, str]:
 # ------------------------------------------------------------------------------------- the session has ended
 
 
+@pytest.mark.both_databases
 def test_a_booking_is_filled_in_after_signing_in_again(
     client: TestClient, cast: Cast, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -217,6 +218,7 @@ def test_a_forged_cookie_opens_nothing(client: TestClient, cast: Cast) -> None:
             assert "rash" not in daves.get("/continue").text
 
 
+@pytest.mark.both_databases
 def test_drafts_of_unknown_accounts_are_few_and_short(client: TestClient, cast: Cast) -> None:
     for field in (REASON, "long " * 2000):
         answer = client.post("/account", data={"name": field})

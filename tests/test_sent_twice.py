@@ -20,6 +20,8 @@ from webapp.patients import records
 from webapp.patients.exceptions import LikelyDuplicate
 from webapp.patients.schemas import PatientDetails
 
+pytestmark = pytest.mark.both_databases
+
 TEN = "2026-03-10 10:00"
 PHONED = {"name": "Nora Nowak", "email": "nora@example.org", "password": "two words and more words"}
 

@@ -132,6 +132,7 @@ def test_a_taken_time_is_reported_with_the_three_nearest_free_ones(client: TestC
     assert dave.get(f"/appointments/{other['id']}").json() == other
 
 
+@pytest.mark.both_databases
 def test_a_refusal_by_the_guard_lists_alternatives_too(client: TestClient, cast: Cast) -> None:
     # If the rules were wrong, the database would refuse the row and abort the transaction.
     row = appointment(cast, "2026-03-03 10:00", minutes=15)
@@ -152,6 +153,7 @@ def test_a_refusal_by_the_guard_lists_alternatives_too(client: TestClient, cast:
         assert len(refused.json()["alternatives"]) == 3
 
 
+@pytest.mark.both_databases
 @pytest.mark.parametrize("headers", [{}, {"idempotency-key": "after"}], ids=["without a key", "with a key"])
 def test_alternatives_are_sought_when_others_can_write_again(
     headers: dict[str, str], client: TestClient, cast: Cast
@@ -219,6 +221,7 @@ def test_every_refusal_has_the_code_and_the_sentence_of_its_rule(api: TestClient
     assert code_of(ApiClient(api, "carol").post("/appointments", fine), 403) == "not_a_patient"
 
 
+@pytest.mark.both_databases
 def test_lists_are_filtered_counted_and_paged(client: TestClient, cast: Cast) -> None:
     numbers = [put(cast, f"2026-03-0{day} 1{hour}:00", minutes=15) for day in (3, 4, 5) for hour in (0, 4)]
     put(cast, "2026-03-04 09:00", patient="dave", doctor="erin")

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from threading import Barrier
 
+import pytest
 import sqlalchemy as sa
 from starlette.testclient import TestClient
 
@@ -14,6 +15,8 @@ from tests.cast import NOW, Cast, client_for, local
 from webapp import models
 from webapp.core.formats import iso
 from webapp.idempotency.service import KEPT, forget_old_answers
+
+pytestmark = pytest.mark.both_databases
 
 CLIENTS = 10
 KEY = {"idempotency-key": "6f1f5a0e-2f0e-4b57-9d4f-3d2c9f6a1c11"}

@@ -15,6 +15,8 @@ from tests.appointment_rows import put
 from tests.cast import NOW, Cast
 from webapp import models
 
+pytestmark = pytest.mark.both_databases
+
 
 def links_of(answer: Any) -> dict[str, str]:
     """The addresses in the header `Link`, by what they lead to."""

@@ -137,6 +137,7 @@ def test_patients_manage_their_dependants(api: TestClient, sqlite_cast: Cast) ->
     assert alice.request("PATCH", place, json={"phone": "020 3"}).status_code == 404
 
 
+@pytest.mark.both_databases
 def test_staff_find_read_add_and_change_patients_and_leave_a_trace(client: TestClient, cast: Cast) -> None:
     carol, bob = ApiClient(client, "carol"), ApiClient(client, "bob")
     before = len(actions(cast))

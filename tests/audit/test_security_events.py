@@ -100,6 +100,7 @@ def test_signing_in_and_out_and_failing_leave_traces_in_database_and_log(
     assert security_events.tally.counts() == {"sign_in_failed": 2, "signed_in": 1, "signed_out": 1}
 
 
+@pytest.mark.both_databases
 def test_throttled_attempts_are_counted_in_one_row(client: TestClient, cast: Cast) -> None:
     failed = [
         {"account": f"{number}", "address": "testclient", "device": "", "judged": True, "at": NOW}
@@ -207,6 +208,7 @@ def test_lists_that_staff_read_are_recorded_with_their_ids(
     assert row.details[listed], row
 
 
+@pytest.mark.both_databases
 def test_admins_read_and_filter_the_events_in_words(client: TestClient, cast: Cast) -> None:
     for _ in range(2):
         cast.database.write(security_events.sign_in_failed, user_id=cast.alice.user_id, address="192.0.2.7", now=NOW)

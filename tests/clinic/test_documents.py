@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import sqlalchemy as sa
 from starlette.testclient import TestClient
 
@@ -66,6 +67,7 @@ def test_an_account_keeps_which_version_it_was_shown(cast: Cast) -> None:
         assert "And more of it" in read(client.get("/privacy")).text
 
 
+@pytest.mark.both_databases
 def test_everyone_is_asked_again_where_the_clinic_says_so(client: TestClient, cast: Cast) -> None:
     log_in(client, "alice")
     publish(cast)
@@ -95,6 +97,7 @@ def test_a_text_is_read_as_headings_and_paragraphs() -> None:
     ]
 
 
+@pytest.mark.both_databases
 def test_the_line_for_emergencies_is_where_patients_need_it(client: TestClient, cast: Cast) -> None:
     line = "In an emergency, call 112."
     assert line in read(client.get("/")).text

@@ -71,6 +71,7 @@ def test_the_clinics_own_words_are_found_at_once(client: TestClient, cast: Cast)
     assert offers(read(client.get("/doctors?q=pollen"))) == ["Allergy test · 30 minutes"]
 
 
+@pytest.mark.both_databases
 def test_the_clinics_first_specialty_leads_until_a_filter_is_set(client: TestClient, cast: Cast) -> None:
     def names(address: str) -> list[str]:
         return [item.one("h3").text for item in read(client.get(address)).all("li", class_="doctor")]

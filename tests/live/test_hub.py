@@ -123,6 +123,7 @@ def test_who_only_watches_is_warned_before_the_session_ends(cast: Cast, run: Run
     run(test)
 
 
+@pytest.mark.both_databases
 def test_staying_signed_in_is_an_act_and_what_a_page_asks_for_by_itself_is_none(client: TestClient, cast: Cast) -> None:
     log_in(client, "fiona")
     session = models.UserSession

@@ -189,6 +189,7 @@ def test_only_the_owner_of_the_mailbox_learns_of_the_account_through_the_api(neu
     assert (taken.status_code, taken.json()["code"]) == (409, "email_taken")
 
 
+@pytest.mark.both_databases
 def test_by_default_programs_get_the_account_at_once(client: TestClient, cast: Cast) -> None:
     assert client.post(API, json=NINA).status_code == 201
     token = client.post("/api/v1/auth/token", data={"username": NINA["email"], "password": NINA["password"]})

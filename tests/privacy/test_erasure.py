@@ -25,6 +25,8 @@ from webapp.patients.erasure import ANONYMOUS
 from webapp.privacy import erasure
 from webapp.worker import Worker
 
+pytestmark = pytest.mark.both_databases
+
 # What names her or says anything about her health. Each word occurs nowhere else.
 MARKS = ("Xanthippe", "Quellwasser", "quellwasser@", "612349876", "1987-06-05", "Kniescheibe", "Rollstuhl", "Gicht")
 HER = {"name": "Xanthippe Quellwasser", "phone": "+31612349876", "birth_date": date(1987, 6, 5)}

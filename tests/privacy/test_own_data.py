@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
 import sqlalchemy as sa
 from starlette.testclient import TestClient
 
@@ -14,6 +15,8 @@ from webapp import models
 from webapp.appointments import calls
 from webapp.core.formats import iso
 from webapp.privacy import own_data
+
+pytestmark = pytest.mark.both_databases
 
 FAMILY = "Zoe Adams"
 PRIVACY = Path(__file__).parents[2] / "docs" / "privacy.md"

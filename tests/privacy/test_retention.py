@@ -18,6 +18,8 @@ from webapp import models
 from webapp.privacy import retention
 from webapp.staff.audit import words
 
+pytestmark = pytest.mark.both_databases
+
 DAY = timedelta(days=1)
 
 

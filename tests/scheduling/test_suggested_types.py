@@ -65,6 +65,7 @@ def test_a_patient_who_did_not_come_is_new(client: TestClient, cast: Cast, statu
     assert chosen_type(read(log_in(client, "alice").get("/doctors/bob"))) == str(cast.long)
 
 
+@pytest.mark.both_databases
 def test_the_clinics_choice_is_seen_at_once(client: TestClient, cast: Cast) -> None:
     assert offers(read(client.get("/"))) == ["First visit · 30 minutes"] * 2
     log_in(client, "carol")

@@ -158,6 +158,7 @@ def test_staff_book_types_that_patients_book_by_telephone(client: TestClient, ca
     assert f"patient={cast.patient_ids['dave']}" in calendar.one("a", id="calendar-next")["href"]
 
 
+@pytest.mark.both_databases
 def test_overriding_a_rule_needs_a_reason(client: TestClient, cast: Cast) -> None:
     log_in(client, "bob")
     page = look(client, book_address(cast, "2026-03-03 12:10"))
@@ -434,6 +435,7 @@ def test_the_list_begins_now_and_its_rows_lead_to_the_appointments(client: TestC
     assert leads["Dr. Bob Brown"] == "/board/2026-03-02?doctor=bob"
 
 
+@pytest.mark.both_databases
 def test_a_row_offers_what_can_be_done_now_and_leads_back_to_itself(client: TestClient, cast: Cast) -> None:
     for time, status in (("07:50", "scheduled"), ("10:00", "confirmed"), ("11:00", "arrived"), ("12:00", "cancelled")):
         appointment_rows.put(cast, f"2026-03-02 {time}", status=status)
@@ -465,6 +467,7 @@ def chosen(page: Element) -> list[str]:
     return [box["value"] for box in page.all("input", form="selection")]
 
 
+@pytest.mark.both_databases
 def test_chosen_appointments_are_confirmed_after_a_preview(client: TestClient, cast: Cast) -> None:
     put_some(cast)
     log_in(client, "fiona")
@@ -497,6 +500,7 @@ def test_chosen_appointments_are_confirmed_after_a_preview(client: TestClient, c
     assert len(events(cast, "confirmed")) == 1
 
 
+@pytest.mark.both_databases
 def test_a_selection_without_appointments_or_with_an_unknown_action_changes_nothing(
     client: TestClient, cast: Cast
 ) -> None:
@@ -509,6 +513,7 @@ def test_a_selection_without_appointments_or_with_an_unknown_action_changes_noth
     assert "at most 200" in client.post("/admin/appointments/selection", data=sent).text
 
 
+@pytest.mark.both_databases
 @pytest.mark.parametrize(
     ("query", "days"),
     [
@@ -534,6 +539,7 @@ def test_filters_in_the_address(client: TestClient, cast: Cast, query: str, days
     assert [row.partition(",")[0] for row in rows_of(page)] == days
 
 
+@pytest.mark.both_databases
 def test_a_reference_a_telephone_number_and_a_kind_find_appointments(client: TestClient, cast: Cast) -> None:
     put_some(cast)
 
@@ -552,6 +558,7 @@ def test_a_reference_a_telephone_number_and_a_kind_find_appointments(client: Tes
     assert len(rows_of(look(client, f"/admin/appointments?visit_type={cast.short}"))) == 0
 
 
+@pytest.mark.both_databases
 def test_odd_filters_break_nothing(client: TestClient, cast: Cast) -> None:
     put_some(cast)
     log_in(client, "carol")
@@ -578,6 +585,7 @@ def test_odd_filters_break_nothing(client: TestClient, cast: Cast) -> None:
     assert len(rows_of(look(client, "/admin/appointments?from=2000-01-01&until=2100-12-31"))) == 4
 
 
+@pytest.mark.both_databases
 def test_long_lists_have_pages_that_keep_the_filters(
     client: TestClient, cast: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -622,6 +630,7 @@ def test_the_most_used_days_are_one_click_away(client: TestClient, cast: Cast) -
     assert shown.text == "Today"
 
 
+@pytest.mark.both_databases
 def test_the_export_is_the_filtered_list_without_formulas_and_leaves_a_trace(client: TestClient, cast: Cast) -> None:
     put_some(cast)
     reasons = {"override_reason": "By the doctor", "squeeze_reason": "A fever"}
@@ -651,6 +660,7 @@ def test_the_export_is_the_filtered_list_without_formulas_and_leaves_a_trace(cli
     assert len(events(cast, "appointments_exported")) == 1
 
 
+@pytest.mark.both_databases
 def test_an_export_is_refused_where_it_would_lack_patients(client: TestClient, cast: Cast) -> None:
     def add(session: Session) -> None:
         for number in range(101):
@@ -694,6 +704,7 @@ def ask(client: TestClient, **query: Any) -> Element:
     return read(client.get("/admin/appointments/why", params={"doctor": "bob", **query}))
 
 
+@pytest.mark.both_databases
 def test_every_rule_that_refuses_leads_to_where_it_is_set(client: TestClient, cast: Cast) -> None:
     bob = cast.doctor_ids["bob"]
     cast.add(models.TimeOff(doctor_id=bob, starts_at=local("2026-03-04 09:00"), ends_at=local("2026-03-04 17:00")))
@@ -725,6 +736,7 @@ def test_a_time_that_is_offered_can_be_booked_from_the_answer(client: TestClient
     assert look(client, book).h1 == "Who is this appointment for?"
 
 
+@pytest.mark.both_databases
 def test_a_patients_other_appointments_count_where_a_patient_is_named(client: TestClient, cast: Cast) -> None:
     reference = cast.book(cast.alice, TEN, doctor="erin", visit_type=cast.long)
     log_in(client, "carol")

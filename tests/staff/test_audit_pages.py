@@ -81,6 +81,7 @@ def test_a_row_shows_actor_action_subject_time_and_address(cast: Cast, carol: Te
         assert carol.get(href).status_code == 200
 
 
+@pytest.mark.both_databases
 def test_reading_and_exporting_the_log_leave_rows(cast: Cast, carol: TestClient) -> None:
     number = cast.patient_ids["alice"]
     carol.get("/admin/audit")
@@ -97,6 +98,7 @@ def test_reading_and_exporting_the_log_leave_rows(cast: Cast, carol: TestClient)
     ]
 
 
+@pytest.mark.both_databases
 def test_a_patients_rows_are_those_of_record_appointments_and_account(cast: Cast, carol: TestClient) -> None:
     alice, dave = cast.patient_ids["alice"], cast.patient_ids["dave"]
     cast.book(cast.alice, "2026-03-10 09:00")
@@ -119,6 +121,7 @@ def test_a_patients_rows_are_those_of_record_appointments_and_account(cast: Cast
     assert recorded(read(carol.get("/admin/audit?patient=nobody"))) == []
 
 
+@pytest.mark.both_databases
 def test_when_several_patients_fit_one_can_be_chosen(cast: Cast, carol: TestClient) -> None:
     def another(session: sa.orm.Session) -> int:
         patient = Patient(name="Alice Other", created_at=NOW)
@@ -138,6 +141,7 @@ def test_when_several_patients_fit_one_can_be_chosen(cast: Cast, carol: TestClie
     assert [line[3] for line in lines(read(carol.get(href)))] == ["Alice Other"]
 
 
+@pytest.mark.both_databases
 def test_filters_by_person_action_day_and_address(cast: Cast, carol: TestClient) -> None:
     record(cast, cast.bob, "patient_read", ("patient", 1), at="2026-02-27 00:00")
     record(cast, cast.bob, "schedule_read", ("doctor", 1), at="2026-02-27 23:59")
@@ -181,6 +185,7 @@ def test_an_invalid_filter_is_reported_beside_its_field(cast: Cast, carol: TestC
         assert "Too many people match." in read(answer).one(id="who-error").text
 
 
+@pytest.mark.both_databases
 def test_the_log_has_pages_that_keep_the_filters(cast: Cast, carol: TestClient) -> None:
     for number in range(120):
         record(
@@ -195,6 +200,7 @@ def test_the_log_has_pages_that_keep_the_filters(cast: Cast, carol: TestClient) 
     assert lines(read(carol.get(third.one("a", rel="prev")["href"]))) == lines(second)
 
 
+@pytest.mark.both_databases
 def test_the_export_holds_the_filtered_rows_and_no_formula(cast: Cast, carol: TestClient) -> None:
     cast.change(sa.update(User).where(User.id == cast.alice.user_id).values(name="=HYPERLINK(A1)"))
     record(cast, cast.alice, "patient_read", ("patient", cast.patient_ids["alice"]))

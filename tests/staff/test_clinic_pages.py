@@ -175,6 +175,7 @@ def test_reminders_are_read_checked_and_saved(carol: TestClient, cast: Cast) -> 
 # ------------------------------------------------------------------------------------------- opening hours
 
 
+@pytest.mark.both_databases
 def test_opening_hours_are_copied_previewed_and_saved(carol: TestClient, cast: Cast) -> None:
     address = "/admin/clinic/opening-hours"
     form = asked(read(carol.get(address)))

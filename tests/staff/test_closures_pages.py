@@ -128,6 +128,7 @@ def test_the_second_of_two_editors_is_shown_both(carol: TestClient, cast: Cast) 
     assert closures(cast) == [("Team days", date(2026, 3, 3), date(2026, 3, 4))]
 
 
+@pytest.mark.both_databases
 def test_removing_a_closure_asks_first_and_takes_flags_off(carol: TestClient, cast: Cast) -> None:
     kept = cast.book(cast.alice, "2026-03-03 10:00")
     page = read(carol.post("/admin/closures", data={**SPRING, "step": "save"}))

@@ -153,6 +153,7 @@ def test_a_known_patient_and_any_doctor_take_three_pages_without_javascript(clie
     assert "with Dr." in told
 
 
+@pytest.mark.both_databases
 def test_of_several_patients_one_is_picked_on_the_same_page(client: TestClient, cast: Cast) -> None:
     another = add_patient(cast, "Alina Berg", birth_date=date(1990, 5, 1))
     cast.book(cast.alice, "2026-03-05 10:00")
@@ -212,6 +213,7 @@ def test_a_new_patient_is_three_fields_and_leaves_nothing_when_the_time_is_taken
     assert appointment(cast).patient_id == patient.id
 
 
+@pytest.mark.both_databases
 def test_a_likely_duplicate_is_asked_about_once(client: TestClient, cast: Cast) -> None:
     known = add_patient(cast, "Nora Novak", birth_date=date(1990, 5, 1))
     log_in(client, "carol")
@@ -289,6 +291,7 @@ def test_and_another_keeps_doctor_and_day_and_offers_the_times_beside(client: Te
     assert appointment(cast).patient_id == child_id
 
 
+@pytest.mark.both_databases
 def test_doctors_book_in_their_own_calendar_only(client: TestClient, cast: Cast) -> None:
     log_in(client, "bob")
     page = read(client.get(HERE, params={"patient": cast.patient_ids["alice"], "doctor": "any"}))

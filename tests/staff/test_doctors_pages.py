@@ -56,6 +56,7 @@ def rows(answer: Any) -> list[str]:
     return [row.text for row in read(answer).one("table").one("tbody").all("tr")]
 
 
+@pytest.mark.both_databases
 def test_the_list_shows_this_weeks_appointments_and_accounts_and_is_searched(carol: TestClient, cast: Cast) -> None:
     cast.book(cast.alice, "2026-03-03 10:00")
     cast.book(cast.dave, "2026-03-06 10:00")
@@ -74,6 +75,7 @@ def test_the_list_shows_this_weeks_appointments_and_accounts_and_is_searched(car
         assert carol.get(f"/admin/doctors?{odd}").status_code in (200, 400), odd
 
 
+@pytest.mark.both_databases
 def test_two_hundred_doctors_need_as_many_queries_as_two(carol: TestClient, cast: Cast) -> None:
     def queries() -> int:
         seen: list[str] = []
@@ -102,6 +104,7 @@ def test_two_hundred_doctors_need_as_many_queries_as_two(carol: TestClient, cast
 # ---------------------------------------------------------------------------------------------- a new doctor
 
 
+@pytest.mark.both_databases
 def test_a_doctor_without_account_leads_to_their_hours(carol: TestClient, cast: Cast) -> None:
     form = read(carol.get("/admin/doctors/new")).form("/admin/doctors")
     assert (form["position"], form["slot_step"], form["tint"], form["email"]) == ("3", "30", "1", "")
@@ -215,6 +218,7 @@ def test_another_slot_step_affects_no_appointment(carol: TestClient, cast: Cast)
     assert changed.slot_step == 60
 
 
+@pytest.mark.both_databases
 def test_the_second_of_two_editors_is_shown_both(carol: TestClient, cast: Cast) -> None:
     form = asked(read(carol.get("/admin/doctors/bob")))
     first = {**form, "room": "Room 9", "visit_type_ids": [str(cast.long)], "step": "save"}

@@ -44,6 +44,7 @@ def crowded(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> Cast:
     return cast
 
 
+@pytest.mark.both_databases
 def test_a_choice_for_all_decides_about_appointments_that_are_not_shown(client: TestClient, crowded: Cast) -> None:
     log_in(client, "carol")
     asked = client.post(ADDRESS, data=CLOSURE)
@@ -69,6 +70,7 @@ def test_deciding_about_those_that_are_shown_is_not_enough(client: TestClient, c
     assert client.post(ADDRESS, data=page.form(ADDRESS) | each | {"step": "save"}).status_code == 409
 
 
+@pytest.mark.both_databases
 def test_moving_all_keeps_those_who_have_arrived(client: TestClient, crowded: Cast) -> None:
     appointment = models.Appointment
     here = {"reference": "AAAA-0000", "status": "arrived"}
@@ -111,6 +113,7 @@ def test_asking_for_times_from_today_shows_them_before_anything_is_moved(client:
         assert starts.all() == [local("2026-03-02 16:00"), local("2026-03-02 16:30")]
 
 
+@pytest.mark.both_databases
 def test_what_could_not_be_moved_after_the_change_is_said(
     client: TestClient, crowded: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -133,6 +136,7 @@ def test_what_could_not_be_moved_after_the_change_is_said(
         assert flags.all() == ["closure"]
 
 
+@pytest.mark.both_databases
 def test_the_page_says_how_far_the_decisions_are_and_continues_them(
     client: TestClient, crowded: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:

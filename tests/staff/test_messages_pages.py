@@ -96,6 +96,7 @@ def test_a_message_shows_its_kind_recipient_and_state(carol: TestClient, cast: C
         assert "No mail server" not in read(log_in(other, "carol").get(MESSAGES)).text
 
 
+@pytest.mark.both_databases
 def test_messages_are_found_by_state_channel_and_address(carol: TestClient, cast: Cast) -> None:
     late = NOW - timedelta(minutes=16)
     lease = {"status": "sending", "lease_until": NOW + timedelta(minutes=3)}
@@ -128,6 +129,7 @@ def test_messages_are_found_by_state_channel_and_address(carol: TestClient, cast
     assert "No messages match these filters." in read(carol.get(MESSAGES + "?to=nobody")).text
 
 
+@pytest.mark.both_databases
 def test_messages_about_an_appointment_include_the_reminders_that_name_it(carol: TestClient, cast: Cast) -> None:
     child = cast.add(Patient(name="Cleo Child", managed_by_id=cast.patient_ids["alice"], created_at=NOW))
     start = local("2026-03-09 10:00")
@@ -146,6 +148,7 @@ def test_messages_about_an_appointment_include_the_reminders_that_name_it(carol:
     assert shown(read(carol.get(f"{MESSAGES}?reference=ZZZZ-ZZZZ"))) == []
 
 
+@pytest.mark.both_databases
 def test_all_pages_cost_the_same(carol: TestClient, cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("webapp.staff.messages.router.PAGE_SIZE", 3)
     asked: list[str] = []
@@ -284,6 +287,7 @@ def again(client: TestClient, number: int) -> tuple[int, str]:
     return answer.status_code, read(answer).text if answer.status_code != 303 else ""
 
 
+@pytest.mark.both_databases
 def test_an_undelivered_message_waits_again_as_the_same_message(carol: TestClient, cast: Cast) -> None:
     cast.book(cast.alice, "2026-03-10 10:00")
     number = give_up(cast, expires_at=NOW - timedelta(hours=1))
@@ -372,6 +376,7 @@ def test_account_mails_can_be_sent_again_while_their_links_are_valid(cast: Cast)
             assert words in said
 
 
+@pytest.mark.both_databases
 def test_all_current_messages_are_sent_again_after_a_question(carol: TestClient, cast: Cast) -> None:
     cast.book(cast.alice, "2026-03-10 10:00")
     gone = cast.book(cast.dave, "2026-03-10 11:00")

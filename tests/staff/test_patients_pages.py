@@ -54,6 +54,7 @@ def carol(client: TestClient) -> TestClient:
 # --------------------------------------------------------------------------------------------- the list
 
 
+@pytest.mark.both_databases
 def test_patients_are_listed_and_found(carol: TestClient, cast: Cast) -> None:
     zoe = add(cast, birth_date=date(2019, 5, 4), phone="020 123 4567", managed_by_id=cast.patient_ids["alice"])
     page = read(carol.get("/admin/patients"))
@@ -99,12 +100,14 @@ def test_an_empty_result_offers_to_add_a_patient(carol: TestClient) -> None:
     assert "No patients found" in read(carol.get("/admin/patients?q=%3F%3F%3F")).text
 
 
+@pytest.mark.both_databases
 def test_a_clinic_without_patients_says_so(carol: TestClient, cast: Cast) -> None:
     cast.change(sa.delete(models.PatientWord))
     cast.change(sa.delete(models.Patient))
     assert "No patients yet" in read(carol.get("/admin/patients")).text
 
 
+@pytest.mark.both_databases
 def test_a_long_list_has_pages_forwards_and_backwards(carol: TestClient, cast: Cast) -> None:
     for number in range(45):
         add(cast, name=f"Peter Post {chr(65 + number // 26)}{chr(65 + number % 26)}")
@@ -412,6 +415,7 @@ def test_a_number_is_found_by_any_way_of_typing_it(carol: TestClient, cast: Cast
     assert "06 12345678" in page.text
 
 
+@pytest.mark.both_databases
 def test_a_number_that_is_none_is_pointed_out_until_it_is_corrected(carol: TestClient, cast: Cast) -> None:
     zoe = add(cast, phone="ask at 20")
     overview = read(carol.get("/admin"))

@@ -357,6 +357,7 @@ def count_queries(cast: Cast, client: TestClient, address: str) -> int:
     return len(sent)
 
 
+@pytest.mark.both_databases
 def test_the_number_of_queries_does_not_grow_with_the_day(client: TestClient, cast: Cast) -> None:
     log_in(client, "bob")
     addresses = ("/schedule/2026-03-03", "/schedule/week/2026-W10")

@@ -54,6 +54,7 @@ def messages(cast: Cast, template: str) -> list[models.OutboxMessage]:
         return found
 
 
+@pytest.mark.both_databases
 def test_appointments_are_cancelled_together_once_and_restored_together(
     client: TestClient, cast: Cast, four: list[str]
 ) -> None:

@@ -213,6 +213,7 @@ def test_leave_over_an_appointment_asks_for_a_decision(cast: Cast, bob: TestClie
         assert stands.status == "cancelled"
 
 
+@pytest.mark.both_databases
 def test_a_booking_between_listing_and_saving_needs_a_decision_too(cast: Cast, bob: TestClient) -> None:
     early = cast.book(cast.alice, "2026-03-03 09:30")
     page = read(bob.post(NEW, data={**TUESDAY, "step": "save"}))

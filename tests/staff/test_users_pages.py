@@ -296,6 +296,7 @@ def rows(page: Element) -> list[str]:
     return [row.one("th").text for row in page.one("tbody").all("tr")]
 
 
+@pytest.mark.both_databases
 def test_users_are_searched_filtered_and_shown_with_when_they_were_seen(cast: Cast, client: TestClient) -> None:
     log_in(client, "carol")
     page = read(client.get("/admin/users"))
@@ -320,6 +321,7 @@ def test_users_are_searched_filtered_and_shown_with_when_they_were_seen(cast: Ca
             assert "No users match these filters." in page.text
 
 
+@pytest.mark.both_databases
 def test_long_lists_have_pages_in_both_directions(cast: Cast, client: TestClient) -> None:
     for number in range(120):
         cast.add(

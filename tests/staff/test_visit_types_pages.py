@@ -117,6 +117,7 @@ def test_taking_it_from_a_doctor_asks_about_the_appointments_booked_with_them(ca
     assert offered_by(cast, cast.long) == {cast.doctor_ids["erin"]}
 
 
+@pytest.mark.both_databases
 def test_the_second_of_two_editors_is_shown_both(carol: TestClient, cast: Cast) -> None:
     address = f"/admin/visit-types/{cast.long}"
     form = asked(read(carol.get(address)))

@@ -59,6 +59,7 @@ def told(cast: Cast) -> list[tuple[str, str, str, str]]:
     ]
 
 
+@pytest.mark.both_databases
 def test_appointments_keep_their_instants_and_their_patients_are_told(carol: TestClient, cast: Cast) -> None:
     cast.book(cast.alice, "2026-03-03 10:15"), cast.book(cast.dave, "2026-03-03 11:00")
     put(cast, "2026-03-04 11:00", status="cancelled")
@@ -69,6 +70,7 @@ def test_appointments_keep_their_instants_and_their_patients_are_told(carol: Tes
     assert list(find_problems(cast.database, now=NOW)) == []
 
 
+@pytest.mark.both_databases
 def test_a_wrong_time_zone_is_corrected_and_appointments_keep_their_clock_times(carol: TestClient, cast: Cast) -> None:
     first, second = cast.book(cast.alice, "2026-03-03 09:00"), cast.book(cast.dave, "2026-03-03 09:15")
     cancelled = put(cast, "2026-03-04 10:00", status="cancelled")

@@ -147,6 +147,7 @@ def test_nothing_happens_while_one_is_undecided_or_its_new_time_is_taken(morning
     assert (rows(morning), leaves(morning)) == (before, [])
 
 
+@pytest.mark.both_databases
 def test_the_front_desk_decides_for_all_but_about_those_who_are_here_one_by_one(
     client: TestClient, morning: Cast
 ) -> None:

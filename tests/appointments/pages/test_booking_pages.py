@@ -310,6 +310,7 @@ def test_a_parent_chooses_the_patient_and_books_for_the_child(client: TestClient
     assert "Booked by the person who books for Leo Adams" in text
 
 
+@pytest.mark.both_databases
 def test_a_strangers_child_cannot_be_booked_for(client: TestClient, cast: Cast) -> None:
     leo = child_of_alice(cast)
     log_in(client, "dave")
@@ -564,6 +565,7 @@ def test_an_empty_list_says_what_to_do(client: TestClient) -> None:
     assert "No cancelled appointments" in read(client.get("/appointments?show=cancelled")).text
 
 
+@pytest.mark.both_databases
 def test_a_long_list_has_pages(client: TestClient, cast: Cast) -> None:
     cast.change(sa.update(models.ClinicSettings).values(max_active_visits=100))
     references = [

@@ -103,6 +103,7 @@ def other(cast: Cast) -> Iterator[TestClient]:
 # ------------------------------------------------------------------------------------------------ the life of it
 
 
+@pytest.mark.both_databases
 def test_from_setting_it_up_to_signing_in_with_it(carol: TestClient, cast: Cast, other: TestClient) -> None:
     assert "You haven’t set up an authenticator app." in read(carol.get("/account")).text
     page = read(carol.get(SETUP))
@@ -160,6 +161,7 @@ def test_every_first_step_leads_to_the_second(client: TestClient, cast: Cast, ho
     assert "signed_in" not in events
 
 
+@pytest.mark.both_databases
 def test_a_recovery_code_works_once(client: TestClient, cast: Cast, other: TestClient) -> None:
     give_app(cast, cast.carol.user_id)
     first, second = cast.database.write(recovery_codes.renew, cast.carol.user_id, [SECRET_KEY])[:2]
@@ -225,6 +227,7 @@ def test_a_setup_is_for_its_own_account_and_for_half_an_hour(carol: TestClient, 
 # ------------------------------------------------------------------------------------------- required by the clinic
 
 
+@pytest.mark.both_databases
 def test_a_required_factor_is_set_up_before_anything_else(client: TestClient, cast: Cast) -> None:
     require(cast, factor_admins=True)
     where = password(client, next="/admin/audit")

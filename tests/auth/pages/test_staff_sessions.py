@@ -53,6 +53,7 @@ def test_a_patient_who_becomes_staff_has_the_session_of_staff_at_once(client: Te
     assert after(client, 60 * MINUTE).get("/admin").status_code == 303
 
 
+@pytest.mark.both_databases
 def test_admins_set_how_long_staff_stay_signed_in(client: TestClient, cast: Cast) -> None:
     log_in(client, "carol")
     address = "/admin/clinic/sign-in"

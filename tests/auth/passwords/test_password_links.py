@@ -238,6 +238,7 @@ def test_the_address_is_neither_cached_nor_sent_as_referrer(cast: Cast, client: 
         assert all(each.startswith(("/", "#", "tel:")) for each in page.links)
 
 
+@pytest.mark.both_databases
 def test_the_token_is_in_no_log_when_something_breaks(
     cast: Cast, client: TestClient, caplog: pytest.LogCaptureFixture
 ) -> None:

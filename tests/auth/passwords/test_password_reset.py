@@ -113,6 +113,7 @@ def test_unknown_and_disabled_accounts_get_the_same_answer_and_no_mail(client: T
     assert count(cast, PasswordLink) == 1
 
 
+@pytest.mark.both_databases
 def test_the_same_statements_run_for_every_address(client: TestClient, cast: Cast) -> None:
     cast.change(sa.update(User).where(User.id == cast.dave.user_id).values(active=False))
 

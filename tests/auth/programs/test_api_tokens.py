@@ -33,6 +33,7 @@ def ask(client: TestClient, token: str, path: str = "/patients") -> Any:
     return client.get(f"{API}{path}", headers={"authorization": f"Bearer {token}"})
 
 
+@pytest.mark.both_databases
 def test_an_admin_makes_a_token_sees_it_once_and_revokes_it(client: TestClient, cast: Cast) -> None:
     log_in(client, "carol")
     assert TOKENS in read(client.get("/admin/users")).links

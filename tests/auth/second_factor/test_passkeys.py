@@ -102,6 +102,7 @@ def device(client: TestClient) -> Device:
     return device
 
 
+@pytest.mark.both_databases
 def test_a_passkey_signs_in_once_with_each_answer(client: TestClient, cast: Cast, device: Device) -> None:
     answer = device.sign(options(client, "sign-in"))
     assert sign_in(client, answer, next="/appointments") == "/appointments"
@@ -167,6 +168,7 @@ def test_a_challenge_is_for_one_purpose_and_one_account(client: TestClient, cast
     assert sign_in(client, device.sign(options(client, "prove"))) == "/login"
 
 
+@pytest.mark.both_databases
 def test_a_passkey_is_a_second_step_and_one_alone_is_enough_for_staff(client: TestClient, cast: Cast) -> None:
     device = Device()
     log_in(client, "carol")
@@ -189,6 +191,7 @@ def test_a_passkey_is_a_second_step_and_one_alone_is_enough_for_staff(client: Te
     assert sign_in(client, device.sign(options(client, "sign-in"))) == "/login"
 
 
+@pytest.mark.both_databases
 def test_a_required_passkey_stays_and_another_persons_is_not_found(
     client: TestClient, cast: Cast, device: Device
 ) -> None:
@@ -240,6 +243,7 @@ def test_adding_one_needs_a_recent_proof_and_a_verified_owner(client: TestClient
     assert client.post(ACCOUNT_KEYS, data={"passkey": "{}"}).headers["location"].startswith("/confirm")
 
 
+@pytest.mark.both_databases
 def test_one_network_cannot_fill_the_table_of_challenges(client: TestClient, cast: Cast) -> None:
     row = {"purpose": "sign-in", "network": "testclient", "created_at": NOW}
     rows = [{**row, "challenge_hash": f"{number}"} for number in range(60)]

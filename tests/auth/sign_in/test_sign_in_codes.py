@@ -361,6 +361,7 @@ def test_the_same_details_sent_twice_make_one_account(client: TestClient, cast: 
     assert client.post("/register/details", data={"name": "Nina New"}).status_code == 422
 
 
+@pytest.mark.both_databases
 def test_the_new_account_joins_the_record_that_the_clinic_made(client: TestClient, cast: Cast) -> None:
     made = cast.add(models.Patient(name="Nina New", email=NINA, phone="", created_at=NOW))
     prove(client, cast)
@@ -485,6 +486,7 @@ def test_admins_do_not_read_codes_in_the_messages(client: TestClient, cast: Cast
             assert code_in(mail) not in answer.text
 
 
+@pytest.mark.both_databases
 def test_old_codes_are_deleted(client: TestClient, cast: Cast) -> None:
     ask(client)
     for later, old in ((timedelta(hours=1), False), (timedelta(hours=2), True)):
