@@ -20,7 +20,8 @@ from tests.browser.conftest import Clinic, sign_in
 from tests.browser.looking import look
 from tests.cast import PASSWORD, local
 from webapp import models
-from webapp.clinic import documents
+from webapp.clinic import documents, poster
+from webapp.clinic.service import get_clinic
 from webapp.core.clock import utc_now
 from webapp.core.formats import iso
 
@@ -37,9 +38,13 @@ def test_the_public_pages(open_browser: Open, clinic: Clinic) -> None:
     for kind in documents.KINDS:
         text = documents.PublishDocument(text="# Who we are\nThe clinic.\n\n# What we keep\nWhat you tell us.")
         clinic.cast.database.write(documents.publish_document, clinic.cast.carol, kind, text, now=utc_now())
+    clinic.cast.database.write(poster.renew, clinic.cast.carol, now=utc_now())
+    with clinic.cast.database.reading() as session:
+        key = get_clinic(session).poster_key
     page = open_browser()
     for path in (
         "/",
+        f"/here/{key}",
         "/doctors?q=nobody-of-that-name",
         "/doctors/bob",
         "/doctors/erin?week=2020-W10",
