@@ -333,7 +333,7 @@ def tokens(page: Page, shoot: Callable[[str], None]) -> None:
     page.goto("/admin/users/tokens/new")
     page.get_by_label("Name of the program").fill("Laboratory system")
     page.get_by_role("main").get_by_role("checkbox").first.check()
-    page.get_by_role("button", name="Make token").click()
+    page.get_by_role("button", name="Create token").click()
     page.wait_for_load_state()
     shoot("token")
     page.goto("/admin/users/tokens")

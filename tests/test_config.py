@@ -85,7 +85,7 @@ def test_production_starts_with_a_strong_secret_and_an_address() -> None:
     "http://clinic.example", "http://localhost.clinic.example", "http://127.0.0.1.clinic.example",
 ])  # fmt: skip
 def test_production_is_reached_over_https(url: str) -> None:
-    assert "must begin with https://" in why_not(environment="production", secret_key=STRONG, base_url=url)
+    assert "must start with https://" in why_not(environment="production", secret_key=STRONG, base_url=url)
 
 
 @pytest.mark.parametrize("url", ["http://localhost:8000", "http://127.0.0.1"])
@@ -258,8 +258,8 @@ PROVIDER = {"name": "hospital", "issuer": "https://id.example", "client_id": "do
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        ({"issuer": "http://id.example"}, "must begin with https://"),
-        ({"issuer": "https://id.example?x=1"}, "must begin with https://"),
+        ({"issuer": "http://id.example"}, "must start with https://"),
+        ({"issuer": "https://id.example?x=1"}, "must start with https://"),
         ({"name": "St. Mary"}, "name: "),
         ({"role_claim": "groups"}, "role_claim and role_values belong together"),
         ({"role_claim": "groups", "role_values": {"it": "boss"}}, "role_values.it"),

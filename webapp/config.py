@@ -157,7 +157,7 @@ class Settings(BaseSettings):
         for contact in contacts:
             if not _CONTACT.fullmatch(contact):
                 raise ValueError(
-                    "must be email addresses, or begin with mailto:, tel: or https://, like security@clinic.example; "
+                    "must be email addresses, or start with mailto:, tel: or https://, like security@clinic.example; "
                     f"{contact} is not one of these"
                 )
         return contacts
@@ -178,7 +178,7 @@ class Settings(BaseSettings):
             return value
         if value and (parts.scheme not in {"smtp", "smtp+starttls", "smtps"} or not _is_place(parts) or extra):
             raise ValueError(
-                "must be like smtp://user:password@mail.example.org:587, or begin with smtp+starttls:// or smtps://"
+                "must be like smtp://user:password@mail.example.org:587, or start with smtp+starttls:// or smtps://"
             )
         return value
 
@@ -265,7 +265,7 @@ class Settings(BaseSettings):
         except (ArgumentError, ValueError):
             backend = ""
         if backend not in {"sqlite", "postgresql"}:
-            raise ValueError("must begin with sqlite:/// or postgresql://")
+            raise ValueError("must start with sqlite:/// or postgresql://")
         if backend == "sqlite" and (not url.database or ":memory:" in value or "mode=memory" in value):
             raise ValueError("must name a file, as in sqlite:///var/docket.db: data in memory would be lost")
         return value
@@ -312,7 +312,7 @@ class Settings(BaseSettings):
             raise ValueError("In production DOCKET_BASE_URL must be set, for example https://booking.example.org")
         if not self.secure_cookies and urlsplit(self.base_url).hostname not in OWN_MACHINE:
             raise ValueError(
-                "In production DOCKET_BASE_URL must begin with https://, because others can read http traffic"
+                "In production DOCKET_BASE_URL must start with https://, because others can read http traffic"
             )
         return self
 

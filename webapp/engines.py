@@ -86,7 +86,7 @@ def postgresql_engine(url: sa.URL, patience: float | None) -> sa.Engine:
     @event.listens_for(engine, "rollback")
     def end(connection: sa.Connection) -> None:
         # A snapshot has written nothing. With a rollback, the driver would also drop the statements that the server has
-        # prepared, and each request would have its queries parsed and planned anew.
+        # prepared, and each request would have its queries parsed and planned again.
         if connection.get_execution_options().get("docket_snapshot"):
             with suppress(engine.dialect.loaded_dbapi.Error):
                 cast("Any", connection.connection.dbapi_connection).execute("END", prepare=False)
@@ -203,7 +203,7 @@ def sqlite_engine(url: sa.URL, patience: float | None) -> sa.Engine:
         if patience is not None:
             connection.set_progress_handler(_Lateness(patience).is_late, STEPS_BETWEEN_LOOKS)
 
-    event.listen(engine, "handle_error", _open_anew)
+    event.listen(engine, "handle_error", _open_again)
 
     @event.listens_for(engine, "begin")
     def begin(connection: sa.Connection) -> None:
@@ -223,7 +223,7 @@ def sqlite_engine(url: sa.URL, patience: float | None) -> sa.Engine:
     return engine
 
 
-def _open_anew(context: sa.ExceptionContext) -> None:
+def _open_again(context: sa.ExceptionContext) -> None:
     """Make the pool replace its connections when one of them may not write.
 
     SQLite opens a file for reading alone where it cannot be written, and its connection stays so when it can be again.

@@ -40,7 +40,7 @@ class OidcProvider(BaseModel):
     @classmethod
     def _a_safe_address(cls, value: str) -> str:
         if not is_safe_address(value) or "?" in value or "#" in value:
-            raise ValueError("must begin with https://")
+            raise ValueError("must start with https://")
         return value
 
     @model_validator(mode="after")

@@ -33,8 +33,8 @@ Appointment booking for clinics, under the same rules as Docket's pages.
 password and disabling the account end both immediately. People who are signed in on the web pages can also read with
 their cookie.
 
-**Programs** need no person's password: an admin makes an API token under Users, with a name, scopes and an end, and the
-program sends it as `Authorization: Bearer docket_…`. Each operation names the scope that it needs. Without it the
+**Programs** need no person's password: an admin creates an API token under Users, with a name, scopes and an end, and
+the program sends it as `Authorization: Bearer docket_…`. Each operation names the scope that it needs. Without it the
 answer is 403 with the code `scope_missing` and the `scope`; operations that name none are for people. Requests and
 `Idempotency-Key`s are counted and kept for each token.
 
@@ -222,7 +222,7 @@ def _offer_tokens(document: dict[str, Any]) -> None:
         "type": "http",
         "scheme": "bearer",
         "bearerFormat": "docket_<handle>_<secret>",
-        "description": f"An API token, which an admin makes for a program. Its scopes are some of {scopes}.",
+        "description": f"An API token, which an admin creates for a program. Its scopes are some of {scopes}.",
     }
     for path, methods in document["paths"].items():
         for method, operation in methods.items():

@@ -38,7 +38,7 @@ def _paging(
     cursor: Annotated[
         str,
         Query(
-            max_length=200, description="Where the part begins, as the `next` link has it; `skip` counts from there."
+            max_length=200, description="Where the part starts, as the `next` link has it; `skip` counts from there."
         ),
     ] = "",
 ) -> CursorPaging:

@@ -143,7 +143,7 @@ _MANNERS = (
     "Questions are welcome, also the small ones.",
     "Test results are explained on the phone, line by line.",
     "There is always time to ask what a word means.",
-    "Treatment begins with the simplest thing that can work.",
+    "Treatment starts with the simplest thing that can work.",
 )
 
 

@@ -39,7 +39,7 @@ KINDS = (
         "GP consultation",
         30,
         "Bring your medicines, or a list of them, with those you buy without a prescription.\n"
-        "Write down when it began and what makes it better or worse.\n"
+        "Write down when it started and what makes it better or worse.\n"
         "Please come five minutes early.",
         (
             "Tired for some weeks, although I sleep enough.",

@@ -52,7 +52,7 @@ class TimeOffRow(NamedTuple):
 class AddTimeOff(BaseModel):
     """Time off on the clinic's wall clock. Without times it covers whole days, including the last one.
 
-    With `repeat_until` it repeats every week, as long as it begins on or before that day.
+    With `repeat_until` it repeats every week, as long as it starts on or before that day.
     """
 
     from_date: Day

@@ -27,7 +27,7 @@ class Claims(NamedTuple):
 
 
 def make_access_token(keys: Sequence[str], user_id: int, session_hash: str, *, now: datetime) -> str:
-    """Make a token for a session. `keys` are `Settings.secret_keys`: the last one signs."""
+    """Create a token for a session. `keys` are `Settings.secret_keys`: the last one signs."""
     key = _derived(keys[-1])
     claims = {
         "sub": str(user_id),

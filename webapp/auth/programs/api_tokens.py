@@ -109,7 +109,7 @@ def make_token(
     *,
     now: datetime,
 ) -> MadeToken:
-    """Make a token, and tell all admins by mail."""
+    """Create a token, and tell all admins by mail."""
     handle, secret = "".join(secrets.choice(_LETTERS) for _letter in range(8)), new_secret()
     token = f"{PREFIX}{handle}_{secret}{_check(keys[-1:], handle, secret)}"
     user = User(

@@ -205,7 +205,7 @@ def _cells(entry: Entry, clinic: Clinic) -> list[str]:
 def _more(event: Event) -> str:
     """The part of the details that is safe to show: the role that a user was given, and how much was deleted."""
     if event.action == "password_changed" and event.details.get("made_by"):
-        return _(", with a link that another account made")
+        return _(", with a link that another account created")
     if event.action == "role_changed":
         old, new = (role_words(str(event.details.get(key, ""))) for key in ("from", "to"))
         return _(": %(old)s to %(new)s") % {"old": old, "new": new}

@@ -98,7 +98,7 @@ ACTIONS: dict[str, Sentence] = {
     "password_link_mailed": _l("Emailed a password link to its owner"),
     "password_link_shown": _l("Viewed another person’s password link"),
     "password_link_created": _l("Created a password link"),
-    "api_token_made": _l("Made an API token"),
+    "api_token_made": _l("Created an API token"),
     "api_token_used": _l("Used its API token that day"),
     "api_token_revoked": _l("Revoked an API token"),
     "hours_changed": _l("Changed working hours"),

@@ -47,7 +47,7 @@ class TimeOffOut(BaseModel):
 class TakeTimeOff(Change):
     """Time off: either from one time to another, or whole days in the clinic's time zone, the last one included.
 
-    With `repeat_until` it repeats weekly at the same time of day in the clinic's time zone, as long as it begins on or
+    With `repeat_until` it repeats weekly at the same time of day in the clinic's time zone, as long as it starts on or
     before that day.
     """
 

@@ -150,7 +150,7 @@ def _chance(message: StoredMessage, books: _Books, now: datetime) -> Chance:
             return Chance(None, _("Its code was valid for ten minutes and has expired. They can request a new one."))
         return Chance(message.expires_at)
     if message.template == link_delivery.INVITATION:
-        gone = Chance(None, _("Its link no longer works. Make a new one on the page of the account."))
+        gone = Chance(None, _("Its link no longer works. Create a new one on the page of the account."))
         return gone if message.expires_at <= now else Chance(message.expires_at)
     if message.template == confirmation.TEMPLATE and (message.subject_id, message.recipient) not in books.unconfirmed:
         return Chance(None, _("The address is already confirmed, or the account has a different one now."))

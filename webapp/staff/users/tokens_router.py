@@ -35,7 +35,7 @@ def show_new_token(page: CurrentPage) -> Response:
 
 @router.post("/admin/users/tokens")
 def make_token(page: CurrentPage, sent: SentForm) -> Response:
-    """Make a token, and show it this once; admins who proved just now who they are."""
+    """Create a token, and show it this once; admins who proved just now who they are."""
     actor = confirmed(page, "admin")
     form = TokenForm(sent)
     with Submission(form) as submission:
