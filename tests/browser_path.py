@@ -17,6 +17,26 @@ APPLICATIONS = (
     "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
     "/Applications/Chromium.app/Contents/MacOS/Chromium",
 )
+# What a browser does that no test needs: each window of Chromium loads two pages of its own, for what appears below an
+# address that is typed, and a process is kept ready for the next site. The features that are switched off are one list,
+# so those that Playwright switches off stand in it again.
+PLAYWRIGHT_SWITCHES_OFF = (
+    "AvoidUnnecessaryBeforeUnloadCheckSync",
+    "DestroyProfileOnBrowserClose",
+    "HttpsUpgrades",
+    "HttpsFirstBalancedModeAutoEnable",
+    "LensOverlay",
+    "MediaRouter",
+    "PaintHolding",
+    "ThirdPartyStoragePartitioning",
+    "AvoidCorsURLLoaderRestartOnRedirect",
+    "OptimizationHints",
+    "NetworkTimeServiceQuerying",
+    "AimEnabled",
+    "PreconnectToSearch",
+)
+WE_SWITCH_OFF = ("WebUIOmniboxPopup", "WebUIOmniboxAimPopup", "SpareRendererForSitePerProcess")
+ARGUMENTS = (f"--disable-features={','.join((*PLAYWRIGHT_SWITCHES_OFF, *WE_SWITCH_OFF))}",)
 
 
 @functools.cache

@@ -14,7 +14,7 @@ from anyio.from_thread import start_blocking_portal
 from sqlalchemy.engine import make_url
 from starlette.testclient import TestClient
 
-from tests.browser_path import browser_path
+from tests.browser_path import ARGUMENTS, browser_path
 from tests.cast import Cast, assemble, assembled, client_for
 from tests.postgres import ReusedDatabase, new_database, postgres_server
 from tests.sharing import SharedEngines
@@ -214,7 +214,7 @@ def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[s
     path = browser_path()
     if path is None:
         pytest.fail("There is no browser for the tests: make browser gets one.")
-    return {**browser_type_launch_args, "executable_path": str(path)}
+    return {**browser_type_launch_args, "executable_path": str(path), "args": list(ARGUMENTS)}
 
 
 @pytest.fixture(scope="session")
