@@ -192,6 +192,8 @@ class Database:
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self.engine = sqlite_engine(self.url, patience) if self.is_sqlite else postgresql_engine(self.url, patience)
         self._cache = VersionCache()
+        # Whole answers have a smaller one, so that they do not push out what they are made of.
+        self._answers = VersionCache(most=40_000)
         # SQLite's read transactions see one snapshot by default; PostgreSQL's have to ask for it.
         self._reading = self.engine.execution_options(docket_snapshot=True)
         self.session_info = session_info(handlers)
@@ -203,7 +205,7 @@ class Database:
 
         Only reading sessions use the cache between requests: see `webapp.clinic.schedule_versions`.
         """
-        known = {"cache": self._cache}
+        known = {"cache": self._cache, "answers": self._answers}
         with Session(self._reading, autoflush=False, expire_on_commit=False, info=known) as session:
             yield session
 

@@ -47,7 +47,7 @@ def values_of(page: Page) -> dict[str, Any]:
         "clinic": clinic,
         "actor": actor,
         "notice_to_read": _asks_to_read(page, clinic, actor),
-        "path": page.request.url.path,
+        "path": page.request.scope["path"],
         "flash": page.flash,
         # Read where a page shows it, from the snapshot that the page was made of.
         "live_version": partial(_live_version, page),

@@ -213,11 +213,12 @@ def _all_versions(dialect: sa.Dialect) -> str:
 
 
 class Versions:
-    """The versions that one snapshot sees, and what this process has cached for them."""
+    """The versions that one snapshot sees, and what this process has cached for them: values, and whole answers."""
 
-    def __init__(self, versions: Mapping[int, int], cache: VersionCache) -> None:
+    def __init__(self, versions: Mapping[int, int], cache: VersionCache, answers: VersionCache) -> None:
         self._versions = versions
         self.cache = cache
+        self.answers = answers
         self.of_clinic = versions.get(CLINIC, _NEVER_CHANGED)
 
     def of_doctor(self, doctor_id: int) -> tuple[int, int]:
@@ -262,7 +263,8 @@ def versions_seen(session: Session) -> Versions | None:
     snapshot, versions = session.info.get("versions", (None, None))
     if versions is None or snapshot is not transaction:
         text: str = begin_with(session, _all_versions(session.get_bind().dialect)) or ""
-        versions = Versions(cache.get("versions", text, lambda: dict(split_pairs(text))), cache)
+        numbers = cache.get("versions", text, lambda: dict(split_pairs(text)))
+        versions = Versions(numbers, cache, session.info["answers"])
         session.info["versions"] = session.get_transaction(), versions
     found: Versions = versions
     return found

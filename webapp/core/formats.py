@@ -6,7 +6,6 @@ their short labels by arithmetic, and use this module only for what is shown onc
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from datetime import UTC, date, datetime
 from functools import lru_cache
@@ -176,7 +175,9 @@ def dotted(parts: Iterable[str]) -> str:
 
 def _whole(part: str) -> str:
     """'1 no-show', which no line breaks after its number or its hyphen."""
-    return re.sub(r"^(\d+) ", "\\1\u00a0", part).replace("-", "-\u2060")
+    number, space, rest = part.partition(" ")
+    joined = f"{number}\u00a0{rest}" if space and number.isdecimal() else part
+    return joined.replace("-", "-\u2060")
 
 
 def minutes(count: int) -> str:

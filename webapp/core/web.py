@@ -124,14 +124,19 @@ class Page:
             response.headers["cache-control"] = "no-store, no-transform"
         if public and status == 200:
             signed_in = context["actor"] is not None
-            etag = f'"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
-            if etag in self.request.headers.get("if-none-match", ""):
-                response = Response(status_code=304, headers={"vary": response.headers["vary"]})
-            response.headers["etag"] = etag
+            response.headers["etag"] = f'"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
             response.headers["cache-control"] = "private, no-cache" if signed_in else "no-cache"
+            response = self.unless_known(response)
         if context["flash"] is not None and name == template:
             response.delete_cookie(self.flash_cookie, path="/", secure=self.settings.secure_cookies, httponly=True)
         return response
+
+    def unless_known(self, response: Response) -> Response:
+        """The answer, or 304 where it has an ETag that the client knows."""
+        if response.headers.get("etag", "none") not in self.request.headers.get("if-none-match", ""):
+            return response
+        kept = {name: response.headers[name] for name in ("vary", "etag", "cache-control")}
+        return Response(status_code=304, headers=kept)
 
     def stream(self, template: str, **context: Any) -> Response:
         """A page that may be very long, sent in pieces as it is rendered. It is personal, so nothing may store it.

@@ -2,18 +2,68 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
-from typing import NamedTuple
+from functools import wraps
+from typing import Any, NamedTuple, TypeVar, cast
+
+from starlette.responses import Response
 
 from webapp.auth.dependencies import current_actor
+from webapp.clinic.dependencies import current_clinic
+from webapp.clinic.schedule_versions import versions_seen
 from webapp.core.parsing import whole_number
 from webapp.core.web import Page
 from webapp.doctors import service as doctors
 from webapp.doctors.service import DoctorRow
 from webapp.exceptions import NotFound
+from webapp.i18n import language_tag
 from webapp.patients import search
 from webapp.patients import service as patients
+from webapp.scheduling.slots import minute_reached
 from webapp.scheduling.viewer import Viewer
+
+Route = TypeVar("Route", bound=Callable[..., Response])
+
+
+def kept_for_visitors(answer: Route) -> Route:
+    """A route that answers all visitors with the same bytes, made once for each state of all schedules and each minute.
+
+    What the route reads must raise the versions: see `clinic.schedule_versions`. Clients who send a cookie or a token
+    are no visitors.
+    """
+
+    @wraps(answer)
+    def kept_or_made(page: Page, **values: Any) -> Response:
+        headers = page.request.headers
+        if "cookie" in headers or "authorization" in headers:
+            return answer(page, **values)
+        return _kept_or_made(page, lambda: answer(page, **values))
+
+    return cast("Route", kept_or_made)
+
+
+def _kept_or_made(page: Page, answer: Callable[[], Response]) -> Response:
+    request, versions = page.request, versions_seen(page.session)
+    if versions is None:
+        return answer()
+    key = language_tag(), page.wants_fragment, request.scope["path"], request.scope["query_string"]
+    version = versions.of_all_doctors(), minute_reached(page.now), current_clinic(page).today(page.now)
+    kept: Response | None = versions.answers.find(key, version)
+    if kept is None:
+        made = answer()
+        if made.status_code == 200:
+            versions.answers.keep(key, version, made, weight=10 + len(made.body) // 150)
+        return _copy_of(made)
+    page.close()
+    return page.unless_known(_copy_of(kept))
+
+
+def _copy_of(response: Response) -> Response:
+    """The same answer, to which layers further out may add their headers."""
+    copy = Response(response.body, response.status_code)
+    copy.raw_headers = list(response.raw_headers)
+    return copy
 
 
 class OtherPatient(NamedTuple):

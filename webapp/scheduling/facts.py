@@ -76,10 +76,11 @@ def load_facts(
         busy, schedules = load_patient_appointments(session, window, now, viewer), kept
     horizon_day = clinic.today(now) + timedelta(days=clinic.horizon_days + 1)
     horizon = days_span(pieces_of(clinic.zone, horizon_day, horizon_day), *[day_number(horizon_day)] * 2)[0]
+    this_minute = minute_reached(now)
     facts = {
         doctor_id: replace(
             schedule,
-            now=minute_reached(now),
+            now=this_minute,
             notice=clinic.notice_minutes,
             horizon=min(max(horizon, window[0]), window[1]),
             horizon_days=clinic.horizon_days,

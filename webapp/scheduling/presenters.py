@@ -122,6 +122,8 @@ def doctor_cards(
     """
     # All doctors have times on the same few days.
     title_of = cache(lambda number: day_title(number_to_day(number), clinic, now=now))
+    # And many of them offer the same visit types.
+    offer_of = cache(lambda name, minutes: formats.dotted([name, formats.minutes(minutes)]))
     return [
         _doctor_card(
             request,
@@ -129,6 +131,7 @@ def doctor_cards(
             patient_id,
             clinic,
             title_of,
+            offer_of,
             may_book=request.doctor.id in may_book,
         )
         for request in requests
@@ -141,6 +144,7 @@ def _doctor_card(
     patient_id: int | None,
     clinic: Clinic,
     title_of: Callable[[int], tuple[str, str]],
+    offer_of: Callable[[str, int], str],
     *,
     may_book: bool,
 ) -> DoctorCard:
@@ -169,9 +173,9 @@ def _doctor_card(
         languages=", ".join(doctor.languages),
         tint=doctor.tint,
         href=with_query(f"/doctors/{doctor.slug}", visit_type=kind.id, patient=patient_id),
-        offer=formats.dotted([kind.name, formats.minutes(kind.minutes)]),
+        offer=offer_of(kind.name, kind.minutes),
         days=tuple(days),
-        no_times=_("No free times in the next %(days)d days") % {"days": clinic.horizon_days},
+        no_times="" if days else _("No free times in the next %(days)d days") % {"days": clinic.horizon_days},
     )
 
 

@@ -16,7 +16,13 @@ from webapp.doctors.service import DoctorRow, VisitTypeRow
 from webapp.exceptions import NotFound
 from webapp.i18n import gettext as _
 from webapp.scheduling import presenters, week_calendar
-from webapp.scheduling.dependencies import books_with, chosen_patient, current_viewer, other_patient
+from webapp.scheduling.dependencies import (
+    books_with,
+    chosen_patient,
+    current_viewer,
+    kept_for_visitors,
+    other_patient,
+)
 from webapp.scheduling.facts import BookingRequest
 from webapp.scheduling.suggested_types import doctors_seen, suggested_type
 from webapp.scheduling.viewer import Viewer
@@ -26,12 +32,14 @@ router = Router()
 
 
 @router.get("/doctors/{slug}")
+@kept_for_visitors
 def profile(page: CurrentPage, slug: str) -> Response:
     """A doctor and the calendar of one week; everyone."""
     return _profile(page, slug, fragment=None)
 
 
 @router.get("/doctors/{slug}/calendar")
+@kept_for_visitors
 def profile_calendar(page: CurrentPage, slug: str) -> Response:
     """The calendar alone for HTMX; other requests get the whole page."""
     return _profile(page, slug, fragment="scheduling/_calendar.html")
