@@ -1,7 +1,8 @@
 """The pages that `python -m scripts.screenshots` takes, as data: who looks, the picture's name and the address.
 
-An address may name what a fresh demo clinic has: see `scripts.screenshots.staged`. Pages that are reached only by going
-through a form are in the walks there. `tests/test_screenshots.py` says when a page is in neither.
+An address may name what a fresh demo clinic has: see `scripts.staged_clinic.staged`. Pages that are reached only by
+going through a form are in the walks of `scripts.screenshots`. `tests/test_screenshots.py` says when a page is in
+neither.
 """
 
 from __future__ import annotations

@@ -7,38 +7,21 @@ have an address are in `scripts.pages`; here are the walks through forms.
 from __future__ import annotations
 
 import argparse
-import subprocess
 import sys
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from datetime import date, timedelta
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import pyotp
-import sqlalchemy as sa
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
-from sqlalchemy.orm import Session
 
 from scripts.pages import PAGES
+from scripts.staged_clinic import demo_clinic, next_monday
 from tests.browser_path import browser_path
-from tests.servers import SECRET_KEY, docket_environment, live_server
-from webapp import accounts, models
-from webapp.appointments import walk_ins
-from webapp.appointments.joining import join_records
-from webapp.appointments.messages import told_lists
+from tests.servers import SECRET_KEY
 from webapp.appointments.messages.recipients import LINK_PURPOSE
-from webapp.appointments.walk_ins import Queue
-from webapp.auth.addresses import confirmation
-from webapp.auth.schemas import Actor
-from webapp.clinic import poster
-from webapp.core.clock import utc_now
 from webapp.core.signing import sign
-from webapp.database import Database
 from webapp.demo import DEMO_PASSWORD
-from webapp.event_handlers import wired_database
-from webapp.patients import duplicates
 
 ROOT = Path(__file__).parent.parent
 THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
@@ -48,83 +31,6 @@ DOCUMENT = (
     "# Who we are\nDocket Demo Clinic, Weesperstraat 1, Amsterdam.\n\n# What we keep\nWhat you tell us when you book."
 )
 SLOT = "#calendar .slot >> visible=true"
-
-
-@contextmanager
-def demo_clinic() -> Iterator[tuple[str, dict[str, object]]]:
-    """A server with fresh demo data; gives its address, and what the addresses of `scripts.pages` name."""
-    with tempfile.TemporaryDirectory(prefix="docket-pictures-") as folder:
-        url = f"sqlite:///{folder}/docket.db"
-        command = str(Path(sys.executable).with_name("docket"))
-        for arguments in (["db", "upgrade"], ["demo"]):
-            subprocess.run([command, *arguments], env=docket_environment(url), cwd=folder, check=True)
-        names = staged(wired_database(url))
-        with live_server(url) as server:
-            yield server.url, names
-
-
-def staged(database: Database) -> dict[str, object]:
-    """Add what a demo clinic lacks, and find what the addresses name."""
-    now = utc_now()
-    monday = next_monday()
-    extra, leave = monday + timedelta(days=12), monday + timedelta(days=60)
-    rows: dict[str, Any] = {
-        "child": models.Patient(name="Ella Weiss", managed_by_id=1, birth_date=date(2019, 5, 3), created_at=now),
-        "twin": models.Patient(name="", created_at=now),
-        "rosa": models.Patient(name="Rosa Bos", birth_date=date(1990, 5, 3), created_at=now),
-        "rose": models.Patient(name="Rose Bos", birth_date=date(1990, 5, 3), created_at=now),
-        "period": models.WorkingHours(doctor_id=1, weekday=0, start_minute=540, end_minute=720, valid_from=leave),
-        "extra": models.ExtraHours(doctor_id=1, day=extra, start_minute=540, end_minute=720),
-    }
-
-    desk = Actor(1, 0, "Admin", "", "admin")
-
-    def work(session: Session) -> dict[str, object]:
-        third = session.get_one(models.Patient, 3)
-        rows["twin"].name, rows["twin"].birth_date = third.name, third.birth_date
-        session.add_all(rows.values())
-        session.flush()
-        duplicates.note_pair(session, 3, rows["twin"].id, now=now)
-        pair = rows["rosa"].id, rows["rose"].id
-        duplicates.note_pair(session, *pair, now=now)
-        stays = join_records(session, desk, *pair, now=now)
-        appointment, flagged = session.scalars(
-            sa.select(models.Appointment)
-            .where(models.Appointment.doctor_id == 1, models.Appointment.starts_at > now + timedelta(days=2))
-            .where(models.Appointment.status == "scheduled")
-            .order_by(models.Appointment.starts_at)
-        ).fetchmany(2)
-        flagged.flagged_why = "time_off"
-        poster.renew(session, desk, now=now)
-        told_list = told_lists.begin(session, desk, "away", doctor_id=1, day=flagged.starts_at.date(), now=now)
-        told_lists.note(session, told_list, flagged.id, "kept", was_at=flagged.starts_at)
-        queue = Queue(doctor="amara-okafor", urgent=True, note="Cut on the hand")
-        return {
-            "child": rows["child"].id,
-            "twin": rows["twin"].id,
-            "joined": stays,
-            "join": session.scalar(sa.select(models.JoinedRecord.id)),
-            "time_off": session.scalar(sa.select(models.TimeOff.id).where(models.TimeOff.doctor_id == 1)),
-            "walk_in": walk_ins.join(session, desk, 3, queue, now=now - timedelta(minutes=17)),
-            "told_list": told_list,
-            "poster_key": session.scalar(sa.select(models.ClinicSettings.poster_key)),
-            "appointment_of_doctor": appointment.reference,
-            "flagged": flagged.reference,
-        }
-
-    link = accounts.make_password_link(database, "doctor2@docket.example", now=now)
-    return database.write(work) | {
-        "monday": monday,
-        "week": f"{monday:%G-W%V}",
-        "first": now.date() + timedelta(days=7),
-        "last": now.date() + timedelta(days=9),
-        "extra_day": extra,
-        "period": f"{leave}..",
-        "password_link": link.rpartition("/")[2],
-        "email_link": sign(
-            [SECRET_KEY], confirmation.PURPOSE, confirmation.link_of(1, "admin@docket.example", now=now)
-        ),
-    }
 
 
 def sign_in(page: Page, who: str) -> None:
@@ -251,7 +157,21 @@ def patient(page: Page, rival: Page, shoot: Callable[[str], None]) -> None:
     page.locator(SLOT).nth(5).click()
     page.wait_for_url("**starts_at=**")
     shoot("reschedule-chosen")
-    # The pages behind the links in messages, which need no login.
+    by_links(page, appointment, shoot)
+    page.goto(f"{appointment}/cancellation")
+    shoot("cancellation")
+    page.get_by_role("button", name="Cancel appointment").click()
+    page.wait_for_url(appointment)
+    shoot("cancelled")
+    page.goto("/account/data")
+    page.get_by_label("Your password").fill(DEMO_PASSWORD)
+    page.get_by_role("button", name="Show as a page").click()
+    page.wait_for_selector("h1:text('Copy of your data')")
+    shoot("copy-of-data")
+
+
+def by_links(page: Page, appointment: str, shoot: Callable[[str], None]) -> None:
+    """The pages behind the links in messages, which need no sign-in."""
     token = sign([SECRET_KEY], LINK_PURPOSE, [appointment.rpartition("/")[2], "patient@docket.example"])
     for name, path in (
         ("link-appointment", ""),
@@ -263,16 +183,6 @@ def patient(page: Page, rival: Page, shoot: Callable[[str], None]) -> None:
         shoot(name)
     page.goto(f"/visit/{token}x")
     shoot("link-over")
-    page.goto(f"{appointment}/cancellation")
-    shoot("cancellation")
-    page.get_by_role("button", name="Cancel appointment").click()
-    page.wait_for_url(appointment)
-    shoot("cancelled")
-    page.goto("/account/data")
-    page.get_by_label("Your password").fill(DEMO_PASSWORD)
-    page.get_by_role("button", name="Show as a page").click()
-    page.wait_for_selector("h1:text('Copy of your data')")
-    shoot("copy-of-data")
 
 
 def sign_up(page: Page) -> None:
@@ -286,12 +196,6 @@ def sign_up(page: Page) -> None:
     page.get_by_label("Code").fill(page.locator("#shown-code").inner_text())
     page.get_by_role("button", name="Continue").click()
     page.wait_for_url(lambda address: "/login" not in address)
-
-
-def next_monday() -> date:
-    """A working day with appointments, so that the screenshots do not depend on the weekday of today."""
-    today = utc_now().date()
-    return today + timedelta(days=7 - today.weekday())
 
 
 def doctor(page: Page, names: dict[str, object], shoot: Callable[[str], None]) -> None:

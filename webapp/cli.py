@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import signal
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import date, datetime
 from pathlib import Path
 
@@ -124,12 +126,7 @@ def demo(
             else:
                 click.echo("The database already has data; nothing was changed.")
             return
-        with click.progressbar(length=1, label="Making appointments", file=sys.stderr) as bar:
-
-            def progress(done: int, total: int) -> None:
-                bar.length = max(total, 1)
-                bar.update(done - bar.pos)
-
+        with _progress("Making appointments") as progress:
             summary = generate.make_demo(
                 database,
                 today=today.date() if today else date.today(),  # noqa: DTZ011 - the person's own today is meant.
@@ -150,6 +147,18 @@ def demo(
             let_walk_ins_come(database)
         if live:
             let_it_move(database, pace)
+
+
+@contextmanager
+def _progress(label: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar on the terminal; it is told how many of how many are done."""
+    with click.progressbar(length=1, label=label, file=sys.stderr) as bar:
+
+        def progress(done: int, total: int) -> None:
+            bar.length = max(total, 1)
+            bar.update(done - bar.pos)
+
+        yield progress
 
 
 @docket.command()

@@ -105,40 +105,57 @@ def period_words(report: Report, clinic: Clinic, *, today: date) -> str:
 def cards_of(report: Report, clinic: Clinic) -> list[Card]:
     """The figures of the whole period, each with what it was before, and what it means."""
     now, before = report.total, report.before
-    months = len(months_between(report.asked.first, report.asked.last))
-    past = ngettext("%(value)s in the month before", "%(value)s in the %(n)d months before", months)
+    new = _card(
+        report,
+        _("New patients"),
+        number(now.new_patients),
+        _("Patients whose first appointment at the clinic is one of these. Cancelled appointments don’t count."),
+        number(before.new_patients),
+    )
+    return [*_counts(report, clinic), *_measures(report, clinic), new]
 
-    def card(title: str, value: str, meaning: str, value_before: str = "") -> Card:
-        compared = past % {"value": value_before, "n": months} if before.counts.booked and value_before else ""
-        return Card(title, value, compared, meaning)
 
-    deadline = formats.minutes(clinic.change_until_minutes)
+def _counts(report: Report, clinic: Clinic) -> list[Card]:
+    """What became of the appointments."""
+    now, before = report.total, report.before
     return [
-        card(
+        _card(
+            report,
             _("Booked"),
             number(now.counts.booked),
             _("Appointments that were not cancelled, whether or not the patient came."),
             number(before.counts.booked),
         ),
-        card(
+        _card(
+            report,
             _("Seen"),
             number(now.counts.seen),
             _("Marked as arrived or completed.") + _unrecorded(now),
             number(before.counts.seen),
         ),
-        card(
+        _card(
+            report,
             _("No-shows"),
             _with_share(now, now.counts.no_shows),
             _("Marked as missed without notice, and their share of the booked appointments."),
             _with_share(before, before.counts.no_shows),
         ),
-        card(
+        _card(
+            report,
             _("Late cancellations"),
             number(now.counts.late),
             _("Cancelled less than %(time)s before the start. Those by the clinic, such as for time off, don’t count.")
-            % {"time": deadline},
+            % {"time": formats.minutes(clinic.change_until_minutes)},
         ),
-        card(
+    ]
+
+
+def _measures(report: Report, clinic: Clinic) -> list[Card]:
+    """How full the doctors are, and how long patients wait."""
+    now = report.total
+    return [
+        _card(
+            report,
             _("Utilisation"),
             percent(now.utilisation),
             _(
@@ -147,12 +164,14 @@ def cards_of(report: Report, clinic: Clinic) -> list[Card]:
                 "they are entered now."
             ),
         ),
-        card(
+        _card(
+            report,
             _("Lead time"),
             days(now.lead),
             _("Median time from booking to the start, in whole days: half of the booked appointments had less."),
         ),
-        card(
+        _card(
+            report,
             _("Third next available"),
             _third(middle_of([each.days for each in report.third_next]), clinic),
             _(
@@ -160,13 +179,16 @@ def cards_of(report: Report, clinic: Clinic) -> list[Card]:
                 "The first free time is often a gap by chance; the third shows how long patients wait."
             ),
         ),
-        card(
-            _("New patients"),
-            number(now.new_patients),
-            _("Patients whose first appointment at the clinic is one of these. Cancelled appointments don’t count."),
-            number(before.new_patients),
-        ),
     ]
+
+
+def _card(report: Report, title: str, value: str, meaning: str, value_before: str = "") -> Card:
+    """A figure, compared with the period before if that had appointments."""
+    if not (report.before.counts.booked and value_before):
+        return Card(title, value, "", meaning)
+    months = len(months_between(report.asked.first, report.asked.last))
+    past = ngettext("%(value)s in the month before", "%(value)s in the %(n)d months before", months)
+    return Card(title, value, past % {"value": value_before, "n": months}, meaning)
 
 
 def _unrecorded(figures: Figures) -> str:

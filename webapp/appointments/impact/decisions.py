@@ -144,19 +144,13 @@ def _description(
     """
     doctor_ids = sorted({appointment.doctor_id for appointment in affected})
     who = {doctor.id: doctor for doctor in doctors.list_by_ids(session, doctor_ids)}
-    people = {
-        row.id: row
-        for row in session.execute(
-            sa.select(Patient.id, Patient.name, Patient.phone).where(
-                Patient.id.in_({appointment.patient_id for appointment in affected})
-            )
-        )
-    }
+    query = sa.select(Patient.id, Patient.name, Patient.phone)
+    theirs = Patient.id.in_({appointment.patient_id for appointment in affected})
+    people = {row.id: row for row in session.execute(query.where(theirs))}
     kinds = doctors.visit_types_by_id(session)
     words = {code: str(REASONS[code]) for code in set(affected.values())}
-    known = load_alternatives(
-        session, clinic, list(affected), who, from_today=decisions.proposals_from == "today", now=now
-    )
+    today = decisions.proposals_from == "today"
+    known = load_alternatives(session, clinic, list(affected), who, from_today=today, now=now)
 
     def describe() -> list[Affected]:
         proposals = propose(known)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, datetime
+from typing import NamedTuple
 
 from starlette.datastructures import FormData
 from starlette.responses import Response
@@ -32,7 +33,7 @@ from webapp.i18n import gettext as _
 from webapp.patients.schemas import PatientChoice
 from webapp.scheduling import week_calendar
 from webapp.scheduling.exceptions import Refused, SlotTaken
-from webapp.scheduling.presenters import appointment_preview
+from webapp.scheduling.presenters import AppointmentPreview, appointment_preview
 from webapp.scheduling.viewer import Viewer
 
 router = Router()
@@ -223,17 +224,10 @@ def _reschedule_page(
     actor = access.actor
     clinic = current_clinic(page)
     request = target.request
-    refused, taken, chosen = presenters.StaffRefusals([]), None, None
+    refused, taken, chosen = _Choice()
     if start is not None:
         form.starts_at.data = formats.iso(start)
-        if actor.is_staff:
-            refused = presenters.staff_refusals(page, request, start, target.viewer)
-        if isinstance(error, SlotTaken) or refused.clash:
-            taken = presenters.taken_time(
-                page, request, start, target.address, target.viewer, explained=bool(refused.errors)
-            )
-        if _may_send(actor, error, refused):
-            chosen = appointment_preview(request, start)
+        refused, taken, chosen = _choose(page, actor, target, start, error)
     if error is not None and not isinstance(error, SlotTaken):
         _show_error(form, error, refused, view, actor)
     if isinstance(form, StaffMoveForm) and target.is_changed:
@@ -257,6 +251,24 @@ def _reschedule_page(
         taken=taken,
         calendar=_calendar(page, view, target, start),
     )
+
+
+class _Choice(NamedTuple):
+    """What is said of a chosen time: the rules that refuse it to staff, what has it, and the appointment at it."""
+
+    refused: presenters.StaffRefusals = presenters.StaffRefusals([])
+    taken: presenters.TakenTime | None = None
+    chosen: AppointmentPreview | None = None
+
+
+def _choose(page: Page, actor: Actor, target: MoveTarget, start: datetime, error: AppError | None) -> _Choice:
+    request, viewer = target.request, target.viewer
+    refused, taken = presenters.StaffRefusals([]), None
+    if actor.is_staff:
+        refused = presenters.staff_refusals(page, request, start, viewer)
+    if isinstance(error, SlotTaken) or refused.clash:
+        taken = presenters.taken_time(page, request, start, target.address, viewer, explained=bool(refused.errors))
+    return _Choice(refused, taken, appointment_preview(request, start) if _may_send(actor, error, refused) else None)
 
 
 def _may_send(actor: Actor, error: AppError | None, refused: presenters.StaffRefusals) -> bool:

@@ -95,15 +95,7 @@ def use_password_link(
     Raises:
         LinkNotValid: as for `find_password_link`, and also where another request used the link at the same moment.
     """
-    owner = sa.select(PasswordLink.user_id).where(PasswordLink.token_hash == token_hash)
-    columns = (User.id, User.role, User.active, User.calendar_secret, User.email, User.email_confirmed_at)
-    owners = sa.select(*columns).where(User.id.in_(owner)).with_for_update(key_share=True)
-    user = session.execute(owners).one_or_none()
-    # Check again under the lock: another request may have used the link meanwhile.
-    mine = (PasswordLink.token_hash == token_hash, PasswordLink.expires_at > now)
-    held = session.execute(sa.select(PasswordLink.made_by).where(*mine)).one_or_none()
-    if user is None or not user.active or held is None:
-        raise LinkNotValid
+    user, made_by = _lock_owner(session, token_hash, now=now)
     delete_password_links(session, user.id)
     changed = {"password_hash": new_hash, "has_password": True, "calendar_secret": ""}
     session.execute(sa.update(User).where(User.id == user.id).values(**changed, **NO_OTHER_ADDRESS))
@@ -119,10 +111,27 @@ def use_password_link(
         actor_user_id=user.id,
         actor_role=cast(Role, user.role),
         now=now,
-        details={"by": "link"} if held.made_by is None else {"by": "link", "made_by": held.made_by},
+        details={"by": "link"} if made_by is None else {"by": "link", "made_by": made_by},
         address=address,
     )
     # The owner of the mailbox no longer waits because others guessed the password.
     login_throttle.forget_account(session, hashed(user.email))
     account_mails.tell(session, user.id, "password", letterhead, now=now)
     return bool(user.calendar_secret)
+
+
+def _lock_owner(session: Session, token_hash: str, *, now: datetime) -> tuple[Any, int | None]:
+    """Lock the account of a link; returns it, and who made the link.
+
+    Raises:
+        LinkNotValid: there is no such link any more, or the account is disabled.
+    """
+    owner = sa.select(PasswordLink.user_id).where(PasswordLink.token_hash == token_hash)
+    columns = (User.id, User.role, User.active, User.calendar_secret, User.email, User.email_confirmed_at)
+    user = session.execute(sa.select(*columns).where(User.id.in_(owner)).with_for_update(key_share=True)).one_or_none()
+    # Check again under the lock: another request may have used the link meanwhile.
+    mine = (PasswordLink.token_hash == token_hash, PasswordLink.expires_at > now)
+    held = session.execute(sa.select(PasswordLink.made_by).where(*mine)).one_or_none()
+    if user is None or not user.active or held is None:
+        raise LinkNotValid
+    return user, held.made_by

@@ -12,7 +12,7 @@ import json
 import secrets
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from urllib.parse import urlsplit
 
 import sqlalchemy as sa
@@ -28,6 +28,9 @@ from webapp.core.networks import network_of
 from webapp.core.sealing import derived_key
 from webapp.exceptions import NotFound
 from webapp.i18n import gettext as _
+
+if TYPE_CHECKING:
+    from webauthn.registration.verify_registration_response import VerifiedRegistration
 
 Purpose = Literal["register", "sign-in", "prove"]
 LIFETIME = timedelta(minutes=5)
@@ -191,20 +194,9 @@ def register(
     Raises:
         WrongPasskey: the answer does not fit. TooManyPasskeys.
     """
-    from webauthn import verify_registration_response
     from webauthn.helpers import bytes_to_base64url
-    from webauthn.helpers.exceptions import WebAuthnException
 
-    try:
-        made = verify_registration_response(
-            credential=answer,
-            expected_challenge=challenge,
-            expected_rp_id=site.host,
-            expected_origin=site.origin,
-            require_user_verification=True,
-        )
-    except (WebAuthnException, ValueError, TypeError, KeyError) as error:
-        raise WrongPasskey from error
+    made = _verified(answer, challenge, site)
     second_factor.lock(session, actor.user_id)
     known = known_ids(session, actor.user_id)
     credential_id = bytes_to_base64url(made.credential_id)
@@ -225,6 +217,27 @@ def register(
     )
     session.flush()
     return second_factor.note_added(session, actor, "passkey_added", letterhead, keys=keys, now=now, name=name)
+
+
+def _verified(answer: dict[str, Any], challenge: bytes, site: Site) -> VerifiedRegistration:
+    """What a browser says of its new passkey, checked.
+
+    Raises:
+        WrongPasskey: it does not fit what was asked.
+    """
+    from webauthn import verify_registration_response
+    from webauthn.helpers.exceptions import WebAuthnException
+
+    try:
+        return verify_registration_response(
+            credential=answer,
+            expected_challenge=challenge,
+            expected_rp_id=site.host,
+            expected_origin=site.origin,
+            require_user_verification=True,
+        )
+    except (WebAuthnException, ValueError, TypeError, KeyError) as error:
+        raise WrongPasskey from error
 
 
 def remove(session: Session, actor: Actor, passkey_id: int, letterhead: dict[str, str], *, now: datetime) -> None:

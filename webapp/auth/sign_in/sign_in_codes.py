@@ -81,13 +81,8 @@ def send(
     user = session.execute(sa.select(User.id, User.active).where(User.email == command.email)).one_or_none()
     enough = _is_enough(session, account, asked.device, now=now)
     mailed = not enough and (user is None or user.active)
-    # Where no further code is sent, the last one stays valid.
-    ended = sa.update(SignInCode).where(
-        SignInCode.browser == browser, SignInCode.account == account, SignInCode.expires_at > now, sa.literal(mailed)
-    )
-    session.execute(ended.values(expires_at=now))
-    kept = take_registration(session, asked.browser, command.email)
-    registration = registration or kept
+    _end_last(session, browser, account, really=mailed, now=now)
+    waited = take_registration(session, asked.browser, command.email)
     nonce = new_secret()
     code = SignInCode(
         browser=browser,
@@ -98,7 +93,7 @@ def send(
         mailed=mailed,
         sent_at=now,
         expires_at=now + LIFETIME,
-        registration=registration,
+        registration=registration or waited,
     )
     session.add(code)
     session.flush()
@@ -107,11 +102,17 @@ def send(
         channel="email",
         recipient=command.email,
         template=TEMPLATE,
-        values={"nonce": nonce, "taken": registration is not None and user is not None, "clinic": letterhead},
+        values={"nonce": nonce, "taken": code.registration is not None and user is not None, "clinic": letterhead},
         subject=("sign_in_code", code.id) if user is None else ("user", user.id),
         expires_at=now + LIFETIME,
     )
     _mail(session, message, really=mailed, now=now)
+
+
+def _end_last(session: Session, browser: str, account: str, *, really: bool, now: datetime) -> None:
+    """End the browser's last code for this account. Where no further one is sent it stays valid, in the same time."""
+    mine = SignInCode.browser == browser, SignInCode.account == account, SignInCode.expires_at > now
+    session.execute(sa.update(SignInCode).where(*mine, sa.literal(really)).values(expires_at=now))
 
 
 def _mail(session: Session, message: Message, *, really: bool, now: datetime) -> None:
