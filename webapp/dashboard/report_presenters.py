@@ -310,7 +310,7 @@ def charts_of(report: Report, clinic: Clinic) -> list[Chart]:
     booked = [(row, float(row.figures.counts.booked), number(row.figures.counts.booked)) for row in report.rows]
     used = [(row, row.figures.utilisation or 0.0, percent(row.figures.utilisation)) for row in report.rows]
     summary = _("All figures are in the table below.")
-    titles = (_("Booked appointments, no-shows darker"), _("Booked appointments")), _("Utilisation")
+    titles = (_("Booked appointments, no-shows in the lowest part"), _("Booked appointments")), _("Utilisation")
     if report.asked.by == "month":
         return [
             Chart(titles[0][0], summary, _columns(booked, clinic), []),
