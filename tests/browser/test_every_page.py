@@ -15,10 +15,10 @@ import pytest
 import sqlalchemy as sa
 from playwright.sync_api import Page, expect
 
-from tests.appointment_rows import put
+from tests.appointment_rows import appointment, insert, put
 from tests.browser.conftest import Clinic, sign_in
 from tests.browser.looking import look
-from tests.cast import PASSWORD, local
+from tests.cast import AMSTERDAM, PASSWORD, local
 from webapp import models
 from webapp.clinic import documents, poster
 from webapp.clinic.service import get_clinic
@@ -233,6 +233,10 @@ def test_the_pages_of_the_staff(open_browser: Open, clinic: Clinic) -> None:
         .values(**told, previous_status="confirmed")
     )
     put(clinic.cast, f"{day} 10:00", patient="dave", minutes=15, squeezed="A child with a fever")
+    # One who waits today has the longest row of signs and acts.
+    came = utc_now() - timedelta(minutes=5)
+    row = appointment(clinic.cast, f"{came.astimezone(AMSTERDAM):%Y-%m-%d %H:%M}", status="arrived")
+    insert(clinic.cast, row | {"arrived_at": came})
     page = open_browser()
     sign_in(page, "bob@docket.example")
     for path in (
