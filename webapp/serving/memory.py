@@ -16,7 +16,8 @@ def spare_collector() -> None:
 
     It already runs less often than by default, in every process: see `webapp/__init__.py`.
     """
-    gc.collect()
+    # Not all generations: that traverses everything that was imported, and finds nothing more.
+    gc.collect(1)
     gc.freeze()
 
 
