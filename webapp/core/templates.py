@@ -73,6 +73,8 @@ def template_environment() -> jinja2.Environment:
     environment = _Environment(
         loader=jinja2.FileSystemLoader(resource_folder("templates")),
         autoescape=True,
+        # Asking for each of a page's files whether it has changed costs as much as a query.
+        auto_reload=False,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
