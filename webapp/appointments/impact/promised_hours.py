@@ -17,6 +17,8 @@ from sqlalchemy.orm import Session
 from webapp.appointments.booking.appointment_row import publish_freed_time, record, update_row
 from webapp.appointments.exceptions import ChangedMeanwhile
 from webapp.appointments.impact.pending_decisions import PAUSE_SECONDS
+from webapp.appointments.impact.schemas import Course
+from webapp.appointments.messages import told_lists
 from webapp.auth.schemas import Actor
 from webapp.clinic import settings
 from webapp.clinic.service import Clinic, get_clinic
@@ -34,7 +36,7 @@ from webapp.patients import service as patients
 from webapp.patients.models import Patient
 from webapp.scheduling.checks import guarded
 from webapp.scheduling.exceptions import PatientBusy, SlotTaken
-from webapp.scheduling.models import OCCUPYING
+from webapp.scheduling.models import ACTIVE, OCCUPYING
 from webapp.scheduling.promised_hours import BrokenPromise, find_broken
 
 # So many appointments are put right in one transaction, because other bookings wait for it.
@@ -107,22 +109,32 @@ def keep_hours(database: Database, actor: Actor, *, now: datetime) -> tuple[int,
             return moved, left
 
 
-def tell_hours(session: Session, actor: Actor, *, now: datetime, reference: str | None = None) -> int:
+def tell_hours(
+    session: Session, actor: Actor, *, now: datetime, reference: str | None = None, course: Course | None = None
+) -> int:
     """Let appointments ahead keep their instants, and tell the patients the hour; returns how many.
 
-    With a reference, only that one.
+    With a reference, only that one. The `course` of a change of the time zone gets the list of who was told.
     """
     clinic = get_clinic(session)
     _count, broken = find_broken(session, clinic, now=now, any_status=reference is None)
     broken = [each for each in broken if reference in (None, each.reference)]
     _lock(session, broken)
+    list_id = None
     for each in broken:
-        _tell(session, actor, clinic, each, now=now)
+        before = _tell(session, actor, clinic, each, now=now)
+        if course is not None and before is not None:
+            list_id = list_id or told_lists.begin(session, actor, "change", now=now)
+            told_lists.note(session, list_id, each.id, "moved", was_at=before, here=each.status not in ACTIVE)
+    if course is not None and list_id is not None:
+        course.told.append(list_id)
     return len(broken)
 
 
-def _tell(session: Session, actor: Actor, clinic: Clinic, each: BrokenPromise, *, now: datetime) -> None:
+def _tell(session: Session, actor: Actor, clinic: Clinic, each: BrokenPromise, *, now: datetime) -> datetime | None:
     """Promise the hour that the clock shows now at the instant of the appointment.
+
+    Returns the instant at which today's clock shows what the patient was told before; None if they are not told.
 
     Raises:
         ChangedMeanwhile: it is not what was read.
@@ -130,8 +142,7 @@ def _tell(session: Session, actor: Actor, clinic: Clinic, each: BrokenPromise, *
     promised = wall_minute(each.starts_at, clinic.zone)
     update_row(session, each, now=now, promised_minute=promised, moved_by_clinic=True)
     if each.status not in OCCUPYING:
-        return
-    # The instant at which today's clock shows what the patient was told.
+        return None
     told = each.promised.replace(tzinfo=clinic.zone).astimezone(UTC)
     details = {"from": formats.iso(told), "to": formats.iso(each.starts_at)}
     record(session, actor, "hour_changed", each.id, now, details)
@@ -139,6 +150,7 @@ def _tell(session: Session, actor: Actor, clinic: Clinic, each: BrokenPromise, *
         by=actor.done_by, appointment_id=each.id, doctor_id=each.doctor_id, patient_id=each.patient_id, before=told
     )
     publish(session, changed, now=now)
+    return told
 
 
 def name_people(session: Session, broken: Sequence[BrokenPromise]) -> dict[int, tuple[str, str]]:

@@ -116,8 +116,8 @@ def change_time_zone(page: CurrentPage, sent: SentForm) -> Response:
             seen=form.seen.data or "",
             now=page.now,
         )
-        tell = partial(promised_hours.tell_hours, actor=actor, now=page.now) if form.keeps == "instant" else None
-        submission.make(work, doctor_ids=None, settled=tell)
+        tell = partial(promised_hours.tell_hours, actor=actor, now=page.now, course=submission.course)
+        submission.make(work, doctor_ids=None, settled=tell if form.keeps == "instant" else None)
         return page.redirect(submission.next_page("/admin/clinic"), flash=_("The time zone is saved."))
     wanted = form.time_zone.data if submission.is_asked else ""
     return _zone_page(page, form, wanted=wanted, change=submission.change, status=submission.status)
