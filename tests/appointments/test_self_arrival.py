@@ -86,7 +86,8 @@ def test_from_the_poster_to_the_waiting_room(sqlite_cast: Cast) -> None:
     with client_for(cast.database, now=ARRIVAL) as client:
         assert "I’m here" not in read(client.get(link)).text
         assert client.post(f"{link}/here").status_code == 422
-        assert client.get("/here/another-key").status_code == 404
+        old = client.get("/here/another-key")
+        assert (old.status_code, read(old).h1) == (404, "This poster is no longer valid")
         # By then nothing was set.
         assert client.post(f"{link}/here").status_code == 422
         assert client.get(f"/here/{path}").status_code == 200

@@ -256,6 +256,9 @@ def test_a_named_time_that_is_refused_says_why(client: TestClient, cast: Cast) -
     page = read(client.get(HERE, params=query))
     assert "The doctor is not working for the whole appointment." in page.text
     assert "Book anyway" in page.text
+    # What has passed is within the notice, too, which is not said.
+    page = read(client.get(HERE, params={"doctor": "bob", "starts_at": iso(local("2026-03-02 07:30"))}))
+    assert ("That time has passed." in page.text, "minimum notice" in page.text) == (True, False)
 
 
 def test_a_named_time_stays_while_the_patient_is_looked_for(client: TestClient, cast: Cast) -> None:

@@ -239,3 +239,12 @@ class NotHereYet(Invalid):
     """A patient cannot say now that they are here; the sentence says why."""
 
     code = "not_here_yet"
+
+
+class PosterOver(NotFound):
+    """The poster that was scanned is an old one, or none of this clinic's."""
+
+    title = _l("This poster is no longer valid")
+
+    def __init__(self) -> None:
+        super().__init__(_("Please go to the front desk."))

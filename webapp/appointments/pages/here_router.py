@@ -9,13 +9,14 @@ from __future__ import annotations
 from starlette.responses import Response
 
 from webapp.appointments.booking import self_arrival
+from webapp.appointments.exceptions import PosterOver
 from webapp.appointments.pages.appointment_access import POSTER_COOKIE, appointment_access, poster_scanned_at
 from webapp.clinic import poster
 from webapp.clinic.dependencies import current_clinic
 from webapp.core.errors import error_page
 from webapp.core.routing import Router
 from webapp.core.web import CurrentPage, Page
-from webapp.exceptions import Conflict, Invalid, NotFound, Unavailable
+from webapp.exceptions import Conflict, Invalid, Unavailable
 from webapp.i18n import gettext as _
 
 router = Router()
@@ -26,7 +27,7 @@ def show_here(page: CurrentPage, key: str) -> Response:
     """What everyone reads who scans the poster; everyone."""
     clinic = current_clinic(page)
     if not poster.is_of(clinic, key):
-        raise NotFound(_("This poster is no longer valid. Please go to the front desk."))
+        raise PosterOver
     response = page.render("appointments/pages/here.html", minutes=int(poster.FRESH.total_seconds()) // 60)
     note = poster.seal_scan(page.settings.secret_keys, clinic, now=page.now)
     page.set_cookie(response, page.cookie_name(POSTER_COOKIE), note, int(poster.FRESH.total_seconds()))
