@@ -144,6 +144,8 @@ def test_hours_extra_hours_closures_and_leave_make_the_gaps(cast: Cast) -> None:
     page = day_of(cast)
     assert lines(page) == ["15:00 Time off: Teaching, until 18:30", "20:00 Dave Dunn"]
     assert "Closed: Spring day" in page.text
+    cast.change(sa.update(models.TimeOff).values(ends_at=local("2026-03-04 00:00")))
+    assert lines(day_of(cast))[0] == "15:00 Time off: Teaching, rest of the day"
 
 
 def test_leave_of_several_days_is_shown_once_a_day(cast: Cast) -> None:

@@ -94,6 +94,8 @@ class ScheduleWeek:
             reason = _("Time off: %(reason)s") % {"reason": leave.reason} if leave.reason else _("Time off")
             if (start, end) == (low, high):
                 yield start, end, _("%(reason)s, all day") % {"reason": reason}
+            elif start < end == high:
+                yield start, end, _("%(reason)s, rest of the day") % {"reason": reason}
             elif start < end:
                 until = formats.clock(end, self.clinic.zone)
                 yield start, end, _("%(reason)s, until %(time)s") % {"reason": reason, "time": until}
