@@ -6,7 +6,8 @@ import pytest
 import sqlalchemy as sa
 from starlette.testclient import TestClient
 
-from tests.cast import Cast, another, local, log_in
+from tests.appointment_rows import put
+from tests.cast import NOW, Cast, another, client_for, local, log_in
 from tests.reading import Element, read
 from webapp.core.formats import iso
 from webapp.models import Appointment, AuditEvent, Doctor
@@ -146,3 +147,21 @@ def test_doctors_and_admins_say_how_many_are_allowed(client: TestClient, cast: C
         assert session.scalar(sa.select(Doctor.squeeze_ins).where(Doctor.slug == "bob")) == 1
         found = session.scalars(sa.select(AuditEvent.details).where(AuditEvent.action == "doctor_changed"))
         assert ["squeeze_ins" in details["changed"] for details in found] == [True, True]
+
+
+def test_no_more_are_offered_at_a_time_that_has_all_that_are_allowed(carol: TestClient, cast: Cast) -> None:
+    allow(cast, 1)
+    reference = cast.book(cast.dave, "2026-03-03 14:00")
+    panel = f"/board/2026-03-03/appointments/{reference}"
+
+    def offers() -> tuple[bool, bool]:
+        with client_for(cast.database, now=NOW) as client:
+            day = read(log_in(client, "bob").get("/schedule/2026-03-03"))
+        card = day.one("article", id=f"appointment-{reference}")
+        return "Squeeze in" in read(carol.get(panel)).text, "Squeeze in" in card.text
+
+    assert offers() == (True, True)
+    put(cast, "2026-03-03 14:00", minutes=15, squeezed=WHY)
+    assert offers() == (False, False)
+    allow(cast, 2)
+    assert offers() == (True, True)

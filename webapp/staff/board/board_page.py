@@ -32,6 +32,8 @@ from webapp.i18n import gettext as _
 from webapp.i18n import language_tag
 from webapp.live.feed import version_seen
 from webapp.patients import records
+from webapp.scheduling.lanes import busy_lanes
+from webapp.scheduling.slots import to_minute
 from webapp.staff.board import choices, walk_ins
 from webapp.staff.board.columns import Column, Outline
 from webapp.staff.board.days import Day, build_board
@@ -54,7 +56,7 @@ class Panel(NamedTuple):
     `changeable` says that it can be moved and cancelled, and `at_start` that the panel lies over the first columns,
     because its own doctor's is one of the last.
 
-    `squeeze` is where another one is squeezed in at its time, or '' where the doctor allows none.
+    `squeeze` is where another one is squeezed in at its time, or '' where the doctor allows no more.
 
     `said` is what was just done, and `problem` why it could not be done; both may be ''.
     """
@@ -151,7 +153,10 @@ def _panel(
 def _squeeze_address(page: Page, view: AppointmentView) -> str:
     doctor = doctors.get_doctor_by_id(page.session, view.doctor_id)
     is_due = (statuses.stands(view.status) or view.status == "arrived") and view.ends_at > page.now
+    start = to_minute(view.starts_at)
     if not (doctor.squeeze_ins and is_due):
+        return ""
+    if len(busy_lanes(page.session, doctor.id, (start, start + 1))) > doctor.squeeze_ins:
         return ""
     return with_query("/desk/booking", doctor=doctor.slug, starts_at=formats.iso(view.starts_at))
 

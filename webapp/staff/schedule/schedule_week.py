@@ -34,7 +34,8 @@ class Card(NamedTuple):
 
     `folded` appointments are over and need one line; the `current` one runs now. `primary` is the status that one tap
     sets, `others` are those in the menu; `changeable` says that it can be moved and cancelled. `squeeze` is where staff
-    squeeze another one in at its time, or None. `waiting` is for how long the patient has been here and not seen.
+    squeeze another one in at its time, or None where no more are allowed. `waiting` is for how long the patient has
+    been here and not seen.
     """
 
     appointment: ScheduleAppointment
@@ -121,6 +122,9 @@ class ScheduleWeek:
     def _squeeze_href(self, appointment: ScheduleAppointment) -> str | None:
         is_due = appointment.status in (*ACTIVE, "arrived") and appointment.ends_at > self.now
         if not (self.doctor.squeeze_ins and is_due):
+            return None
+        start = to_minute(appointment.starts_at)
+        if sum(low <= start < high for low, high in self.taken()) > self.doctor.squeeze_ins:
             return None
         return with_query("/book", doctor=self.doctor.slug, starts_at=formats.iso(appointment.starts_at))
 
