@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import jinja2
 import pytest
 from hypothesis import given
@@ -183,3 +185,10 @@ def test_every_form_has_a_method_and_an_address(client: TestClient, cast: Cast) 
             assert form["method"] in {"get", "post"}
             assert form["action"].startswith("/")
             assert form.all("button", type="submit")
+
+
+def test_the_connection_of_a_page_that_fails_is_free_again(client: TestClient, cast: Cast) -> None:
+    for path in ("/doctors/nobody", "/schedule", "/api/v1/doctors/99"):
+        assert client.get(path).status_code in {303, 404}
+        pool: Any = cast.database.engine.pool
+        assert pool.checkedout() == 0

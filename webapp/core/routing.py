@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterator, Sequence
 from threading import RLock
 from typing import Any
 
@@ -12,11 +12,14 @@ from fastapi.routing import APIRoute
 
 # What Starlette matches: the path without the root under which a proxy serves us.
 from starlette._utils import get_route_path
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Match, compile_path, get_name
 from starlette.types import Receive, Scope, Send
 
 from webapp.causes import note_route
 from webapp.core.text import bare
+from webapp.core.web import close_page
 
 _NAME_OF_GROUP = re.compile(r"\(\?P<\w+>")
 _completing = RLock()
@@ -49,6 +52,18 @@ class LateRoute(APIRoute):
                 if name in self.__dict__:
                     return self.__dict__[name]
         raise AttributeError(name)
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """FastAPI's handler, and the end of the page, without the stack of contexts of a dependency that yields."""
+        handle = super().get_route_handler()
+
+        async def handle_and_close(request: Request) -> Response:
+            try:
+                return await handle(request)
+            finally:
+                await close_page(request)
+
+        return handle_and_close
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """Match the path, and take from its parts the invisible signs in a reference or a link that was copied."""

@@ -7,7 +7,7 @@ renders. A fragment is a partial file that the page includes, so the two cannot 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from contextvars import copy_context
 from datetime import datetime
@@ -15,6 +15,7 @@ from functools import cached_property
 from typing import Annotated, Any, Concatenate, ParamSpec, TypeVar
 from urllib.parse import quote, unquote_to_bytes, urlsplit
 
+from anyio import CancelScope
 from fastapi import Depends, Path, Request
 from itsdangerous import BadSignature, URLSafeTimedSerializer
 from sqlalchemy.orm import Session
@@ -242,17 +243,22 @@ def _in_this_context(pieces: Iterator[str]) -> Iterator[str]:
     return rest()
 
 
-async def _open_page(request: Request) -> AsyncIterator[Page]:
-    page = Page(request)
-    try:
-        yield page
-    finally:
-        # Normally render() has closed it in the worker thread already.
-        if page.is_open:
+async def _open_page(request: Request) -> Page:
+    page = request.state.page = Page(request)
+    return page
+
+
+CurrentPage = Annotated[Page, Depends(_open_page)]
+
+
+async def close_page(request: Request) -> None:
+    """Release the connection of the request's page, before the answer is sent."""
+    # Taken out, because the two refer to each other and would wait for the garbage collector.
+    page: Page | None = request.scope.get("state", {}).pop("page", None)
+    # Normally render() has closed it in the worker thread already.
+    if page is not None and page.is_open:
+        with CancelScope(shield=True):
             await run_in_threadpool(page.close)
-
-
-CurrentPage = Annotated[Page, Depends(_open_page, scope="function")]
 
 
 async def _read_form(request: Request) -> FormData:
