@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 import sqlalchemy as sa
 from starlette.testclient import TestClient
@@ -164,6 +166,8 @@ def test_a_patient_arrives_with_one_tap_on_the_board_and_waits(cast: Cast) -> No
             assert client.post(f"/appointments/{reference}/status{unseen}", data=sent).status_code == 409
         assert client.post(read_buttons(page)[0], data=sent).headers["location"] == DAY
         assert "Alice Adams: arrived." in read(client.get(DAY)).text
+    with client_for(cast.database, now=local("2026-03-03 09:20") + timedelta(seconds=50)) as client:
+        assert "09:30 to 10:00, Alice Adams, First visit, arrived" in lines(read(log_in(client, "fiona").get(DAY)))
     page = board_of(cast, now="2026-03-03 09:32")
     assert read_buttons(page) == []
     assert "09:30 to 10:00, Alice Adams, First visit, arrived, waiting 12 min" in lines(page)

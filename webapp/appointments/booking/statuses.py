@@ -17,7 +17,7 @@ from webapp.i18n import Sentence
 from webapp.i18n import gettext as _
 from webapp.i18n import lazy_gettext as _l
 from webapp.scheduling.models import ACTIVE
-from webapp.scheduling.slots import Minute, minute_reached, to_minute
+from webapp.scheduling.slots import Minute, to_minute
 
 WORDS = {
     "scheduled": _l("Scheduled"),
@@ -151,7 +151,7 @@ def wait_of(status: str, arrived: Minute | None, now: Minute) -> Wait | None:
 def wait_since(appointment: ArrivalState, now: datetime) -> Wait | None:
     """The same for an appointment with instants."""
     arrived = appointment.arrived_at
-    return wait_of(appointment.status, None if arrived is None else to_minute(arrived), minute_reached(now))
+    return wait_of(appointment.status, None if arrived is None else to_minute(arrived), to_minute(now))
 
 
 def may_undo(appointment: AppointmentState, actor: Actor) -> bool:

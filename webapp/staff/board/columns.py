@@ -73,12 +73,16 @@ class Column(NamedTuple):
 
 
 class Frame(NamedTuple):
-    """What all columns of a day share. `online` is when patients may book: from the minimum notice to the horizon."""
+    """What all columns of a day share. `online` is when patients may book: from the minimum notice to the horizon.
+
+    `now` is the first minute that is not past, `clock` the minute that the clock shows.
+    """
 
     day: date
     today: bool
     span: Span
     now: Minute
+    clock: Minute
     online: Span
     wall: Callable[[Minute], int]
     types: dict[int, str]
@@ -110,7 +114,7 @@ class Outline(NamedTuple):
         """
         step = self.doctor.slot_step
         begins, ends = self.frame.online
-        minute = self.frame.now if self.taken.statuses["arrived"] else None
+        minute = self.frame.clock if self.taken.statuses["arrived"] else None
         return (
             self.version,
             self.scale[:2],
@@ -209,7 +213,7 @@ def _appointments(frame: Frame, appointments: Sequence[BoardAppointment]) -> Ite
             status=appointment.status,
             flags=flags(appointment),
             arriving=frame.today and appointment.status in ACTIVE,
-            waiting=statuses.wait_of(appointment.status, appointment.arrived, frame.now),
+            waiting=statuses.wait_of(appointment.status, appointment.arrived, frame.clock),
         )
         yield start, end, item
 

@@ -25,6 +25,7 @@ from webapp.scheduling.slots import (
     days_span,
     minute_reached,
     pieces_of,
+    to_minute,
     wall_of,
 )
 from webapp.staff.board.columns import CLOCK, Frame, Outline
@@ -128,7 +129,7 @@ def _day_of(
 ) -> Day:
     """The day with these columns, in words and on its scale."""
     day, today = frame.day, clinic.today(now)
-    row = (frame.wall(frame.now) - scale.first * HOUR) // ROW if day == today else -1
+    row = (frame.wall(frame.clock) - scale.first * HOUR) // ROW if day == today else -1
     on_scale = 0 <= row < (scale.last - scale.first) * HOUR // ROW
     statuses_of_day = sum((outline.taken.statuses for outline in columns), Counter[str]())
     return Day(
@@ -144,7 +145,7 @@ def _day_of(
         hours=[CLOCK[hour * HOUR] for hour in range(scale.first, scale.last)],
         first_hour=scale.first,
         now=row_classes(row, 0) if on_scale else "",
-        now_minute=frame.wall(frame.now),
+        now_minute=frame.wall(frame.clock),
         now_text=formats.clock(now, clinic.zone),
         columns=columns,
         away=away,
@@ -161,7 +162,8 @@ def _frame_of(session: Session, clinic: Clinic, day: date, now: datetime) -> Fra
     # The horizon ends at midnight, so a whole day is within it or beyond it.
     online = (this_minute + clinic.notice_minutes, span[1] if day <= last else span[0])
     types = {number: kind.name for number, kind in doctors.visit_types_by_id(session).items()}
-    return Frame(day, day == clinic.today(now), span, this_minute, online, _wall_clock(pieces, span), types)
+    today, wall = day == clinic.today(now), _wall_clock(pieces, span)
+    return Frame(day, today, span, this_minute, to_minute(now), online, wall, types)
 
 
 def _wall_clock(pieces: Sequence[Piece], span: Span) -> Callable[[Minute], int]:

@@ -61,7 +61,7 @@ def walk_ins_of_today(
     waiting = [
         Waiting(
             view,
-            statuses.wait_of("arrived", to_minute(view.came_at), minute_reached(now)),
+            statuses.wait_of("arrived", to_minute(view.came_at), to_minute(now)),
             _take_in(clinic, view, only, by_id, away, now),
             view.doctor_id in away,
         )
