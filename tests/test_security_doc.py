@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import httpx2
 import pytest
 from starlette.testclient import TestClient
 
@@ -19,7 +20,7 @@ from tests.cast import NOW, Cast, log_in
 from tests.reading import read
 from webapp.auth.passwords.password_links import create_password_link
 from webapp.core.logging import configure_logging
-from webapp.core.tls import modern
+from webapp.core.tls import modern, modern_once
 
 ROOT = Path(__file__).parent.parent
 DOCUMENT = ROOT / "docs" / "security.md"
@@ -195,9 +196,10 @@ def test_outgoing_connections_check_certificates() -> None:
     # Debian's Python and OpenSSL's settings would also allow older versions.
     context = ssl.create_default_context()
     context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
-    modern(context)
-    assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)
-    assert context.minimum_version >= ssl.TLSVersion.TLSv1_2
+    assert modern_once(httpx2.create_ssl_context) is modern_once(httpx2.create_ssl_context)
+    for each in (modern(context), modern_once(httpx2.create_ssl_context)):
+        assert (each.verify_mode, each.check_hostname) == (ssl.CERT_REQUIRED, True)
+        assert each.minimum_version >= ssl.TLSVersion.TLSv1_2
     encrypted = 0
     for path, module in modules().items():
         for careless in ("verify=False", "CERT_NONE", "check_hostname = False", "_create_unverified_context"):
@@ -210,7 +212,7 @@ def test_outgoing_connections_check_certificates() -> None:
                 encrypted += 1
             if name.endswith(("httpx2.Client", "httpx2.post")):
                 given = {each.arg: ast.unparse(each.value) for each in call.keywords}
-                assert given.get("verify") == "modern(httpx2.create_ssl_context())", f"{path}:{call.lineno}"
+                assert given.get("verify") == "modern_once(httpx2.create_ssl_context)", f"{path}:{call.lineno}"
                 encrypted += 1
     assert encrypted == 4
 

@@ -11,7 +11,7 @@ from xml.sax.saxutils import escape
 import httpx2
 
 from webapp.core.phones import dialled
-from webapp.core.tls import modern
+from webapp.core.tls import modern_once
 from webapp.notifications.exceptions import NeverTaken, NotTakenNow, ServerAway
 from webapp.notifications.rendering import Rendered
 
@@ -64,7 +64,7 @@ class SmsSender:
                 headers=self.headers,
                 timeout=self.timeout,
                 follow_redirects=False,
-                verify=modern(httpx2.create_ssl_context()),
+                verify=modern_once(httpx2.create_ssl_context),
             )
         except httpx2.TimeoutException as error:
             raise ServerAway("sms_late") from error
