@@ -54,10 +54,7 @@ def test_the_public_pages(open_browser: Open, clinic: Clinic) -> None:
         "/password/reset/nothing",
         "/email/confirm/nothing",
         "/privacy",
-        "/imprint",
         "/nowhere",
-        "/doctors/%00",
-        "/logout",
     ):
         page.goto(path)
         look(page)
@@ -76,19 +73,15 @@ def test_the_public_pages(open_browser: Open, clinic: Clinic) -> None:
 
 def test_forms_with_mistakes(open_browser: Open, clinic: Clinic) -> None:
     page = open_browser()
-    for path, button in (("/login", "Sign in"), ("/register", "Create an account")):
-        page.goto(path)
-        page.get_by_role("main").get_by_role("button", name=button).click()
-        expect(page.get_by_role("alert")).to_be_visible()
-        look(page)
+    page.goto("/login")
+    page.get_by_role("main").get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("alert")).to_be_visible()
+    look(page)
     sign_in(page, clinic.new_patient().email)
     page.goto("/account")
     look(page)
     page.get_by_label("Your name").fill("")
     page.get_by_role("button", name="Save", exact=True).click()
-    expect(page.get_by_role("alert")).to_be_visible()
-    look(page)
-    page.get_by_role("button", name="Change password").click()
     expect(page.get_by_role("alert")).to_be_visible()
     look(page)
 
@@ -97,9 +90,8 @@ def test_the_pages_of_a_patient(open_browser: Open, clinic: Clinic) -> None:
     patient = clinic.new_patient()
     page = open_browser()
     sign_in(page, patient.email)
-    for path in ("/appointments", "/appointments?show=past", "/appointments?show=cancelled"):
-        page.goto(path)
-        look(page)
+    page.goto("/appointments")
+    look(page)
     start = clinic.free_time(days=6, hour=14)
     page.goto(book_address(clinic, start, kind=clinic.cast.long))
     look(page)
@@ -117,14 +109,11 @@ def test_the_pages_of_a_patient(open_browser: Open, clinic: Clinic) -> None:
     page.get_by_role("button", name="Show as a page").click()
     expect(page.locator("h1")).to_have_text("Copy of your data")
     look(page)
-    for path in ("", "/cancellation", "/reschedule"):
+    for path in ("/cancellation", "/reschedule"):
         page.goto(f"/appointments/{reference}{path}")
         look(page)
     page.locator("#calendar .slot >> visible=true").last.click()
     expect(page.locator("h1")).to_have_text("Is this the right time?")
-    look(page)
-    page.goto(f"/appointments/{reference}/reschedule?starts_at={iso(local(clinic.free_time(days=6, hour=12)))}")
-    expect(page.get_by_role("alert")).to_contain_text("The doctor is not working")
     look(page)
     page.goto(f"/appointments/{reference}/cancellation")
     page.get_by_label("Why are you cancelling?").evaluate(
@@ -190,9 +179,8 @@ def test_when_booking_does_not_succeed(open_browser: Open, clinic: Clinic) -> No
     page.goto(book_address(clinic, clinic.free_time(days=8, hour=12)))
     expect(page.get_by_role("alert")).to_contain_text("The doctor is not working")
     look(page)
-    for path in ("/schedule", "/appointments/ZZZZ-ZZZZ", "/book?doctor=bob&starts_at=x"):
-        page.goto(path)
-        look(page)
+    page.goto("/appointments/ZZZZ-ZZZZ")
+    look(page)
 
 
 def test_a_week_without_times_and_too_many_appointments(open_browser: Open, clinic: Clinic) -> None:
@@ -211,8 +199,6 @@ def test_a_week_without_times_and_too_many_appointments(open_browser: Open, clin
     expect(page.get_by_text("No free times this week").last).to_be_visible()
     look(page)
     with changed(clinic, sa.update(models.VisitType).values(online=False)):
-        page.goto("/doctors/erin")
-        look(page)
         page.goto("/")
         look(page)
 
@@ -244,17 +230,10 @@ def test_the_pages_of_the_staff(open_browser: Open, clinic: Clinic) -> None:
         f"/schedule/{day}",
         f"/schedule/{day}?changed={reference}",
         f"/schedule/week/{date.fromisoformat(day):%G-W%V}",
-        "/schedule/2026-01-04",
-        "/schedule/away",
         "/schedule",
-        f"/appointments/{reference}/note",
         f"/appointments/{reference}/reason",
         f"/appointments/{reference}/patient",
         f"/appointments/{reference}?booked=1",
-        "/desk/booking?patient=1",
-        "/appointments",
-        "/account",
-        "/book?x=1",
     ):
         page.goto(path)
         look(page)
