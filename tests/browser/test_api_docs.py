@@ -15,8 +15,9 @@ pytestmark = pytest.mark.browser
 Open = Callable[..., Page]
 
 
-def test_a_user_signs_in_and_requests_their_account(open_browser: Open) -> None:
-    page = open_browser("/docs")
+def test_a_user_signs_in_and_requests_their_account(open_browser: Open, clinic: Clinic) -> None:
+    page = open_browser("/docs", **PHONE, color_scheme="dark")
+    is_whole(page)
     page.get_by_role("button", name="Authorize").click()
     page.get_by_label("username").fill("alice@docket.example")
     page.get_by_label("password:", exact=True).fill(PASSWORD)
@@ -29,13 +30,22 @@ def test_a_user_signs_in_and_requests_their_account(open_browser: Open) -> None:
     answered = asked.locator(".live-responses-table")
     expect(answered.locator(".response-col_status").last).to_contain_text("200")
     expect(answered).to_contain_text("alice@docket.example")
+    leads_back(page, clinic)
 
 
-@pytest.mark.parametrize("path", ["/docs", "/redoc"])
-def test_it_is_shown_whole_and_leads_back(open_browser: Open, clinic: Clinic, path: str) -> None:
-    page = open_browser(path, **PHONE, color_scheme="dark")
-    # The heading, and the last of its parts.
+def test_the_description_to_read_is_shown_whole_and_leads_back(open_browser: Open, clinic: Clinic) -> None:
+    page = open_browser("/redoc", **PHONE, color_scheme="dark")
+    is_whole(page)
+    leads_back(page, clinic)
+
+
+def is_whole(page: Page) -> None:
+    """The heading is there, and the last of the parts."""
     expect(page.get_by_text("Appointment booking for clinics").first).to_be_visible()
     expect(page.get_by_role("heading", name=re.compile("Doctors' times")).first).to_be_attached()
+
+
+def leads_back(page: Page, clinic: Clinic) -> None:
+    """The link to the pages for people."""
     page.get_by_role("link", name="Docket").first.click()
     expect(page).to_have_url(f"{clinic.url}/")

@@ -139,7 +139,7 @@ def joined_records(clinic: Clinic) -> str:
 
     def work(session: Session) -> str:
         duplicates.note_pair(session, one, other, now=NOW)
-        stays = join_records(session, clinic.cast.carol, one, other, now=NOW)
+        stays = join_records(session, clinic.cast.carol, one, other, now=utc_now())
         return f"/admin/patients/{stays}/joined/{session.scalar(sa.select(models.JoinedRecord.id))}"
 
     return clinic.cast.database.write(work)
@@ -224,7 +224,9 @@ def test_the_pages_of_one_patient_visit_type_and_user(open_browser: Open, clinic
         f"/admin/users/{user}",
         f"/admin/users/{user}/access",
     ):
-        page.goto(path)
+        answer = page.goto(path)
+        assert answer is not None
+        assert answer.ok, path
         look(page)
 
 
