@@ -52,7 +52,8 @@ def _kept_or_made(page: Page, answer: Callable[[], Response]) -> Response:
     kept: Response | None = versions.answers.find(key, version)
     if kept is None:
         made = answer()
-        if made.status_code == 200:
+        # A cookie would be for this client alone.
+        if made.status_code == 200 and "set-cookie" not in made.headers:
             versions.answers.keep(key, version, made, weight=10 + len(made.body) // 150)
         return _copy_of(made)
     page.close()
