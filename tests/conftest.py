@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from webapp.causes import forget_causes
 from webapp.database import Database
 from webapp.event_handlers import wired_database
 from webapp.migrations import upgrade
+from webapp.serving.memory import spare_collector
 
 # A developer's settings must not affect the tests.
 for setting in [name for name in os.environ if name.startswith("DOCKET_")]:
@@ -88,6 +90,14 @@ def _one_loop() -> Iterator[None]:
         TestClient.portal = None
         # Requests that no test waits for any more.
         portal.call(portal.stop, True)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _garbage_collected_once() -> Iterator[None]:
+    """A process collects its garbage when its application starts. The tests of one process start a thousand."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("webapp.main.spare_collector", cache(spare_collector))
+        yield
 
 
 @pytest.fixture(autouse=True)
