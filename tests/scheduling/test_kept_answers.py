@@ -94,3 +94,12 @@ def test_what_visitors_get_is_for_them_alone(client: TestClient, cast: Cast) -> 
     assert own.count('class="slot"') < visitors.count('class="slot"')
     client.cookies.clear()
     assert text_of(client, path, cast) == visitors
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_only_an_answer_with_a_tag_is_not_sent_again(path: str, client: TestClient, cast: Cast) -> None:
+    path = path.format(bob=cast.doctor_ids["bob"])
+    tag = client.get(path).headers.get("etag", "none")
+    expected = 200 if tag == "none" else 304
+    # The second time the answer is kept.
+    assert [client.get(path, headers={"if-none-match": tag}).status_code for _ in range(2)] == [expected] * 2

@@ -134,7 +134,8 @@ class Page:
 
     def unless_known(self, response: Response) -> Response:
         """The answer, or 304 where it has an ETag that the client knows."""
-        if response.headers.get("etag", "none") not in self.request.headers.get("if-none-match", ""):
+        tag = response.headers.get("etag")
+        if tag is None or tag not in self.request.headers.get("if-none-match", ""):
             return response
         kept = {name: response.headers[name] for name in ("vary", "etag", "cache-control")}
         return Response(status_code=304, headers=kept)
