@@ -89,6 +89,15 @@ def test_one_is_taken_in_once_and_has_waited_since_they_came(cast: Cast) -> None
     assert listed(cast)[0].status == "waiting"
 
 
+def test_who_stands_at_the_desk_gets_messages_only_about_another_time(cast: Cast) -> None:
+    number = join(cast, "alice", doctor="bob")
+    for start, written in (("09:30", []), ("14:00", ["visit_booked", "visit_cancelled"])):
+        cast.database.write(walk_ins.take_in, cast.fiona, number, booking(cast, f"2026-03-03 {start}"), now=LATER)
+        cast.database.write(walk_ins.undo, cast.fiona, number, now=LATER)
+        with cast.database.reading() as session:
+            assert set(session.scalars(sa.select(models.OutboxMessage.template))) == set(written)
+
+
 def test_one_whose_appointment_was_moved_to_another_day_since_is_not_taken_back(cast: Cast) -> None:
     number = join(cast, "alice", doctor="bob")
     reference = cast.database.write(walk_ins.take_in, cast.fiona, number, booking(cast), now=LATER)

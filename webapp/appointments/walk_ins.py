@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from webapp.appointments.booking import service, status_service
 from webapp.appointments.booking.appointment_row import lock_for_change
 from webapp.appointments.exceptions import AlreadyWaiting, NoSuchWalkIn, WalkInMovedAway, WalkInSettled
+from webapp.appointments.messages.told_lines import SOON
 from webapp.appointments.models import WalkIn
 from webapp.appointments.schemas import AppointmentView, Booking, Cancellation, ChangeStatus, UndoStatus
 from webapp.audit import service as audit
@@ -31,6 +32,7 @@ from webapp.doctors.models import Doctor
 from webapp.events.kinds import AppointmentReassigned
 from webapp.exceptions import Forbidden, Invalid
 from webapp.i18n import gettext as _
+from webapp.notifications import outbox
 from webapp.patients import service as patients
 from webapp.patients.models import Patient
 from webapp.scheduling.models import Appointment
@@ -204,7 +206,8 @@ def leave(session: Session, actor: Actor, walk_in_id: int, *, now: datetime) -> 
 def take_in(session: Session, actor: Actor, walk_in_id: int, command: Booking, *, now: datetime) -> str:
     """Book a waiting patient's appointment, and return its reference. If it is today, they have arrived.
 
-    They have waited since they came, and the note goes with them.
+    They have waited since they came, and the note goes with them. They are told at the desk; those whose appointment is
+    on another day, or hours from now, get the messages as well, because they leave until then.
 
     Raises:
         WalkInSettled: 409. NoSuchWalkIn: 404. Forbidden: for the front desk only. And what `service.book` raises.
@@ -214,10 +217,11 @@ def take_in(session: Session, actor: Actor, walk_in_id: int, command: Booking, *
     if view.status != "waiting":
         raise WalkInSettled
     wanted = command.model_copy(update={"patient_id": view.patient_id})
-    reference = service.book(session, actor, wanted, now=now)
-    clinic = get_clinic(session)
+    today = get_clinic(session).today(command.starts_at) == view.day
+    in_person = today and command.starts_at < now + SOON
+    reference = service.book(session, actor, wanted, in_person=in_person, now=now)
     values: dict[str, Any] = {"desk_note": view.note}
-    if clinic.today(command.starts_at) == view.day:
+    if today:
         status_service.change_status(session, actor, reference, ChangeStatus(status="arrived"), now=now)
         values["arrived_at"] = view.came_at
     changed = sa.update(Appointment).where(Appointment.reference == reference).values(values)
@@ -274,7 +278,9 @@ def _give_up(session: Session, actor: Actor, walk_in: WalkInView, reference: str
     elif view.status in {"completed", "no_show"}:
         raise WalkInSettled
     if view.status != "cancelled":
-        service.cancel(session, actor, reference, Cancellation(), now=now)
+        # Patients read that it is cancelled only if a message told them of it.
+        in_person = not outbox.ids_about(session, ("appointment", view.id), "")
+        service.cancel(session, actor, reference, Cancellation(), in_person=in_person, now=now)
 
 
 def _require_not_moved_away(session: Session, walk_in: WalkInView, view: AppointmentView) -> None:

@@ -58,7 +58,9 @@ class AppointmentEvent(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AppointmentBooked(AppointmentEvent):
-    """An appointment was booked."""
+    """An appointment was booked. `in_person`: the patient is at the desk and hears of it there."""
+
+    in_person: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,9 +98,10 @@ class AppointmentHourChanged(AppointmentEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AppointmentCancelled(AppointmentEvent):
-    """An appointment was cancelled. `why` is the clinic's reason, or ''."""
+    """An appointment was cancelled. `why` is the clinic's reason, or ''; `in_person` as for a booked one."""
 
     why: str = ""
+    in_person: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -48,8 +48,10 @@ from webapp.scheduling.viewer import Viewer
 _INSERT = sa.insert(table_of(Appointment)).returning(table_of(Appointment).c.id)
 
 
-def book(session: Session, actor: Actor, command: Booking, *, now: datetime) -> str:
+def book(session: Session, actor: Actor, command: Booking, *, in_person: bool = False, now: datetime) -> str:
     """Book an appointment for the actor, or for a patient for whom the actor may book, and return its reference.
+
+    Patients who are told `in_person` get no message about it.
 
     Raises:
         SlotTaken, PatientBusy: the time clashes with another appointment (409).
@@ -93,7 +95,11 @@ def book(session: Session, actor: Actor, command: Booking, *, now: datetime) -> 
     record(session, actor, "booked", appointment_id, now, {"starts_at": formats.iso(command.starts_at)})
     allowances.record(session, actor, appointment_id, allowed, now=now)
     booked = AppointmentBooked(
-        by=actor.done_by, appointment_id=appointment_id, doctor_id=doctor.id, patient_id=patient_id
+        by=actor.done_by,
+        appointment_id=appointment_id,
+        doctor_id=doctor.id,
+        patient_id=patient_id,
+        in_person=in_person,
     )
     publish(session, booked, now=now)
     return reference
@@ -225,12 +231,13 @@ def cancel(
     say: str = "",
     even_late: bool = False,
     even_arrived: bool = False,
+    in_person: bool = False,
 ) -> None:
     """Cancel an appointment and free its time. `why` is the code of one of the clinic's reasons; the people who are
     notified read its sentence, or what the clinic wants to `say` instead.
 
     `even_late` sets aside until when patients may cancel: the patient will not come back. With `even_arrived` it may
-    also be one whose patient has arrived.
+    also be one whose patient has arrived. Patients who are told `in_person` get no message.
 
     Raises:
         ChangedMeanwhile, NotActive: 409. TooLateToChange: 422. NoSuchAppointment: 404.
@@ -255,6 +262,7 @@ def cancel(
         doctor_id=view.doctor_id,
         patient_id=view.patient_id,
         why=stored(NOTE, say) if say else why,
+        in_person=in_person,
     )
     publish(session, cancelled, now=now)
     publish_freed_time(session, actor, view, now=now)

@@ -37,8 +37,9 @@ from webapp.scheduling.models import ACTIVE
 
 
 def announce_booking(session: Session, event: AppointmentBooked, /, *, now: datetime) -> None:
-    """Write the messages about a new appointment."""
-    enqueue(session, event.appointment_id, Notice(BOOKED, event.by), now=now)
+    """Write the messages about a new appointment, unless the patient hears of it at the desk."""
+    if not event.in_person:
+        enqueue(session, event.appointment_id, Notice(BOOKED, event.by), now=now)
 
 
 def announce_move(session: Session, event: AppointmentMoved, /, *, now: datetime) -> None:
@@ -65,9 +66,10 @@ def withdraw_reminders(session: Session, event: AppointmentHourKept, /, *, now: 
 
 
 def announce_cancellation(session: Session, event: AppointmentCancelled, /, *, now: datetime) -> None:
-    """Write the messages about an appointment that was cancelled."""
+    """Write the messages about an appointment that was cancelled, unless the patient hears of it at the desk."""
     clinic_messages.withdraw_about(session, event.appointment_id)
-    enqueue(session, event.appointment_id, Notice(CANCELLED, event.by, why=event.why), now=now)
+    if not event.in_person:
+        enqueue(session, event.appointment_id, Notice(CANCELLED, event.by, why=event.why), now=now)
 
 
 def announce_to_right_patient(session: Session, event: AppointmentReassigned, /, *, now: datetime) -> None:
