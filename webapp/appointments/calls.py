@@ -147,14 +147,17 @@ def untick(session: Session, actor: Actor, reference: str, *, now: datetime) -> 
 
 
 def _tell_boards(session: Session, appointment_id: int) -> None:
-    """Tell the boards that say how many calls are left about a doctor's absence.
+    """Tell the boards that say how many calls are left about a doctor's absence, a closure or another change.
 
     A trigger would also be run where an appointment without a call is deleted.
     """
     of = ToldList
-    query = sa.select(of.doctor_id, of.day).join(ToldLine, ToldLine.list_id == of.id)
-    for doctor_id, day in session.execute(query.where(ToldLine.appointment_id == appointment_id, of.kind == "away")):
-        feed.tell(session, feed.Change(doctor_id or ANY_DOCTOR, str(day)))
+    query = sa.select(of.doctor_id, of.day, ToldLine.was_at).join(ToldLine, ToldLine.list_id == of.id)
+    shown = of.kind.in_(("away", "closure", "change"))
+    for doctor_id, day, was_at in session.execute(query.where(ToldLine.appointment_id == appointment_id, shown)):
+        # Who has no column says it above all of them.
+        about = feed.Change(doctor_id or ANY_DOCTOR, str(day)) if day else feed.Change(day=str(was_at.date()))
+        feed.tell(session, about)
 
 
 def _why(facts: AppointmentFacts, *, is_first: bool) -> Why | None:

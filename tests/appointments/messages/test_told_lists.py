@@ -192,3 +192,21 @@ def test_the_boards_column_leads_to_the_calls_until_all_are_made(client: TestCli
     assert address in lists.links
     # It is a part of the board.
     assert lists.one("a", aria_current="page").attributes["href"] == "/board"
+
+
+def test_the_board_of_a_day_that_was_closed_or_changed_leads_to_its_calls(client: TestClient, away: Cast) -> None:
+    away.change(sa.update(models.ToldList).values(kind="closure", doctor_id=None, day=None, made_at=NOW))
+    log_in(client, "fiona")
+    assert "moved or cancelled. 2 calls to make" in read(client.get(f"/board/{DAY}")).text
+    assert "/desk/told/1" not in read(client.get("/board/2026-03-03")).links
+    away.add(models.Closure(name="Flood", starts_on=date(2026, 3, 2), ends_on=date(2026, 3, 2)))
+    first = next(line for line in lines(away) if line.why)
+    with away.database.reading() as session:
+        before = version_seen(session)
+    away.database.write(calls.tick, away.fiona, first.reference, now=away.now)
+    page = read(client.get(f"/board/{DAY}"))
+    assert "Closed: Flood. 1 call to make" in page.text
+    assert "/desk/told/1" in page.links
+    with away.database.reading() as session:
+        # Open boards hear of the tick.
+        assert version_seen(session) != before

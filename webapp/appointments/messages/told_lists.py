@@ -33,7 +33,9 @@ from webapp.appointments.models import Call, ToldLine, ToldList
 from webapp.appointments.queries import visible_to
 from webapp.auth.models import User
 from webapp.auth.schemas import Actor
-from webapp.database import rows, table_of
+from webapp.clinic.service import Clinic
+from webapp.core.local_time import first_instant
+from webapp.database import UtcDateTime, rows, table_of
 from webapp.doctors.models import Doctor
 from webapp.doctors.service import get_doctor_of_user
 from webapp.exceptions import NotFound
@@ -207,7 +209,22 @@ _LISTS = (
     .outerjoin(_MAKER.id.table, _MAKER.id == _LIST.made_by)
     .order_by(_LIST.id.desc())
 )
-_OF_DAY = sa.select(_LIST.id, _LIST.doctor_id).where(_LIST.day == sa.bindparam("day", type_=sa.Date)).order_by(_LIST.id)
+# Closures and other changes have no day of their own, but appointments on some.
+_ON_DAY = sa.exists().where(
+    _LINE.list_id == _LIST.id,
+    _LINE.was_at >= sa.bindparam("low", type_=UtcDateTime),
+    _LINE.was_at < sa.bindparam("high", type_=UtcDateTime),
+)
+_OF_DAY = (
+    sa.select(_LIST.id, _LIST.doctor_id, _LIST.kind)
+    .where(
+        sa.or_(
+            _LIST.day == sa.bindparam("day", type_=sa.Date),
+            sa.and_(_LIST.kind.in_(("closure", "change")), _ON_DAY),
+        )
+    )
+    .order_by(_LIST.id)
+)
 
 
 def get_list(session: Session, actor: Actor, list_id: int) -> TheList:
@@ -237,13 +254,30 @@ def open_calls(session: Session, actor: Actor, list_ids: Collection[int]) -> dic
     return found
 
 
-def open_on(session: Session, actor: Actor, day: date) -> dict[int, tuple[int, int]]:
-    """The doctors who were away on a day and whose patients are not all told: the list's id, and how many to call."""
-    of_doctor = {row[0]: row[1] for row in rows(session, _OF_DAY, day=day)}
-    if not of_doctor:
-        return {}
-    numbers = open_calls(session, actor, of_doctor)
-    return {doctor_id: (number, numbers[number]) for number, doctor_id in of_doctor.items() if numbers[number]}
+class OpenOn(NamedTuple):
+    """Whom to call about a day: the id of each list, and how many of its calls are open; lists without any are left out.
+
+    `away` has the lists of doctors who are away, by the doctor's id, `changes` those of closures and other changes.
+    """
+
+    away: dict[int, tuple[int, int]]
+    changes: list[tuple[int, int]]
+
+
+def open_on(session: Session, actor: Actor, clinic: Clinic, day: date) -> OpenOn:
+    """The calls that are still to be made about a day on which doctors were away, or that was changed."""
+    low, high = (first_instant(day + timedelta(days=days), clinic.zone) for days in (0, 1))
+    found = OpenOn({}, [])
+    lists = rows(session, _OF_DAY, day=day, low=low, high=high).all()
+    lines = lines_of(session, actor, [each.id for each in lists])
+    for each in lists:
+        is_away = each.kind == "away"
+        number = sum(line.is_open and (is_away or low <= line.was_at < high) for line in lines[each.id])
+        if number and is_away:
+            found.away[each.doctor_id] = each.id, number
+        elif number:
+            found.changes.append((each.id, number))
+    return found
 
 
 def lines_of(session: Session, actor: Actor, list_ids: Collection[int]) -> dict[int, list[Line]]:

@@ -162,8 +162,9 @@ def _squeeze_address(page: Page, view: AppointmentView) -> str:
 
 
 def _board_of(page: Page, actor: Actor, shown: Sequence[DoctorRow] | None, day: date) -> Day:
-    told = told_lists.open_on(page.session, actor, day)
-    return build_board(page.session, current_clinic(page), shown, day, why_off=actor.manages, told=told, now=page.now)
+    clinic = current_clinic(page)
+    told = told_lists.open_on(page.session, actor, clinic, day)
+    return build_board(page.session, clinic, shown, day, why_off=actor.manages, told=told, now=page.now)
 
 
 def _in_second_half(board: Day, panel: Panel) -> bool:

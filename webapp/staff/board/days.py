@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
 from sqlalchemy.orm import Session
 
 from webapp.appointments.booking import statuses
+from webapp.appointments.messages.told_lists import OpenOn
 from webapp.clinic.schedule_versions import versions_seen
 from webapp.clinic.service import Clinic, find_closures
 from webapp.core import formats
@@ -48,7 +49,8 @@ class Day(NamedTuple):
     """The board's day. `now` is the class of the now line's row, or '' if it is not on the scale.
 
     `away` are the doctors who neither work nor have appointments on the day. `appointment_ids` are those of all others.
-    `waiting`: patients are waiting, so that minutes pass on the board.
+    `waiting`: patients are waiting, so that minutes pass on the board. `calls` are still to be made about a closure or
+    another change of the day: see `OpenOn`.
     """
 
     day: date
@@ -69,6 +71,7 @@ class Day(NamedTuple):
     away: list[DoctorRow]
     appointment_ids: list[int]
     waiting: bool
+    calls: Sequence[tuple[int, int]] = ()
 
 
 def build_board(
@@ -78,12 +81,12 @@ def build_board(
     day: date,
     *,
     why_off: bool = False,
-    told: Mapping[int, tuple[int, int]] | None = None,
+    told: OpenOn | None = None,
     now: datetime,
 ) -> Day:
     """The day of these doctors; of all who work or have appointments on it, if `shown` is None.
 
-    `told` says of doctors who are away whom to call: see `Column`.
+    `told` says whom to call about doctors who are away, and about changes of the day.
 
     With `why_off` it says why they take time off, which is for admins. The scale is the same for any choice of doctors,
     so that one column can take the place of another.
@@ -99,7 +102,7 @@ def build_board(
     if not why_off:
         hours = {number: each.without_reasons() for number, each in hours.items()}
     here = [doctor for doctor in everyone if shown is not None or hours[doctor.id].worked or doctor.id in taking]
-    versions, told = versions_seen(session), told or {}
+    versions, told = versions_seen(session), told or OpenOn({}, [])
     columns = [
         Outline(
             frame,
@@ -108,13 +111,13 @@ def build_board(
             hours[doctor.id],
             taking.get(doctor.id, NOTHING_TAKEN),
             versions and versions.of_doctor(doctor.id),
-            told.get(doctor.id),
+            told.away.get(doctor.id),
         )
         for doctor in here
     ]
     closure = next((each.name for each in find_closures(session, day, day)), "")
     away = [doctor for doctor in everyone if doctor not in here]
-    return _day_of(clinic, frame, scale, columns, away, closure, now=now)
+    return _day_of(clinic, frame, scale, columns, away, closure, now=now)._replace(calls=told.changes)
 
 
 def _day_of(
