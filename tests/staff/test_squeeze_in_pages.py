@@ -165,3 +165,18 @@ def test_no_more_are_offered_at_a_time_that_has_all_that_are_allowed(carol: Test
     assert offers() == (False, False)
     allow(cast, 2)
     assert offers() == (True, True)
+
+
+def test_a_gap_that_is_too_short_says_what_fits(carol: TestClient, cast: Cast) -> None:
+    def told(start: str) -> str:
+        answer = carol.get(f"/desk/booking?doctor=bob&visit_type={cast.long}&starts_at={iso(local(start))}")
+        assert answer.status_code == 409
+        alert = read(answer).one("section", role="alert").text
+        assert "That time is taken" not in alert
+        return alert
+
+    assert "The free time is too short for First visit. What fits: Follow-up." in told("2026-03-03 09:45")
+    # Nothing takes five minutes.
+    assert "The free time is too short: no visit type of Dr. Bob Brown fits." in told("2026-03-03 09:55")
+    allow(cast, 1)
+    assert "This time is too short" in told("2026-03-03 09:45")

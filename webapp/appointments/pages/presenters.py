@@ -27,7 +27,7 @@ from webapp.patients.search import PatientRow
 from webapp.scheduling import checks, lanes, named_times, week_calendar
 from webapp.scheduling.exceptions import Refused, RuleBroken, SlotTaken, error_of
 from webapp.scheduling.facts import BookingRequest
-from webapp.scheduling.slots import to_minute
+from webapp.scheduling.slots import Minute, Span, to_minute
 from webapp.scheduling.viewer import Viewer
 
 
@@ -122,12 +122,14 @@ class StaffRefusals(NamedTuple):
 
     `may_squeeze`: nothing but the doctor's other appointments binds staff, and beside these there is a place.
     `no_squeezing` says why there is none, or is ''; then `doctor_slug` is the doctor who would have to allow more.
+    `too_short`: the time is free, but the next appointment starts too soon.
     """
 
     errors: list[Refused]
     may_squeeze: bool = False
     no_squeezing: str = ""
     doctor_slug: str = ""
+    too_short: bool = False
 
     @property
     def overridable(self) -> bool:
@@ -153,13 +155,34 @@ def staff_refusals(page: Page, request: BookingRequest, start: datetime, viewer:
     viewer = viewer._replace(by_staff=True)
     found = checks.find_refusals(page.session, current_clinic(page), request, start, now=page.now, viewer=viewer)
     errors = [error_of(refusal, by_staff=True) for refusal in found]
+    too_short = _too_short(page, request, to_minute(start), viewer)
+    for error in errors:
+        if too_short and error.code == "slot_taken":
+            error.message = too_short
     if [error.code for error in errors if not error.overridable] != ["slot_taken"]:
-        return StaffRefusals(errors)
+        return StaffRefusals(errors, too_short=bool(too_short))
     try:
         lanes.lane_beside(page.session, request.doctor, request.span_at(to_minute(start)), ignoring=viewer.moving)
     except SlotTaken as error:
-        return StaffRefusals(errors, no_squeezing=error.message, doctor_slug=request.doctor.slug)
-    return StaffRefusals(errors, may_squeeze=True)
+        why = _("No squeeze-in is possible at this time. Choose another time or visit type.")
+        return StaffRefusals(errors, False, why if too_short else error.message, request.doctor.slug, bool(too_short))
+    return StaffRefusals(errors, may_squeeze=True, too_short=bool(too_short))
+
+
+def _too_short(page: Page, request: BookingRequest, start: Minute, viewer: Viewer) -> str:
+    """What fits at a start that is free, but not for as long as the visit type takes; '' at any other."""
+
+    def is_free(span: Span) -> bool:
+        return not lanes.busy_lanes(page.session, request.doctor.id, span, ignoring=viewer.moving)
+
+    if not is_free((start, start + 1)) or is_free(request.span_at(start)):
+        return ""
+    kinds = request.doctor.visit_types
+    fitting = [kind.name for kind in kinds if is_free(BookingRequest(request.doctor, kind).span_at(start))]
+    values = {"kind": request.visit_type.name, "name": request.doctor.name, "fitting": ", ".join(fitting)}
+    if fitting:
+        return _("The free time is too short for %(kind)s. What fits: %(fitting)s.") % values
+    return _("The free time is too short: no visit type of %(name)s fits.") % values
 
 
 class RequestedStart(NamedTuple):
