@@ -255,7 +255,7 @@ def open_calls(session: Session, actor: Actor, list_ids: Collection[int]) -> dic
 
 
 class OpenOn(NamedTuple):
-    """Whom to call about a day: the id of each list, and how many of its calls are open; lists without any are left out.
+    """Whom to call about a day: the id of each list with open calls, and how many these are.
 
     `away` has the lists of doctors who are away, by the doctor's id, `changes` those of closures and other changes.
     """
