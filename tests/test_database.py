@@ -21,7 +21,7 @@ from webapp.database import ATTEMPTS, Database
 from webapp.engines import begin_with, sqlite_module
 from webapp.exceptions import Unavailable
 from webapp.models import FailedLogin
-from webapp.troubles import sqlstate, trouble_of
+from webapp.troubles import UNREACHABLE, sqlstate, trouble_of
 
 
 def attempt(name: str, at: datetime = NOW) -> FailedLogin:
@@ -273,13 +273,51 @@ def test_the_server_keeps_what_it_prepared_for_reading(postgresql_database: Data
         assert session.scalar(sa.text("SELECT 1")) == 1
 
 
+def test_a_statement_that_the_server_had_prepared_for_other_types_is_prepared_again(
+    postgresql_database: Database,
+) -> None:
+    def read() -> None:
+        with postgresql_database.reading() as session:
+            session.execute(sa.text("SELECT number FROM things"))
+
+    with psycopg.connect(libpq(str(postgresql_database.url)), autocommit=True) as other:
+        other.execute("CREATE TABLE things (number integer)")
+        try:
+            for _ in range(8):
+                read()
+            other.execute("ALTER TABLE things ALTER COLUMN number TYPE bigint")
+            with pytest.raises(DBAPIError, match="cached plan"):
+                read()
+            read()
+        finally:
+            other.execute("DROP TABLE things")
+
+
+def terminate(database: Database, backend: int) -> None:
+    """End a process of the server, and wait until it has ended."""
+    with psycopg.connect(libpq(str(database.url)), autocommit=True) as other:
+        other.execute("SELECT pg_terminate_backend(%s, 5000)", [backend])
+
+
 def test_a_connection_that_the_server_has_closed_is_replaced_unnoticed(postgresql_database: Database) -> None:
     first = backend_of(postgresql_database)
-    with psycopg.connect(libpq(str(postgresql_database.url)), autocommit=True) as other:
-        # Waits until the process has ended.
-        other.execute("SELECT pg_terminate_backend(%s, 5000)", [first])
+    terminate(postgresql_database, first)
     assert backend_of(postgresql_database) != first
     assert postgresql_database.write(lambda session: session.scalar(sa.text("SELECT 1"))) == 1
+
+
+def test_a_connection_that_breaks_in_a_snapshot_is_the_databases_trouble(postgresql_database: Database) -> None:
+    backend = backend_of(postgresql_database)
+
+    def read_twice() -> None:
+        with postgresql_database.reading() as session:
+            session.execute(sa.text("SELECT 1"))
+            terminate(postgresql_database, backend)
+            session.execute(sa.text("SELECT 1"))
+
+    with pytest.raises(OperationalError) as caught:
+        read_twice()
+    assert trouble_of(caught.value, writing=False) == UNREACHABLE
 
 
 def test_a_connection_that_was_idle_for_long_is_replaced(

@@ -86,10 +86,14 @@ def postgresql_engine(url: sa.URL, patience: float | None) -> sa.Engine:
     @event.listens_for(engine, "rollback")
     def end(connection: sa.Connection) -> None:
         # A snapshot has written nothing. With a rollback, the driver would also drop the statements that the server has
-        # prepared, and each request would have its queries parsed and planned again.
-        if connection.get_execution_options().get("docket_snapshot"):
-            with suppress(engine.dialect.loaded_dbapi.Error):
-                cast("Any", connection.connection.dbapi_connection).execute("END", prepare=False)
+        # prepared, and each request would have its queries parsed and planned again. After an error it should: the
+        # server refuses a statement for ever if the types of its columns have changed since it was prepared.
+        if connection.invalidated or not connection.get_execution_options().get("docket_snapshot"):
+            return
+        psycopg, driver = engine.dialect.loaded_dbapi, cast("Any", connection.connection.dbapi_connection)
+        if driver.pgconn.transaction_status == psycopg.pq.TransactionStatus.INTRANS:
+            with suppress(psycopg.Error):
+                driver.execute("END", prepare=False)
 
     return engine
 
