@@ -15,7 +15,7 @@ from tests.cast import NOW, Cast, log_in
 from tests.reading import HTMX
 from webapp import models
 from webapp.clinic.schedule_versions import OF_CLINIC, OF_DOCTOR
-from webapp.database import Database
+from webapp.database import Database, VersionCache
 
 PAGES = [
     "/",
@@ -94,6 +94,20 @@ def test_what_visitors_get_is_for_them_alone(client: TestClient, cast: Cast) -> 
     assert own.count('class="slot"') < visitors.count('class="slot"')
     client.cookies.clear()
     assert text_of(client, path, cast) == visitors
+
+
+def test_a_long_address_counts_like_a_long_answer(
+    client: TestClient, cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app: Any = client.app
+    # Room for an empty list and an address of usual length.
+    room = VersionCache(most=20)
+    monkeypatch.setattr(app.state.database, "_answers", room)
+    path = f"{PAGES[3]}&specialty=None"
+    text_of(client, path, cast)
+    assert len(room._kept) == 1
+    text_of(client, f"{path}&more={'x' * 3000}", cast)
+    assert len(room._kept) == 0
 
 
 @pytest.mark.parametrize("path", PAGES)

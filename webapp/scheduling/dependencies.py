@@ -54,7 +54,9 @@ def _kept_or_made(page: Page, answer: Callable[[], Response]) -> Response:
         made = answer()
         # A cookie would be for this client alone.
         if made.status_code == 200 and "set-cookie" not in made.headers:
-            versions.answers.keep(key, version, made, weight=10 + len(made.body) // 150)
+            # A client may send an address that is longer than its answer.
+            size = len(made.body) + len(request.scope["path"]) + len(request.scope["query_string"])
+            versions.answers.keep(key, version, made, weight=10 + size // 150)
         return _copy_of(made)
     page.close()
     return page.unless_known(_copy_of(kept))
