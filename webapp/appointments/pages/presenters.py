@@ -181,8 +181,8 @@ def _too_short(page: Page, request: BookingRequest, start: Minute, viewer: Viewe
     fitting = [kind.name for kind in kinds if is_free(BookingRequest(request.doctor, kind).span_at(start))]
     values = {"kind": request.visit_type.name, "name": request.doctor.name, "fitting": ", ".join(fitting)}
     if fitting:
-        return _("The free time is too short for %(kind)s. What fits: %(fitting)s.") % values
-    return _("The free time is too short: no visit type of %(name)s fits.") % values
+        return _("%(kind)s doesn’t fit between the other appointments. Visit types that fit: %(fitting)s.") % values
+    return _("No visit type of %(name)s fits between the other appointments.") % values
 
 
 class RequestedStart(NamedTuple):
