@@ -155,7 +155,10 @@ def test_the_front_desk_decides_for_all_but_about_those_who_are_here_one_by_one(
     log_in(client, "fiona")
     assert address in read(client.get("/board?doctor=bob")).links
     assert f"{address}?day=2026-03-03" in read(client.get("/board/2026-03-03?doctor=bob")).links
-    form = read(client.get(address)).form(address) | {"decide-all": "cancel"}
+    asked = read(client.get(address))
+    # Nothing is chosen for all yet.
+    assert {each.one("option", value="").text for each in asked.all("select")} == {"Choose"}
+    form = asked.form(address) | {"decide-all": "cancel"}
     refused = client.post(address, data=form)
     assert refused.status_code == 409
     page = read(refused)

@@ -194,6 +194,7 @@ def test_the_boards_column_leads_to_the_calls_until_all_are_made(client: TestCli
     assert lists.one("a", aria_current="page").attributes["href"] == "/board"
 
 
+@pytest.mark.both_databases
 def test_the_board_of_a_day_that_was_closed_or_changed_leads_to_its_calls(client: TestClient, away: Cast) -> None:
     away.change(sa.update(models.ToldList).values(kind="closure", doctor_id=None, day=None, made_at=NOW))
     log_in(client, "fiona")
