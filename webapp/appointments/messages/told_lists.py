@@ -255,7 +255,7 @@ def open_calls(session: Session, actor: Actor, list_ids: Collection[int]) -> dic
 
 
 class OpenOn(NamedTuple):
-    """Whom to call about a day: the id of each list with open calls, and how many these are.
+    """The calls that are to be made about a day: the id of each list with open ones, and how many.
 
     `away` has the lists of doctors who are away, by the doctor's id, `changes` those of closures and other changes.
     """
