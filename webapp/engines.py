@@ -39,6 +39,8 @@ TCP = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "
 APPLICATION = "docket"
 SERVER_OPTIONS = (
     f"-c application_name={APPLICATION} -c lock_timeout=3000 -c timezone=UTC "
+    # Compiling a query of the reports to machine code took half a second, longer than the query itself.
+    "-c jit=off "
     "-c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3"
 )
 # After so many steps of its machine, about two milliseconds, SQLite asks whether it may go on.

@@ -24,14 +24,15 @@ def count_appointments(
 ) -> dict[int, Counted]:
     """The counts by the number of the month, or by the id of the doctor or type."""
     # What else a count depends on: accounts may get another role.
-    also = (asked[2:], clinic.change_until_minutes, queries.find_bookers(session))
+    bookers = queries.find_bookers(session)
+    also = (asked[2:], clinic.change_until_minutes, bookers)
     found: dict[int, Counted] = {}
     for number, (start, end) in enumerate(pairwise([*bounds.months, bounds.end])):
         if start >= end:
             continue
 
         def count(start: datetime = start, end: datetime = end) -> dict[int, Counted]:
-            return queries.count_appointments(session, clinic, asked, start, end)
+            return queries.count_appointments(session, clinic, asked, bookers, start, end)
 
         of_month = kept_of_past(session, ("report", start, end, also), start, end, count, _weight_of, now=now)
         for key, counted in of_month.items():

@@ -48,6 +48,9 @@ class Counted(NamedTuple):
     leads: Counter[int]
 
 
+# The accounts that are no patients', by id, and their roles.
+Bookers = tuple[tuple[int, str], ...]
+
 # What became of an appointment; the clinic's own reasons to cancel it, such as time off, are no fault of the patient's.
 CANCELLED, CANCELLED_LATE, MISSED, UNMARKED, SEEN = range(5)
 # Whose accounts book, with the members of `Counts`; an account that was deleted is not counted anywhere.
@@ -61,13 +64,13 @@ _OF_MINUTES, _OF_KEY, _OF_LEAD = 100, 10**7, 10**14
 
 
 def count_appointments(
-    session: Session, clinic: Clinic, asked: Asked, start: datetime, end: datetime
+    session: Session, clinic: Clinic, asked: Asked, bookers: Bookers, start: datetime, end: datetime
 ) -> dict[int, Counted]:
     """The counts of a month or a part of it, by the id of the doctor or type; by month there is one, of number 0."""
     starts = sa.and_(_VISIT.starts_at >= start, _VISIT.starts_at < end)
     # Almost every appointment is a group of its own days ahead and doctor: counting them here is quicker than sorting
     # them there, and one text is quicker to fetch than rows.
-    query = sa.select(numbers_joined(_packed(clinic, asked))).where(starts, *_filters(asked))
+    query = sa.select(numbers_joined(_packed(clinic, asked, bookers))).where(starts, *_filters(asked))
     groups = Counter((rows(session, query).scalar() or "").split())
     leads: dict[int, Counter[int]] = defaultdict(Counter)
     sums: dict[int, Counter[str]] = defaultdict(Counter)
@@ -95,7 +98,7 @@ def count_appointments(
 _ENDS = {MISSED: "no_shows", UNMARKED: "", SEEN: "seen"}
 
 
-def _packed(clinic: Clinic, asked: Asked) -> sa.ColumnElement[int]:
+def _packed(clinic: Clinic, asked: Asked, bookers: Bookers) -> sa.ColumnElement[int]:
     """The group of an appointment as one number: days ahead, doctor or type, minutes, what became of it, who booked."""
     starts = minute_of(_VISIT.starts_at)
     late = sa.and_(_VISIT.cancellation_code == "", starts - minute_of(_VISIT.updated_at) < clinic.change_until_minutes)
@@ -109,10 +112,10 @@ def _packed(clinic: Clinic, asked: Asked) -> sa.ColumnElement[int]:
     # Most are booked by patients, so the first question tells them from all others.
     way = sa.case(
         (_VISIT.booked_by.is_(None), _literal(BY_UNKNOWN)),
-        (_VISIT.booked_by.not_in(sa.select(_USER.id).where(_USER.role != "patient")), _literal(BY_PATIENT)),
+        (_VISIT.booked_by.not_in([number for number, _role in bookers]), _literal(BY_PATIENT)),
         *(
-            (_VISIT.booked_by.in_(sa.select(_USER.id).where(_USER.role.in_(roles))), _literal(n))
-            for n, roles in _BOOKERS
+            (_VISIT.booked_by.in_([number for number, role in bookers if role in roles]), _literal(way))
+            for way, roles in _BOOKERS
         ),
         else_=_literal(BY_PATIENT),
     )
@@ -162,29 +165,24 @@ def count_new_patients(session: Session, asked: Asked, bounds: Bounds, start: da
 
     The keys are the number of the month, or the id of the doctor or type, and `BEFORE`.
     """
-    other = table_of(Appointment).alias("other")
+    within = sa.and_(_VISIT.starts_at >= start, _VISIT.starts_at < end)
+    period = sa.or_(_VISIT.starts_at >= bounds.months[0], _VISIT.starts_at < bounds.before_end)
+    key = sa.case((_VISIT.starts_at < bounds.months[0], _literal(BEFORE)), else_=_key(asked.by, bounds.months))
+    # The first appointment itself says its key, or none: a join with all appointments would take longer than this.
     first = (
-        sa.select(other.c.id)
-        .where(other.c.patient_id == _PATIENT.id, other.c.status != "cancelled")
-        .order_by(other.c.starts_at)
+        sa.select(sa.case((sa.and_(within, period, *_filters(asked)), key)))
+        .where(_VISIT.patient_id == _PATIENT.id, _VISIT.status != "cancelled")
+        .order_by(_VISIT.starts_at)
         .limit(1)
         .scalar_subquery()
     )
-    key = sa.case((_VISIT.starts_at < bounds.months[0], _literal(BEFORE)), else_=_key(asked.by, bounds.months))
-    period = sa.or_(_VISIT.starts_at >= bounds.months[0], _VISIT.starts_at < bounds.before_end)
-    query = (
-        sa.select(key.label("key"), sa.func.count())
-        .select_from(table_of(Patient))
-        .join(table_of(Appointment), _VISIT.id == first)
-        .where(_VISIT.starts_at >= start, _VISIT.starts_at < end, period, *_filters(asked))
-        .group_by(sa.text("key"))
-    )
+    query = sa.select(first.label("key"), sa.func.count()).select_from(table_of(Patient)).group_by(sa.text("key"))
     if start > bounds.before:
         # In a part of the time there are only some of the patients.
-        query = query.where(
-            _PATIENT.id.in_(sa.select(_VISIT.patient_id).where(_VISIT.starts_at >= start, _VISIT.starts_at < end))
-        )
-    return Counter({row[0]: row[1] for row in rows(session, query)})
+        other = table_of(Appointment).alias("other").c
+        there = sa.select(other.patient_id).where(other.starts_at >= start, other.starts_at < end)
+        query = query.where(_PATIENT.id.in_(there))
+    return Counter({row[0]: row[1] for row in rows(session, query) if row[0] is not None})
 
 
 class Presence(NamedTuple):
@@ -211,7 +209,7 @@ def find_presence(session: Session, doctor_id: int | None = None) -> list[Presen
     return [Presence(*row) for row in rows(session, query)]
 
 
-def find_bookers(session: Session) -> tuple[tuple[int, str], ...]:
+def find_bookers(session: Session) -> Bookers:
     """The accounts that are no patients', with their roles: by these the ways of booking are told apart."""
     query = sa.select(_USER.id, _USER.role).where(_USER.role != "patient").order_by(_USER.id)
     return tuple((number, role) for number, role in rows(session, query))
