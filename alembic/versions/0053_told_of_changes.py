@@ -38,7 +38,7 @@ def _write_check(old: str, new: str) -> None:
 
 
 def _edit_definition(table: str, *edits: tuple[str, str]) -> None:
-    """Write the definition of a table anew, and make every connection read it again."""
+    """Replace the definition of a table, and make every connection read it again."""
     master = sa.table("sqlite_master", sa.column("type"), sa.column("name"), sa.column("sql"))
     found = master.c.type == "table", master.c.name == table
     definition = op.get_bind().execute(sa.select(master.c.sql).where(*found)).scalar_one()

@@ -155,7 +155,7 @@ def _tell_boards(session: Session, appointment_id: int) -> None:
     query = sa.select(of.doctor_id, of.day, ToldLine.was_at).join(ToldLine, ToldLine.list_id == of.id)
     shown = of.kind.in_(("away", "closure", "change"))
     for doctor_id, day, was_at in session.execute(query.where(ToldLine.appointment_id == appointment_id, shown)):
-        # Who has no column says it above all of them.
+        # A list without a doctor and a day is named above all columns.
         about = feed.Change(doctor_id or ANY_DOCTOR, str(day)) if day else feed.Change(day=str(was_at.date()))
         feed.tell(session, about)
 

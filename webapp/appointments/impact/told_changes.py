@@ -43,7 +43,8 @@ def note_changes(
 ) -> list[int]:
     """Make the lists of these decisions, those of days in order, and return their ids.
 
-    Where everything is kept, there is none. Unless all is `done`, appointments count as kept until `note_later`.
+    Decisions that keep every appointment make no list. Unless all is `done`, appointments count as kept until
+    `note_later`.
     """
     made = []
     for about, decided in sorted(_by_list(clinic, pending).items(), key=lambda item: str(item[0].day)):

@@ -51,7 +51,7 @@ class History(NamedTuple):
     news: Sequence[datetime]
 
     def since(self, made_at: datetime) -> Since | None:
-        """The last change, where a list was made at that time; None if there is none."""
+        """The last change, where a list was made at that time; otherwise None."""
         found, called = None, False
         for _number, at, action, role in self.events:
             if action in _CHANGES:

@@ -121,7 +121,8 @@ class StaffRefusals(NamedTuple):
     """Every rule that refuses a start to staff. `overridable`: all of them may be overridden with a reason.
 
     `may_squeeze`: nothing but the doctor's other appointments binds staff, and beside these there is a place.
-    `no_squeezing` says why there is none, or is ''; then `doctor_slug` is the doctor who would have to allow more.
+    `no_squeezing` says why squeezing in is not possible, or is ''; then `doctor_slug` is the doctor who would have to
+    allow more.
     `too_short`: the time is free, but the next appointment starts too soon.
     """
 

@@ -206,7 +206,7 @@ class Call:
         first, last = form.between(today, clinic.horizon_days)
         wanted = Wanted(first, last, form.weekdays, *HOURS.get(form.part.data or "", HOURS[""]))
         after = wanted._replace(first=last + timedelta(days=1), last=today + timedelta(days=clinic.horizon_days))
-        # Who is here without an appointment waits, or takes a time of the first day that has one.
+        # A patient who is here without an appointment waits, or takes a time of the first day that has one.
         is_here = self.walk_in is not None or form.walk_in.data == NEW
         most = 1 if is_here and not (form.first.data or form.last.data) else None
         for asked in (wanted, after):
