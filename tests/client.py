@@ -10,15 +10,11 @@ import asyncio
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from typing import Any, Self
-from urllib.parse import unquote
 
 import httpx2
 from anyio.from_thread import BlockingPortal
 from starlette.testclient import TestClient
-from starlette.types import ASGIApp, Message, Scope
-
-PORTS = {"http": 80, "https": 443}
-CALLER = ("testclient", 50000)
+from starlette.types import ASGIApp, Message
 
 
 class QuickClient(TestClient):
@@ -71,72 +67,22 @@ class _Life:
         self._begun.set()
 
 
-class _Transport(httpx2.BaseTransport):
+class _Transport(httpx2.ASGITransport, httpx2.BaseTransport):
+    """A test of the page that people see after an error sets `raise_app_exceptions` to false."""
+
     def __init__(self, app: ASGIApp, loop: Callable[[], AbstractContextManager[BlockingPortal]]) -> None:
-        self._app, self._loop = app, loop
-        # A test of the page that people see then sets this to false.
-        self.raise_server_exceptions = True
+        super().__init__(app, client=("testclient", 50000))
+        self._loop = loop
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
-        exchange = _Exchange(request)
+        # Parts of a body may come from a generator, which the loop cannot wait for.
+        request.read()
         with self._loop() as loop:
-            try:
-                loop.call(self._app, exchange.scope, exchange.receive, exchange.send)
-            except Exception:
-                if self.raise_server_exceptions:
-                    raise
-        return exchange.response()
+            return loop.call(self._answer, request)
 
-
-class _Exchange:
-    """A request and its answer, as an ASGI application reads and writes them."""
-
-    def __init__(self, request: httpx2.Request) -> None:
-        self._request = request
-        self._is_read = False
-        self._over = asyncio.Event()
-        self._start: Message = {}
-        self._body: list[bytes] = []
-        url = request.url
-        self.scope: Scope = {
-            "type": "http",
-            "http_version": "1.1",
-            "method": request.method,
-            "path": unquote(url.path),
-            "raw_path": url.raw_path.split(b"?", 1)[0],
-            "root_path": "",
-            "scheme": url.scheme,
-            "query_string": url.query,
-            "headers": [(name.lower(), value) for name, value in request.headers.raw],
-            "client": CALLER,
-            "server": [url.raw_host.decode("ascii"), url.port or PORTS[url.scheme]],
-            "extensions": {},
-            "state": {},
-        }
-
-    async def receive(self) -> Message:
-        if self._is_read:
-            # The client waits for the whole answer.
-            await self._over.wait()
-            return {"type": "http.disconnect"}
-        self._is_read = True
-        return {"type": "http.request", "body": self._request.read(), "more_body": False}
-
-    async def send(self, message: Message) -> None:
-        if message["type"] == "http.response.start":
-            assert not self._start, "An answer begins once."
-            self._start = message
-        else:
-            self._body.append(message.get("body", b""))
-            if not message.get("more_body", False):
-                self._over.set()
-
-    def response(self) -> httpx2.Response:
-        assert self._start, "The application gave no answer."
-        body = b"" if self._request.method == "HEAD" else b"".join(self._body)
-        return httpx2.Response(
-            self._start["status"],
-            headers=self._start.get("headers", []),
-            stream=httpx2.ByteStream(body),
-            request=self._request,
-        )
+    async def _answer(self, request: httpx2.Request) -> httpx2.Response:
+        answer = await self.handle_async_request(request)
+        assert isinstance(answer.stream, httpx2.AsyncByteStream)
+        # As it came: the client decompresses it.
+        answer.stream = httpx2.ByteStream(b"".join([part async for part in answer.stream]))
+        return answer

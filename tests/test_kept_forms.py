@@ -343,7 +343,7 @@ def test_an_error_page_after_a_form_shows_what_was_typed(
 
     monkeypatch.setattr("webapp.patients.router.service.update_profile", fails)
     log_in_by_form(client, "alice")
-    monkeypatch.setattr(client._transport, "raise_server_exceptions", False)
+    monkeypatch.setattr(client._transport, "raise_app_exceptions", False)
     answer = client.post("/account", data={"name": "Alice Adamson", "password": "not this one"})
     assert answer.status_code == status
     (text,) = read(answer).one("section", aria_labelledby="typed").all("textarea")
