@@ -117,6 +117,13 @@ def test_the_doctors_day_and_week_show_it_beside_the_other_one(client: TestClien
     beside = day.one("li", class_="beside")
     assert [each.text for each in beside.all("h3")] == ["Alice Adams", "Dave Dunn"]
     assert f"Squeezed in: {WHY}" in beside.text
+    (urgent,) = squeezed(cast)
+    changed = read(client.get(f"/schedule/2026-03-03?changed={urgent.reference}"))
+    assert "Dave Dunn: scheduled" in changed.one("div", id="said").text
+    assert [each["id"] for each in changed.all(data_focus="")] == [f"act-{urgent.reference}"]
+    with cast.database.reading() as session:
+        read_by_bob = session.scalars(sa.select(AuditEvent.details).where(AuditEvent.action == "schedule_read"))
+        assert [urgent.id in details["appointments"] for details in read_by_bob] == [True, True]
     week = read(client.get("/schedule/week/2026-W10"))
     # The classes of a row name its lane and how many lanes stand side by side.
     places = [

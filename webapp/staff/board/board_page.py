@@ -38,9 +38,7 @@ from webapp.staff.board import choices, walk_ins
 from webapp.staff.board.columns import Column, Outline
 from webapp.staff.board.days import Day, build_board
 from webapp.staff.board.forms import DeskNoteForm
-
-# What a cached column weighs: see `VersionCache`.
-BYTES_OF_WEIGHT = 75
+from webapp.staff.drawing import LETTERS_OF_WEIGHT, drawn
 
 
 class Shown(NamedTuple):
@@ -183,7 +181,7 @@ def _board_again(page: Page, actor: Actor, day: date) -> Response:
         response, shown = _board(page, actor, day)
         if versions is not None:
             body = bytes(response.body)
-            versions.cache.keep(key, state, (body, shown), weight=len(body) // BYTES_OF_WEIGHT)
+            versions.cache.keep(key, state, (body, shown), weight=len(body) // LETTERS_OF_WEIGHT)
         return response
     body, shown = kept
     _log(page, actor, day, slug, shown)
@@ -249,21 +247,15 @@ def _changed_column(page: Page, actor: Actor, view: AppointmentView, day: date) 
 
 def _drawer(page: Page) -> Callable[[Callable[..., str], Outline, str], str]:
     """A function that draws a column with a macro, or takes the one that this process drew in the same state."""
-    versions = versions_seen(page.session)
 
     def draw(macro: Callable[..., str], outline: Outline, opened: str) -> str:
         address = f"/board/{outline.frame.day}"
         opened = opened if any(each.reference == opened for each in outline.taken.appointments) else ""
-        if versions is None or opened:
+        if opened:
             return macro(outline.column(), address, opened)
         # Not everyone reads why a doctor is away.
-        key = ("column", address, outline.doctor.id, tuple(outline.hours.leave), language_tag())
-        state = outline.state
-        drawn: str | None = versions.cache.find(key, state)
-        if drawn is None:
-            drawn = macro(outline.column(), address, "")
-            versions.cache.keep(key, state, drawn, weight=len(drawn) // BYTES_OF_WEIGHT)
-        return drawn
+        key = ("column", address, outline.doctor.id, tuple(outline.hours.leave))
+        return drawn(page.session, key, outline.state, lambda: macro(outline.column(), address, ""))
 
     return draw
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date
 from typing import Any, NamedTuple
 
@@ -16,7 +17,9 @@ from webapp.core.web import Page
 from webapp.doctors.service import DoctorRow
 from webapp.exceptions import AppError
 from webapp.i18n import gettext as _
-from webapp.staff.schedule.days import Day, build_day
+from webapp.staff.drawing import drawn
+from webapp.staff.schedule.day_rows import Row
+from webapp.staff.schedule.days import Day, Next, build_day
 from webapp.staff.schedule.schedule_week import Card
 
 
@@ -35,6 +38,7 @@ def show_day(
     `changed` is the reference of an appointment whose status has just changed: the page says so, and offers to undo it.
     """
     shown = build_day(page.session, actor, current_clinic(page), doctor, day, now=page.now)
+    said = _said(shown, changed) if error is None else None
     response = page.render(
         "staff/schedule/day.html",
         fragment="staff/schedule/_day.html",
@@ -43,18 +47,19 @@ def show_day(
         doctor=doctor,
         day=shown,
         now=page.now,
-        said=_said(shown, changed) if error is None else None,
+        said=said,
         problem=error.message if error else None,
-        words=statuses.STAFF_WORDS,
+        draw=_drawer(page, doctor, shown, said),
     )
-    ids = [row.card.appointment.id for row in shown.rows if row.card]
+    ids = [card.appointment.id for row in shown.rows for card in row.cards]
     record_reading(page, actor, doctor.id, {"day": str(day), "appointments": ids[: audit.MOST_IDS]})
     return response
 
 
 def _said(day: Day, reference: str) -> StatusChanged | None:
     """'Joanna Hartley: arrived', with the card that says whether it can be undone."""
-    card = next((row.card for row in day.rows if row.card and row.card.appointment.reference == reference), None)
+    cards = (card for row in day.rows for card in row.cards)
+    card = next((card for card in cards if card.appointment.reference == reference), None)
     if card is None:
         return None
     words = {
@@ -62,6 +67,28 @@ def _said(day: Day, reference: str) -> StatusChanged | None:
         "status": statuses.word_of(card.appointment.status, staff=True).lower(),
     }
     return StatusChanged(_("%(name)s: %(status)s") % words, card)
+
+
+def _drawer(page: Page, doctor: DoctorRow, day: Day, said: StatusChanged | None) -> Callable[..., str]:
+    """A function that draws a line of the day, or the next patient, with a macro, once for each state.
+
+    The next action for the appointment that was just changed gets the focus.
+    """
+    clinic = current_clinic(page)
+    here, clock = f"/schedule/{day.day}", (clinic.zone, clinic.today(page.now))
+
+    def draw(macro: Callable[..., str], part: Row | Next) -> str:
+        if isinstance(part, Next):
+            place: tuple[object, ...] = ("coming",)
+            focus = ""
+        else:
+            # What tells the line from the others of its day, also when something in it changes.
+            place = (part.kind, part.starts_at, part.card and part.card.appointment.id)
+            focus = said.card.appointment.reference if said and said.card in part.cards else ""
+        key, state = ("day", doctor.id, here, *place), (part, focus, clock)
+        return drawn(page.session, key, state, lambda: macro(part, here, focus))
+
+    return draw
 
 
 def record_reading(page: Page, actor: Actor, doctor_id: int, details: dict[str, Any]) -> None:

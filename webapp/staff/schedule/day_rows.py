@@ -48,6 +48,11 @@ class Row(NamedTuple):
         """The duration in minutes."""
         return int((self.ends_at - self.starts_at).total_seconds()) // 60
 
+    @property
+    def cards(self) -> list[Card]:
+        """The appointments in the line."""
+        return [row.card for row in (self, *self.beside) if row.card]
+
 
 def rows_of(
     frame: ScheduleWeek,
