@@ -160,12 +160,12 @@ class VersionCache:
                 _key, (_version, _value, removed) = self._kept.popitem(last=False)
                 self._weight -= removed
 
-    def get(self, key: Hashable, version: Hashable, work: Callable[[], T]) -> T:
+    def get(self, key: Hashable, version: Hashable, work: Callable[[], T], *, weight: int = 10) -> T:
         """The value for this version, computed now unless it is cached."""
         found: T | None = self.find(key, version)
         if found is None:
             found = work()
-            self.keep(key, version, found)
+            self.keep(key, version, found, weight=weight)
         return found
 
 

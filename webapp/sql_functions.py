@@ -43,10 +43,14 @@ class rows_as_json(FunctionElement[str]):  # noqa: N801 - it is used like a func
     """The rows of each group as one JSON text: a list of lists, in any order.
 
     Fetching a thousand rows costs more than this, and a process that knows the same text already has nothing to read.
+    Of no rows PostgreSQL makes NULL, SQLite `NO_ROWS`.
     """
 
     type = sa.String()
     inherit_cache = True
+
+
+NO_ROWS = "[]"
 
 
 def split_pairs(text: str) -> list[tuple[int, int]]:

@@ -377,8 +377,44 @@ def test_the_number_of_queries_does_not_grow_with_the_day(client: TestClient, ca
         put(cast, f"2026-03-03 {10 + number // 2}:{number % 2 * 30:02d}", patient="dave")
         put(cast, f"2026-03-0{4 + number % 2} {10 + number // 2}:30", patient="dave")
     many = count_when_cached()
-    # The user, versions, the week in outline, appointments, the next patient’s past, what changed last; the audit row.
-    assert few == many == [7, 6]
+    # The user, versions, appointments with the week in outline, the next patient’s past, what changed last; the audit
+    # row.
+    assert few == many == [6, 5]
+
+
+@pytest.mark.both_databases
+def test_what_the_process_keeps_of_a_day_is_never_shown_after_a_change(client: TestClient, cast: Cast) -> None:
+    log_in(client, "bob")
+    references = [cast.book(who, f"2026-03-03 {time}") for who, time in ((cast.alice, "09:30"), (cast.dave, "14:00"))]
+    appointments = sa.update(models.Appointment).where(models.Appointment.reference.in_(references))
+    patients = sa.update(models.Patient).where(models.Patient.id.in_(cast.patient_ids.values()))
+
+    def shown() -> list[str]:
+        drawn, kept = client.get("/schedule/2026-03-03"), client.get("/schedule/2026-03-03")
+        assert drawn.text == kept.text
+        day = read(kept)
+        return [each.text for each in (*day.all("article", class_="appointment"), day.one("section", class_="coming"))]
+
+    before = shown()
+    for change, word in (
+        (patients.values(name="Zoë Zander"), "Zoë Zander"),
+        (patients.values(birth_date=date(1999, 1, 1)), "27 years"),
+        (patients.values(alert="Deaf"), "Deaf"),
+        (sa.update(models.VisitType).where(models.VisitType.id == cast.short).values(name="Check"), "Check, 15 min"),
+        (appointments.values(reason="Fever"), "Fever"),
+        (appointments.values(notes="Stairs"), "To arrange: Stairs"),
+        (appointments.values(desk_note="Paid"), "Note for staff: Paid"),
+        (appointments.values(private_note="Calm"), "Your note: Calm"),
+        (appointments.values(flagged_why="time_off"), "Needs a decision:"),
+        (appointments.values(override_reason="Urgent"), "Exception: Urgent"),
+        (appointments.values(status="confirmed"), "Confirmed"),
+        (appointments.values(status="arrived", arrived_at=cast.now - timedelta(minutes=7)), "waiting 7 min"),
+    ):
+        cast.change(change)
+        after = shown()
+        assert all(word in text for text in after), (word, after)
+        assert all(word not in text for text in before), (word, before)
+        before = after
 
 
 def test_a_day_of_23_or_25_hours_holds_all_its_appointments(client: TestClient, cast: Cast) -> None:

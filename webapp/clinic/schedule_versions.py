@@ -204,6 +204,9 @@ def missing_triggers(session: Session) -> list[str]:
 
 # ------------------------------------------------------------------------------------------------- reading
 
+# What a text and the objects that are made of it weigh: see `VersionCache`.
+CHARACTERS_OF_WEIGHT = 25
+
 _VERSION = table_of(ScheduleVersion).c
 
 
@@ -288,6 +291,17 @@ def kept_for_doctor(session: Session, doctor_id: int, key: Hashable, read: Calla
     if versions is None:
         return read()
     return versions.cache.get((key, doctor_id), versions.of_doctor(doctor_id), read)
+
+
+def kept_for_text(session: Session, key: Hashable, text: str, read: Callable[[str], T]) -> T:
+    """What `read` makes of a text that was read from the database, made once as long as the text stays the same.
+
+    Callers must not modify the value, because other requests share it.
+    """
+    versions = versions_seen(session)
+    if versions is None:
+        return read(text)
+    return versions.cache.get(key, text, lambda: read(text), weight=len(text) // CHARACTERS_OF_WEIGHT)
 
 
 def kept_of_past(

@@ -14,11 +14,12 @@ from webapp.appointments.booking import schedule_queries
 from webapp.clinic.service import get_clinic
 from webapp.doctors.service import get_doctor_by_id
 from webapp.scheduling.facts import load_working_time
-from webapp.scheduling.slots import to_minute
+from webapp.scheduling.slots import to_datetime, to_minute
 from webapp.staff.schedule.days import build_day
 from webapp.staff.schedule.weeks import build_week
 
-DAY = (local("2026-03-03 00:00"), local("2026-03-04 00:00"))
+DAY = (to_minute(local("2026-03-03 00:00")), to_minute(local("2026-03-04 00:00")))
+WEEK = (to_minute(local("2026-03-02 00:00")), to_minute(local("2026-03-09 00:00")))
 
 
 def test_a_days_appointments_come_in_order_with_their_patients(cast: Cast) -> None:
@@ -30,7 +31,7 @@ def test_a_days_appointments_come_in_order_with_their_patients(cast: Cast) -> No
         put(cast, other, minutes=15)
     put(cast, "2026-03-03 10:00", doctor="erin")
     with cast.database.reading() as session:
-        found = schedule_queries.list_appointments(session, cast.doctor_ids["bob"], *DAY)
+        found, outline = schedule_queries.read_diary(session, cast.doctor_ids["bob"], DAY, WEEK)
     assert [each.reference for each in found] == [early["reference"], late["reference"]]
     first, second = found
     assert (first.patient_name, first.visit_type, first.minutes) == ("Alice Adams", "First visit", 30)
@@ -38,6 +39,12 @@ def test_a_days_appointments_come_in_order_with_their_patients(cast: Cast) -> No
     assert (first.occupies, second.occupies) == (False, True)
     # Alice was there the day before; it is Dave's first appointment.
     assert (first.first, second.first) == (False, True)
+    assert [(each.start, each.status) for each in outline] == [
+        (to_minute(local("2026-03-02 23:45")), "scheduled"),
+        (to_minute(early["starts_at"]), "cancelled"),
+        (to_minute(late["starts_at"]), "scheduled"),
+        (to_minute(local("2026-03-04 00:00")), "scheduled"),
+    ]
 
 
 def test_earlier_appointments_are_those_with_this_doctor_the_latest_first(cast: Cast) -> None:
@@ -69,7 +76,7 @@ def test_leave_of_a_day_includes_everything_that_overlaps_it(cast: Cast) -> None
     ):
         cast.add(models.TimeOff(doctor_id=bob, starts_at=local(start), ends_at=local(end), reason=reason))
     with cast.database.reading() as session:
-        found = [leave.reason for leave in schedule_queries.list_leave(session, bob, *DAY)]
+        found = [leave.reason for leave in schedule_queries.list_leave(session, bob, *map(to_datetime, DAY))]
     assert found == ["until that day", "from that day on"]
 
 

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from datetime import date, datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from webapp.appointments.queries import readable_note
 from webapp.clinic.models import VisitType
+from webapp.clinic.schedule_versions import kept_for_text
 from webapp.database import UtcDateTime, rows, table_of
 from webapp.doctors.models import TimeOff
 from webapp.patients.models import Patient
 from webapp.scheduling.models import OCCUPYING, Appointment
-from webapp.scheduling.slots import Minute, Span
-from webapp.sql_functions import minute_of
+from webapp.scheduling.slots import Minute, Span, to_datetime
+from webapp.sql_functions import NO_ROWS, minute_of, rows_as_json
 
 # As many as a doctor reads before the patient comes in.
 EARLIER_SHOWN = 12
@@ -95,6 +98,7 @@ _OFF = table_of(TimeOff).c
 _EARLIER = _APPOINTMENT.alias("earlier")
 _DOCTOR = sa.bindparam("doctor_id", type_=sa.Integer)
 _LOW, _HIGH = sa.bindparam("low", type_=UtcDateTime), sa.bindparam("high", type_=UtcDateTime)
+_FIRST, _LAST = sa.bindparam("first", type_=UtcDateTime), sa.bindparam("last", type_=UtcDateTime)
 # The appointment's own columns; those after them come from joins with the patient and the visit type.
 _OWN_COLUMNS = ScheduleAppointment._fields[: ScheduleAppointment._fields.index("patient_name")]
 _NOTE = readable_note(_APPOINTMENT.c)
@@ -105,30 +109,38 @@ _WAS_HERE = sa.exists().where(
     _EARLIER.c.starts_at < _APPOINTMENT.c.starts_at,
     _EARLIER.c.status.in_(OCCUPYING),
 )
+# Minutes instead of instants: JSON knows neither, and numbers are quicker to compare.
+_INSTANTS = ("starts_at", "ends_at", "busy_from", "busy_until", "arrived_at")
+
+
+def _own_column(name: str) -> sa.ColumnElement[Any]:
+    if name == "private_note":
+        return _NOTE
+    column = _APPOINTMENT.c[name]
+    return minute_of(column) if name in _INSTANTS else column
+
+
 _APPOINTMENTS = (
     sa.select(
-        *(_NOTE if name == "private_note" else _APPOINTMENT.c[name] for name in _OWN_COLUMNS),
-        _PATIENT.name,
-        _PATIENT.birth_date,
-        _PATIENT.alert,
-        _KIND.name,
-        ~_WAS_HERE,
+        rows_as_json(
+            *map(_own_column, _OWN_COLUMNS), _PATIENT.name, _PATIENT.birth_date, _PATIENT.alert, _KIND.name, ~_WAS_HERE
+        )
     )
+    .select_from(_APPOINTMENT)
     .join(table_of(Patient), _PATIENT.id == _APPOINTMENT.c.patient_id)
     .join(table_of(VisitType), _KIND.id == _APPOINTMENT.c.visit_type_id)
     .where(_APPOINTMENT.c.doctor_id == _DOCTOR, _APPOINTMENT.c.starts_at >= _LOW, _APPOINTMENT.c.starts_at < _HIGH)
-    .order_by(_APPOINTMENT.c.starts_at, _APPOINTMENT.c.id)
 )
-_OUTLINE = (
-    sa.select(
+_OUTLINE = sa.select(
+    rows_as_json(
         minute_of(_APPOINTMENT.c.starts_at),
+        _APPOINTMENT.c.id,
         minute_of(_APPOINTMENT.c.busy_from),
         minute_of(_APPOINTMENT.c.busy_until),
         _APPOINTMENT.c.status,
     )
-    .where(_APPOINTMENT.c.doctor_id == _DOCTOR, _APPOINTMENT.c.starts_at >= _LOW, _APPOINTMENT.c.starts_at < _HIGH)
-    .order_by(_APPOINTMENT.c.starts_at, _APPOINTMENT.c.id)
-)
+).where(_APPOINTMENT.c.doctor_id == _DOCTOR, _APPOINTMENT.c.starts_at >= _FIRST, _APPOINTMENT.c.starts_at < _LAST)
+_DIARY = sa.select(_APPOINTMENTS.scalar_subquery(), _OUTLINE.scalar_subquery())
 _EARLIER_APPOINTMENTS = (
     sa.select(
         _APPOINTMENT.c.reference,
@@ -153,16 +165,47 @@ _LEAVE = (
 )
 
 
-def list_appointments(session: Session, doctor_id: int, low: datetime, high: datetime) -> list[ScheduleAppointment]:
-    """A doctor's appointments that start in [low, high), in order, including cancelled ones."""
-    found = rows(session, _APPOINTMENTS, doctor_id=doctor_id, low=low, high=high)
-    return [ScheduleAppointment._make(row) for row in found]
+class Diary(NamedTuple):
+    """A doctor's appointments, including cancelled ones, in order: those of some days, and of more days in outline."""
+
+    appointments: Sequence[ScheduleAppointment]
+    outline: Sequence[AppointmentOutline]
 
 
-def list_outline(session: Session, doctor_id: int, low: datetime, high: datetime) -> list[AppointmentOutline]:
-    """The same appointments in outline, which costs much less to read."""
-    found = rows(session, _OUTLINE, doctor_id=doctor_id, low=low, high=high)
-    return [AppointmentOutline(start, (since, until), status) for start, since, until, status in found]
+def read_diary(session: Session, doctor_id: int, days: Span, week: Span) -> Diary:
+    """The appointments that start in the span of some days, and in outline those of their week. One query.
+
+    They are taken apart only where this process does not know the same ones already.
+    """
+    values = {"low": days[0], "high": days[1], "first": week[0], "last": week[1]}
+    instants = {name: to_datetime(minute) for name, minute in values.items()}
+    full, outline = rows(session, _DIARY, doctor_id=doctor_id, **instants).one()
+    return Diary(
+        kept_for_text(session, ("diary", doctor_id, days), full or NO_ROWS, _appointments_in),
+        kept_for_text(session, ("outline", doctor_id, week), outline or NO_ROWS, _outline_in),
+    )
+
+
+def _appointments_in(text: str) -> Sequence[ScheduleAppointment]:
+    found = (dict(zip(ScheduleAppointment._fields, row, strict=True)) for row in json.loads(text))
+    return sorted(map(_appointment, found), key=lambda each: (each.starts_at, each.id))
+
+
+def _appointment(values: dict[str, Any]) -> ScheduleAppointment:
+    for name in _INSTANTS:
+        if values[name] is not None:
+            values[name] = to_datetime(values[name])
+    if values["patient_birth_date"] is not None:
+        values["patient_birth_date"] = date.fromisoformat(values["patient_birth_date"])
+    # SQLite's truth is a number.
+    return ScheduleAppointment(**values | {"first": bool(values["first"])})
+
+
+def _outline_in(text: str) -> Sequence[AppointmentOutline]:
+    return [
+        AppointmentOutline(start, (since, until), status)
+        for start, _id, since, until, status in sorted(json.loads(text))
+    ]
 
 
 def list_earlier(session: Session, *, doctor_id: int, patient_id: int, before: datetime) -> list[EarlierAppointment]:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from webapp.clinic.schedule_versions import versions_seen
+from webapp.clinic.schedule_versions import kept_for_text, versions_seen
 from webapp.clinic.service import Clinic
 from webapp.database import UtcDateTime, rows, table_of
 from webapp.doctors.models import TimeOff
@@ -81,9 +81,6 @@ class DayHours(NamedTuple):
         return self._replace(leave=[(span, "") for span, _reason in self.leave]) if self.leave else self
 
 
-# What cached appointments weigh, with the objects that are made of their text: see `VersionCache`.
-CHARACTERS_OF_WEIGHT = 25
-
 # Tables instead of mapped classes, and built once, because these queries read a thousand rows.
 _APPOINTMENT, _PATIENT, _OFF = table_of(Appointment).c, table_of(Patient).c, table_of(TimeOff).c
 _LOW, _HIGH = sa.bindparam("low", type_=UtcDateTime), sa.bindparam("high", type_=UtcDateTime)
@@ -144,18 +141,10 @@ def list_appointments(session: Session, day: Span, doctor_ids: Sequence[int] | N
         if doctor_ids is None
         else rows(session, _OF_SOME, **values, doctor_ids=list(doctor_ids))
     ).all()
-    versions = versions_seen(session)
-    if versions is None:
-        return {doctor_id: _taken(text, day) for doctor_id, text in found}
-    by_doctor: dict[int, Taken] = {}
-    for doctor_id, text in found:
-        key = ("board appointments", day, doctor_id)
-        taken: Taken | None = versions.cache.find(key, text)
-        if taken is None:
-            taken = _taken(text, day)
-            versions.cache.keep(key, text, taken, weight=len(text) // CHARACTERS_OF_WEIGHT)
-        by_doctor[doctor_id] = taken
-    return by_doctor
+    return {
+        doctor_id: kept_for_text(session, ("board appointments", day, doctor_id), text, lambda text: _taken(text, day))
+        for doctor_id, text in found
+    }
 
 
 def _taken(text: str, day: Span) -> Taken:

@@ -1,6 +1,6 @@
 """A doctor's day: its lines with the now line, the strip of its week, the next patient and the totals.
 
-A day costs a constant number of queries: the outline of its week, its appointments, the earlier ones of the next
+A day costs a constant number of queries: its appointments with the outline of its week, the earlier ones of the next
 patient, and the hours, leave and closures unless they are cached.
 """
 

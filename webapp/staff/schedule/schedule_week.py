@@ -1,11 +1,11 @@
 """The data of a doctor's day and week: the appointments, hours, leave and closures of one week.
 
-Reading it costs two queries for any number of appointments, and two more when the hours of the week are not cached.
+Reading it costs one query for any number of appointments, and two more when the hours of the week are not cached.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
@@ -66,8 +66,8 @@ class ScheduleWeek:
     hours: dict[date, list[Span]]
     leave: list[Leave]
     closures: dict[date, str]
-    outline: list[AppointmentOutline]
-    appointments: list[ScheduleAppointment]
+    outline: Sequence[AppointmentOutline]
+    appointments: Sequence[ScheduleAppointment]
 
     def span_of(self, day: date) -> Span:
         """From the first to the last instant of a local day."""
@@ -152,18 +152,16 @@ def load_schedule_week(
     hours = kept_for_doctor(
         session, doctor.id, ("week", monday), lambda: _load_hours(session, clinic, doctor.id, monday)
     )
-    low, high = hours.time.window
     closures = {
         each: closure.name
         for closure in find_closures(session, monday, sunday)
         for each in days_from(max(closure.starts_on, monday), min(closure.ends_on, sunday))
     }
-    outline = schedule_queries.list_outline(session, doctor.id, to_datetime(low), to_datetime(high))
-    if day is not None:
-        low, high = days_span(hours.time.pieces, day_number(day), day_number(day))
-    appointments = schedule_queries.list_appointments(session, doctor.id, to_datetime(low), to_datetime(high))
+    window = hours.time.window
+    days = window if day is None else days_span(hours.time.pieces, day_number(day), day_number(day))
+    diary = schedule_queries.read_diary(session, doctor.id, days, window)
     return ScheduleWeek(
-        actor, clinic, doctor, now, hours.time, hours.worked, hours.leave, closures, outline, appointments
+        actor, clinic, doctor, now, hours.time, hours.worked, hours.leave, closures, diary.outline, diary.appointments
     )
 
 
