@@ -10,7 +10,7 @@ import zoneinfo
 zoneinfo.reset_tzpath(to=())
 zoneinfo.ZoneInfo.clear_cache()
 
-# A start creates half a million objects, a request thousands, and hardly any of them are in a cycle. By default every
-# 700 objects trigger a collection, and some collections traverse everything that was imported. They take a fifth of the
-# time of a start, and while serving a tenth of a second at once.
-gc.set_threshold(10_000, 20, 20)
+# A start creates a quarter of a million objects, and hardly any of them are in a cycle. By default every 700 objects
+# trigger a search for cycles, and some searches traverse everything that was imported: a fifth of the time of a start.
+# A process that goes on after its start searches more often again: see `webapp/serving/memory.py`.
+gc.set_threshold(300_000, 20, 20)
