@@ -21,7 +21,7 @@ from tests.test_access import ANSWERS, LOGIN, AccessClinic
 from webapp import models
 from webapp.clinic import holidays
 from webapp.clinic.service import get_clinic
-from webapp.clinic.settings import zone_names
+from webapp.core.zones import zone_names
 from webapp.database import Database
 from webapp.i18n import ENGLISH, Language, speaking
 from webapp.notifications.outbox import Channel

@@ -60,6 +60,7 @@ def test_a_server_starts_without_what_few_requests_use(tmp_path: Path) -> None:
     # Together these take half as much time and memory as everything else that a server imports.
     seldom_used = {
         "alembic",
+        "babel",
         "cryptography",
         "css_inline",
         "holidays",

@@ -46,7 +46,6 @@ from webapp.notifications.outbox import Channel
 from webapp.notifications.rendering import Rendered, render
 from webapp.notifications.sms import SmsSender
 from webapp.privacy import retention
-from webapp.serving.memory import spare_collector
 from webapp.troubles import cause_in_words
 
 logger = logging.getLogger(__name__)
@@ -257,7 +256,6 @@ def run_worker(base_url: str, *, beside: bool = False) -> None:
     configure_logging(settings.log_format)
     database = wired_database(settings.database_url, patience=PATIENCE)
     worker = Worker(database, settings, base_url=base_url)
-    spare_collector()
     for sentence in where_messages_go(settings):
         logger.info(sentence)
     logger.info("Links in messages lead to %s", base_url)

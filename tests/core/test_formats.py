@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
+from babel.dates import format_date
 
 from webapp.core import formats
 
@@ -28,3 +29,16 @@ def test_a_line_of_facts_breaks_after_a_dot_only() -> None:
     assert formats.dotted(["Room 3", "14 appointments", "5 cancelled"]) == (
         "Room 3\u00a0· 14\u00a0appointments\u00a0· 5\u00a0cancelled"
     )
+
+
+def test_days_are_written_in_english_as_babel_writes_them() -> None:
+    zone = ZoneInfo("Europe/Amsterdam")
+    written = {
+        formats.day_full: "EEEE d MMMM y",
+        formats.day_brief: "EEE d MMM",
+        formats.month_and_year_short: "MMM y",
+    }
+    for number in range(366):
+        day = date(2028, 1, 1) + timedelta(days=number)
+        for write, pattern in written.items():
+            assert write(day, zone) == format_date(day, pattern, locale="en_GB")

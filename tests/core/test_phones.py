@@ -109,23 +109,3 @@ def test_a_number_that_may_be_wrong_is_pointed_out() -> None:
 def test_a_link_calls_the_number() -> None:
     assert phones.dialled("+31201234567") == "+31201234567"
     assert phones.dialled("+31 (0)20-123 45 67") == "+31201234567"
-
-
-@pytest.mark.parametrize(
-    ("zone", "country"),
-    [
-        ("Europe/Amsterdam", "NL"),
-        ("America/Buenos_Aires", "AR"),
-        ("America/Argentina/Buenos_Aires", "AR"),
-        ("Asia/Calcutta", "IN"),
-        ("Asia/Kolkata", "IN"),
-        ("Europe/Kiev", "UA"),
-        ("Europe/Kyiv", "UA"),
-        ("US/Pacific", "US"),
-        ("UTC", ""),
-        ("Etc/GMT+3", ""),
-    ],
-)
-def test_a_time_zone_says_the_country(zone: str, country: str) -> None:
-    assert phones.country_of_zone(zone) == country
-    assert not country or country in phones.countries()

@@ -7,8 +7,6 @@ from functools import cache
 from importlib import import_module
 from typing import Any, NamedTuple
 
-from babel import Locale
-
 from webapp.i18n import language
 
 # Holidays further ahead may still be moved or added.
@@ -41,6 +39,8 @@ def countries() -> dict[str, str]:
 
 @cache
 def _countries(locale: str) -> dict[str, str]:
+    from babel import Locale
+
     territories = Locale.parse(locale).territories
     names = {code: str(territories.get(code, code)) for code in _regions_by_country()}
     return dict(sorted(names.items(), key=lambda item: item[1]))

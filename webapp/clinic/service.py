@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from webapp.clinic.models import ClinicSettings, Closure
 from webapp.clinic.schedule_versions import kept_for_clinic
 from webapp.core import formats, phones
+from webapp.core.zones import country_of_zone
 from webapp.database import rows, table_of
 
 # 112 reaches help in all of Europe, and from mobile phones in most other countries.
@@ -87,7 +88,7 @@ class Clinic:
     @cached_property
     def home_country(self) -> str:
         """The country whose telephone numbers need no country code: 'NL', or '' where the time zone has none."""
-        return self.country or phones.country_of_zone(self.time_zone)
+        return self.country or country_of_zone(self.time_zone)
 
     @property
     def phone_shown(self) -> str:

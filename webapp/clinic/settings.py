@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
-from functools import cache
-from importlib.resources import files
 from typing import Annotated, Any, Literal, NamedTuple
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -27,6 +25,7 @@ from webapp.core import phones
 from webapp.core.day_hours import Week
 from webapp.core.optimistic_lock import require_unchanged
 from webapp.core.strict_types import BARE, ONE_LINE, Whole
+from webapp.core.zones import country_of_zone
 from webapp.database import table_of
 from webapp.events.kinds import ScheduleChange, ScheduleChanged
 from webapp.events.publishing import publish
@@ -34,8 +33,6 @@ from webapp.exceptions import Invalid
 from webapp.i18n import gettext as _
 
 DAY_MINUTES = 24 * 60
-# A clinic may use UTC, although no place has this zone.
-UTC_ZONE = "UTC"
 MOST_REMINDERS, FURTHEST_REMINDER = 5, 60
 
 
@@ -216,7 +213,7 @@ def change_details(session: Session, actor: Actor, command: ClinicDetails, *, se
     if command.country not in {"", saved.country, *phones.countries()}:
         raise Invalid(_("Choose a country from the list."), code="country", field="country")
     clinic = get_clinic(session)
-    country = command.country or phones.country_of_zone(clinic.time_zone)
+    country = command.country or country_of_zone(clinic.time_zone)
     # A number that was not changed is shown as the former country has it.
     is_same = command.phone == clinic.phone_shown
     phone = saved.phone if is_same else phones.read_phone(command.phone, country, saved=saved.phone)
@@ -361,26 +358,3 @@ def _publish(session: Session, actor: Actor, what: ScheduleChange, *, now: datet
 def record_change(session: Session, actor: Actor, changed: list[str], *, now: datetime) -> None:
     """Write an audit row of what changed in the clinic, by the names of the columns."""
     audit.record_by(session, actor, "clinic_changed", subject=("clinic", 1), now=now, details={"changed": changed})
-
-
-@cache
-def _zone_table() -> dict[str, str]:
-    """The tz database's zone names of each country, with the country's code."""
-    table = files("tzdata").joinpath("zoneinfo", "zone.tab").read_text(encoding="utf-8")
-    rows = (line.split("\t") for line in table.splitlines() if line and not line.startswith("#"))
-    known = available_timezones()
-    return {row[2].strip(): row[0] for row in rows if row[2].strip() in known}
-
-
-@cache
-def zone_names() -> dict[str, list[str]]:
-    """The time zones that a clinic can choose, by region and in alphabetical order; UTC is a region of its own."""
-    regions: dict[str, list[str]] = {}
-    for name in sorted(_zone_table()):
-        regions.setdefault(name.partition("/")[0], []).append(name)
-    return {**regions, UTC_ZONE: [UTC_ZONE]}
-
-
-def country_of_zone(time_zone: str) -> str:
-    """The code of the country of a time zone: 'NL' for Europe/Amsterdam; '' if it has none."""
-    return _zone_table().get(time_zone, "")

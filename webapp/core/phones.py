@@ -12,28 +12,16 @@ from contextvars import ContextVar
 from functools import cache, lru_cache
 from typing import Any
 
-from babel import Locale
-from babel.core import get_global
-
 from webapp.core.text import bare
 from webapp.exceptions import Invalid
 from webapp.i18n import gettext as _
 from webapp.i18n import language
 
 LONGEST = 40
-# What Unicode's data call the country of UTC.
-NOWHERE = "ZZ"
 E164 = re.compile(r"\+[1-9]\d{4,14}", re.ASCII)
 _EXTENSION = re.compile(r"(?:ext\.?|extension|toestel|tst\.?|x|#|;ext=)\s*\d+\s*$", re.IGNORECASE)
 # The country of the clinic whose page is being written: macros and form fields have no other way to know it.
 _home: ContextVar[str] = ContextVar("country of the clinic", default="")
-
-
-def country_of_zone(time_zone: str) -> str:
-    """The country of a time zone, such as 'NL' for Europe/Amsterdam; '' for one that belongs to none."""
-    name = get_global("zone_aliases").get(time_zone, time_zone)
-    country = str(get_global("zone_territories").get(name) or "")
-    return "" if country == NOWHERE else country
 
 
 def countries() -> dict[str, str]:
@@ -179,6 +167,8 @@ def _library() -> Any:
 
 @cache
 def _countries(locale: str) -> dict[str, str]:
+    from babel import Locale
+
     territories = Locale.parse(locale).territories
     names = {code: str(territories.get(code, code)) for code in _library().SUPPORTED_REGIONS}
     return dict(sorted(names.items(), key=lambda item: item[1]))

@@ -1,4 +1,4 @@
-"""Memory of a process that goes on after its start: a spare garbage collector, and blocks that go back to the system."""
+"""Memory of a process that goes on after its start: a spare collector, and blocks that go back to the system."""
 
 from __future__ import annotations
 

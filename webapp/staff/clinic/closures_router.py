@@ -16,6 +16,7 @@ from webapp.core import formats
 from webapp.core.optimistic_lock import fingerprint
 from webapp.core.routing import Router
 from webapp.core.web import CurrentPage, Page, PathId, SentForm
+from webapp.core.zones import country_of_zone
 from webapp.i18n import gettext as _
 from webapp.i18n import ngettext
 from webapp.staff.clinic import presenters
@@ -166,7 +167,7 @@ def _offer_holidays(page: Page, which: WhichHolidaysForm) -> _Found:
     years = [today.year + number for number in range(holidays.YEARS_AHEAD + 1)]
     countries = holidays.countries()
     if which.country.data not in countries:
-        here = settings.country_of_zone(clinic.time_zone)
+        here = country_of_zone(clinic.time_zone)
         which.country.data = here if here in countries else next(iter(countries))
     regions = holidays.regions(which.country.data)
     if which.region.data not in regions:

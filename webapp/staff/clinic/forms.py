@@ -33,6 +33,7 @@ from webapp.core.day_hours import format_hours
 from webapp.core.fields import PhoneField, SeenField, WholeNumberField, unix_lines
 from webapp.core.forms import DocketForm
 from webapp.core.optimistic_lock import fingerprint
+from webapp.core.zones import country_of_zone, zone_names
 from webapp.i18n import gettext as _
 from webapp.i18n import lazy_form_text as _l
 from webapp.staff.doctors.week_form import DayHoursField, WeekHoursForm, data_of
@@ -68,7 +69,7 @@ class DetailsForm(DocketForm):
     def offer(self, time_zone: str) -> None:
         """Let admins choose the country of the time zone, or any other."""
         countries = phones.countries()
-        own = phones.country_of_zone(time_zone)
+        own = country_of_zone(time_zone)
         words = (
             _("Same as the time zone (%(country)s)") % {"country": countries[own]} if own in countries else _("None")
         )
@@ -99,7 +100,7 @@ class ZoneForm(DocketForm):
 
     def offer(self, saved: str) -> None:
         """Set the zones to choose from, by region; the saved one is among them even if its name is obsolete."""
-        names = settings.zone_names()
+        names = zone_names()
         regions = {region: [SelectChoice(name, _place(name)) for name in places] for region, places in names.items()}
         if not any(saved in places for places in names.values()):
             regions = {_("Current"): [SelectChoice(saved, saved)], **regions}
