@@ -181,6 +181,8 @@ WITHOUT_WEB = {*MAY_IMPORT} - {
     *("web", "form parts", "forms", "dependencies", "presenters", "page", "router", "api", "application", "command"),
 }
 WEB = {"fastapi", "starlette", "wtforms"}
+# A class with one of these bases is a table.
+TABLE_BASES = {"Base", "database.Base"}
 
 
 class Import(NamedTuple):
@@ -226,6 +228,7 @@ class Codebase:
             *self.circles(),
             *self.reaching_the_web(),
             *self.committing(),
+            *self.tables_elsewhere(),
         ]
 
     def own_imports(self, name: str) -> Iterator[Import]:
@@ -324,6 +327,15 @@ class Codebase:
             calls = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute) and node.attr == "commit"]
             if len(calls) != (1 if name == "webapp.database" else 0):
                 yield f"{name} has {len(calls)} commits"
+
+    def tables_elsewhere(self) -> Iterator[str]:
+        """Tables in a module that is no model. Services may import what a table needs, so imports do not show it."""
+        for name, tree in self.trees.items():
+            if role_of(name) == "models":
+                continue
+            for node in ast.walk(tree):
+                if isinstance(node, ast.ClassDef) and any(ast.unparse(base) in TABLE_BASES for base in node.bases):
+                    yield f"{name} has the table {node.name}"
 
 
 def place_of(name: str) -> str:

@@ -10,7 +10,19 @@ from pathlib import Path
 import jinja2
 import pytest
 
-from tests.fences import CORE_SUFFIXES, FLOORS, GUARDED, LIBRARIES, MAY_IMPORT, NAMED, SUFFIXES, Codebase, role_of
+from tests.fences import (
+    CORE_SUFFIXES,
+    FLOOR_OF,
+    FLOORS,
+    GUARDED,
+    LIBRARIES,
+    MAY_IMPORT,
+    NAMED,
+    ROOMS,
+    SUFFIXES,
+    Codebase,
+    role_of,
+)
 from webapp.notifications import rendering
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -66,6 +78,10 @@ def test_commands_load_the_web_for_the_description_of_the_api_alone() -> None:
 
 def test_only_the_database_module_commits() -> None:
     assert list(docket().committing()) == []
+
+
+def test_only_models_have_tables() -> None:
+    assert list(docket().tables_elsewhere()) == []
 
 
 def test_the_tables_of_the_fences_fit_each_other_and_the_modules() -> None:
@@ -143,6 +159,11 @@ BREAKS = {
     ),
     "an import that points up": ("webapp.audit.service", "import webapp.clinic.service", "which is no floor below"),
     "rooms on one floor": ("webapp.patients.service", "from webapp.doctors import service", "which is no floor below"),
+    "a table in a presenter's module": (
+        "webapp.clinic.views",
+        "from webapp.database import Base\nclass Room(Base): ...",
+        "webapp.clinic.views has the table Room",
+    ),
     "a commit elsewhere": ("webapp.clinic.service", "session.commit()", "webapp.clinic.service has 1 commits"),
     "a database that does not commit": ("webapp.database", "", "webapp.database has 0 commits"),
 }
@@ -237,6 +258,49 @@ def test_one_environment_alone_escapes_nothing_and_reads_plain_text_alone() -> N
     for name in ("password_reset.html", "notifications/password_reset.txt", "../base.html", "_layout.html"):
         with pytest.raises(jinja2.TemplateNotFound):
             environment.get_template(name)
+
+
+# -------------------------------------------------------------------------------- the folders of templates
+
+NAME = re.compile(r"(?:\w+/)*\w+\.html")
+
+
+def misplaced(module: str, template: str) -> bool:
+    """Whether a module renders a template of another folder than its own, or than the one named like the module.
+
+    A fragment may also be a partial file of a floor below: the module's own page includes it.
+    """
+    *folders, name = module.split(".")[1:]
+    place = template.split("/")[:-1]
+    if place == folders or (place[:-1] == folders and name.startswith(place[-1])):
+        return False
+    partial = template.rpartition("/")[2].startswith("_")
+    return not (partial and folders and place and FLOOR_OF[place[0]] < FLOOR_OF[folders[0]])
+
+
+def test_templates_are_in_the_folder_of_the_module_that_renders_them() -> None:
+    found = {
+        (module, node.value)
+        for module, tree in docket().trees.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and NAME.fullmatch(node.value)
+    }
+    assert len(found) > 100
+    # The answer of an overloaded process is written before there is a request.
+    found.remove(("webapp.main", "core/errors/busy.html"))
+    assert sorted(each for each in found if misplaced(*each)) == []
+
+
+def test_templates_include_only_what_is_on_their_own_floor_or_below() -> None:
+    """The frame of every page and the macros belong to no room."""
+    for path in TEMPLATES.rglob("*.html"):
+        folder = path.relative_to(TEMPLATES).parts[0]
+        for name in NAME.findall(
+            " ".join(re.findall(r"{%-? *(?:include|extends|from|import) [^%]*%}", path.read_text()))
+        ):
+            other = name.split("/")[0]
+            if folder in ROOMS and other != "macros" and "/" in name:
+                assert other == folder or FLOOR_OF[other] < FLOOR_OF[folder], f"{path} uses {name}"
 
 
 def test_no_folder_shadows_alembic() -> None:

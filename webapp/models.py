@@ -20,7 +20,7 @@ from webapp.auth.models import (
     UserSession,
 )
 from webapp.clinic.models import ClinicDocument, ClinicSettings, Closure, Consent, OpeningHours, VisitType
-from webapp.clinic.schedule_versions import ScheduleVersion
+from webapp.clinic.schedule_version_models import ScheduleVersion
 from webapp.database import Base
 from webapp.doctors.models import Doctor, ExtraHours, TimeOff, WorkingHours, doctor_visit_types
 from webapp.heartbeats.models import Heartbeat

@@ -14,7 +14,7 @@ from starlette.testclient import TestClient
 from tests.cast import NOW, Cast, log_in
 from tests.reading import HTMX
 from webapp import models
-from webapp.clinic.schedule_versions import OF_CLINIC, OF_DOCTOR
+from webapp.clinic.schedule_version_models import OF_CLINIC, OF_DOCTOR
 from webapp.database import Database, VersionCache
 
 PAGES = [

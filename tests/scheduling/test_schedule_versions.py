@@ -17,14 +17,8 @@ from tests.cast import AMSTERDAM, NOW, Cast, assemble, local
 from tests.servers import LiveServer, live_server
 from webapp.appointments.booking import service
 from webapp.appointments.schemas import Cancellation
-from webapp.clinic.schedule_versions import (
-    CLINIC,
-    OF_CLINIC,
-    OF_DOCTOR,
-    ScheduleVersion,
-    missing_triggers,
-    versions_seen,
-)
+from webapp.clinic.schedule_version_models import CLINIC, OF_CLINIC, OF_DOCTOR, ScheduleVersion
+from webapp.clinic.schedule_versions import missing_triggers, versions_seen
 from webapp.clinic.service import Clinic, get_clinic
 from webapp.database import Database, VersionCache
 from webapp.doctors import service as doctors

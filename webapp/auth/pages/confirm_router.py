@@ -81,7 +81,7 @@ def _confirm_page(
     if isinstance(form, FactorForm):
         form.code.data = ""
     return page.render(
-        "auth/confirm.html",
+        "auth/pages/confirm.html",
         status=status,
         headers=headers,
         form=form,

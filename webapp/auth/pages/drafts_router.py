@@ -21,4 +21,4 @@ def show_kept_form(page: CurrentPage) -> Response:
         return page.redirect(home_of(actor.role))
     if kept.address != page.request.url.path:
         return page.redirect(kept.address)
-    return page.render("auth/continue.html", draft=kept, home=home_of(actor.role))
+    return page.render("auth/pages/continue.html", draft=kept, home=home_of(actor.role))

@@ -15,7 +15,7 @@ def show_codes(page: Page, codes: list[str], onward: str) -> Response:
     # The account has just got its factor: the page is shown to it as it is now.
     page.close()
     page.known.clear()
-    return page.render("auth/recovery_codes.html", secret=True, codes=codes, onward=onward)
+    return page.render("auth/pages/recovery_codes.html", secret=True, codes=codes, onward=onward)
 
 
 def lead_on(page: Page, actor: Actor, wanted: str) -> Response:

@@ -150,7 +150,7 @@ def _factor_page(
     page: Page, actor: Actor, form: FactorForm, *, status: int = 200, headers: dict[str, str] | None = None
 ) -> Response:
     return page.render(
-        "auth/factor.html",
+        "auth/pages/factor.html",
         status=status,
         headers=headers,
         form=form,
@@ -162,7 +162,7 @@ def _setup_page(page: Page, actor: Actor, setup: Setup, form: SetupForm, *, stat
     clinic = letterhead_of(page)["name"]
     found = current_session(page)
     return page.render(
-        "auth/factor_new.html",
+        "auth/pages/factor_new.html",
         status=status,
         form=form,
         picture=draw_qr_code(second_factor.setup_address(setup.secret, actor.email, clinic)),

@@ -62,7 +62,7 @@ def _password_page(
 ) -> Response:
     actor = signed_in(page)
     return page.render(
-        "auth/first_password.html",
+        "auth/pages/first_password.html",
         status=status,
         headers=headers,
         form=form,

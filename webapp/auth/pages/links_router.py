@@ -82,7 +82,7 @@ def _new_password_page(
     page: Page, token: str, owner: LinkOwner, form: NewPasswordForm, *, status: int = 200
 ) -> Response:
     return page.render(
-        "auth/password_new.html",
+        "auth/pages/password_new.html",
         status=status,
         form=form,
         action=f"/password/reset/{token}",
@@ -92,4 +92,4 @@ def _new_password_page(
 
 def _not_valid_page(page: Page, error: LinkNotValid) -> Response:
     note_refusal(page.request, error)
-    return page.render("auth/password_link_over.html", status=error.status, sentence=error.message)
+    return page.render("auth/pages/password_link_over.html", status=error.status, sentence=error.message)

@@ -63,7 +63,7 @@ def _forgotten_page(
 ) -> Response:
     wanted = form.next.data or ""
     return page.render(
-        "auth/password_forgot.html",
+        "auth/pages/password_forgot.html",
         status=status,
         headers=headers,
         form=form,

@@ -87,7 +87,7 @@ def log_out(page: CurrentPage) -> Response:
 def _login_page(page: Page, form: LoginForm, *, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     wanted = form.next.data or ""
     return page.render(
-        "auth/login.html",
+        "auth/pages/login.html",
         status=status,
         headers=headers,
         form=form,
