@@ -3,10 +3,9 @@
 import gc
 import zoneinfo
 
-# Python would take the system's data about time zones first, which is as old as the system. Docket takes the data of
-# the installed tzdata package, so that every process on every machine computes the same hours, and an upgrade brings
-# the laws that have changed. This is the first thing that any part of Docket runs. Zones that were read before keep
-# what they know, so they are forgotten.
+# By default Python reads the system's time zone data, which is as old as the system. Docket reads the installed tzdata
+# package, so that every process on every machine computes the same hours and an upgrade brings changed laws. This runs
+# before any other part of Docket. Zones that were loaded before keep the old data, so the cache is cleared.
 zoneinfo.reset_tzpath(to=())
 zoneinfo.ZoneInfo.clear_cache()
 

@@ -1,4 +1,4 @@
-"""Creating and managing accounts on the command line. This module knows patients and doctors as well as users."""
+"""Creates and manages accounts on the command line: those of users, and their ties to patients and doctors."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Why requests fail, for the operator: each cause is logged once a minute, with a number of how often it came again.
+"""Why requests fail, for the operator: each cause is logged once a minute, with the number of repetitions.
 
-A database that is away fails every request. A line for each of them would fill the disk and hide the one line that
-says why. The name of a cause is known in its request too, whose own line in the log repeats it.
+If the database is away, every request fails. A line for each of them would fill the disk and hide the line with the
+reason. The request's own line in the log repeats the name of the cause.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ DATABASE = {str(PACKAGE / "database.py"), str(PACKAGE / "engines.py")}
 
 
 class Trace:
-    """One request on its way: its id, the pattern of its route, and the name of what made it fail."""
+    """A request in progress: its id, the pattern of its route, and the name of the cause of its failure."""
 
     __slots__ = ("cause", "id", "route")
 
@@ -63,7 +63,7 @@ def note_route(pattern: str) -> None:
 
 
 def note_cause(cause: str) -> None:
-    """Remember why the request fails, where that is logged elsewhere."""
+    """Remember why the request fails, for its own line in the log."""
     trace = _current.get()
     if trace is not None:
         trace.cause = cause
@@ -100,11 +100,11 @@ class OncePerMinute:
                 self._more[cause] = 0
         if more:
             say_more(cause, more)
-            # It goes on, so the next minute has only such a line.
+            # The cause continues, so the next minute has only such a line.
             self._later(lambda: self._end_minute(cause, say_more))
 
     def forget(self) -> None:
-        """Begin again: every event is the first of its cause, and nothing is said of earlier ones."""
+        """Begin again: every event is the first of its cause, and earlier ones are not reported."""
         with self._lock:
             self._more.clear()
 
@@ -128,7 +128,7 @@ _said = OncePerMinute()
 
 
 def end_minutes() -> None:
-    """Say now what would be said at the end of each minute, and nothing later: the process is about to end."""
+    """Log the numbers of the present minutes now, and nothing later, because the process is about to end."""
     for timer in list(_running):
         timer.cancel()
         timer.function()
@@ -136,7 +136,7 @@ def end_minutes() -> None:
 
 
 def forget_causes() -> None:
-    """Begin again, and say nothing of what happened until now. Each test is a minute of its own."""
+    """Begin again, without reporting earlier events. Each test is a minute of its own."""
     for timer in list(_running):
         timer.cancel()
     _running.clear()
@@ -149,7 +149,7 @@ def report(
 ) -> None:
     """Log why requests or other work fail: the first time in a minute with this message, then with a number.
 
-    `cause` names the kind of failure: it is the same for all that fail for the same reason.
+    `cause` names the kind of failure: all failures with the same reason have the same one.
     """
     note_cause(cause)
 
@@ -170,7 +170,7 @@ def cause_of(error: BaseException) -> str:
 def place_of(error: BaseException) -> str:
     """The innermost line of ours in a traceback, else the innermost of all: 'core/web.py:90'."""
     frames = traceback.extract_tb(error.__traceback__)
-    # Every query passes through the database's modules, so these are no place.
+    # Every query passes through the database's modules, so these lines say nothing about the place.
     ours = [frame for frame in frames if frame.filename.startswith(str(PACKAGE)) and frame.filename not in DATABASE]
     if not frames:
         return "an unknown place"
@@ -179,7 +179,7 @@ def place_of(error: BaseException) -> str:
 
 
 class Sparingly(logging.Filter):
-    """Lets warnings and errors of libraries through once a minute. Ours say themselves what is worth repeating."""
+    """Lets warnings and errors of libraries through once a minute. Our own loggers limit themselves."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -151,7 +151,7 @@ def demo(
 
 @contextmanager
 def _progress(label: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar on the terminal; it is told how many of how many are done."""
+    """A progress bar on the terminal; the function that it yields takes how many of how many are done."""
     with click.progressbar(length=1, label=label, file=sys.stderr) as bar:
 
         def progress(done: int, total: int) -> None:
@@ -196,7 +196,7 @@ def backup(file: Path, force: bool) -> None:
     from webapp.backups.service import make_backup
 
     _clean_up_when_stopped()
-    # Also of an older schema: before an upgrade is when a backup is needed most.
+    # An older schema is accepted, because a backup is needed most before an upgrade.
     with any_database() as database:
         done = make_backup(database, file, force=force, now=utc_now())
     _print_report(backup_report(done, file))

@@ -33,9 +33,9 @@ SMS_MEDIA_TYPES = ("application/json", "application/x-www-form-urlencoded", "app
 # Where Docker, Kubernetes and systemd put secrets: one file each, named like its setting (docket_secret_key).
 SECRETS_FOLDER = Path("/run/secrets")
 
-# In production the setting for the mail server may be missing only on purpose.
+# In production the setting for the mail server may only be left out explicitly.
 NO_MAIL = "none"
-# Words of keys in examples, in this project's and in others.
+# Words that mark a key as an example, in this project's documents and in others.
 PLACEHOLDERS = ("change", "replace", "placeholder", "example", "insecure", "secret", "password", "your-", "your_")
 
 
@@ -117,7 +117,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """The environment goes before `.env`, and both before the files of a secret store."""
+        """The environment takes precedence over `.env`, and both over the files of a secret store."""
         if SECRETS_FOLDER.is_dir():
             file_secret_settings = SecretsSettingsSource(settings_cls, secrets_dir=SECRETS_FOLDER)
         return init_settings, env_settings, dotenv_settings, file_secret_settings
@@ -185,7 +185,9 @@ class Settings(BaseSettings):
     @field_validator("trusted_proxies")
     @classmethod
     def _only_addresses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        """A place that cannot be read would never match, so that everyone behind the proxy would share its address."""
+        """Refuse unreadable networks: they would never match, so that everyone behind the proxy would share its
+        address.
+        """
         if value != ("*",):
             for place in value:
                 try:

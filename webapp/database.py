@@ -170,7 +170,7 @@ class VersionCache:
 
 
 class Observer(Protocol):
-    """Is told what transactions did, for figures."""
+    """Observes transactions, for metrics."""
 
     def committed(self, events: list[str]) -> None:
         """A transaction that published events with these names was committed."""
@@ -192,7 +192,7 @@ class Database:
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self.engine = sqlite_engine(self.url, patience) if self.is_sqlite else postgresql_engine(self.url, patience)
         self._cache = VersionCache()
-        # Whole answers have a smaller one, so that they do not push out what they are made of.
+        # The cache of whole answers is smaller, so that they do not push out the values that they are made of.
         self._answers = VersionCache(most=40_000)
         # SQLite's read transactions see one snapshot by default; PostgreSQL's have to ask for it.
         self._reading = self.engine.execution_options(docket_snapshot=True)
@@ -210,21 +210,21 @@ class Database:
             yield session
 
     def stream(self, read: Callable[[Session], tuple[int, Iterator[T]]]) -> tuple[int, Iterator[T]]:
-        """A number that is known at once, and rows that are read as they are used, both from one snapshot.
+        """A number that is read first, and rows that are read as they are used, both from one snapshot.
 
         The snapshot and its connection are kept until the rows end, or nothing refers to them any more.
         """
         totals: list[int] = []
 
         def rows() -> Iterator[T]:
-            # They are sent as they are read, for as long as the client takes them.
+            # Rows are sent as they are read, as long as the client accepts them.
             lift_deadline()
             with self.reading() as session:
                 if not self.is_sqlite:
                     session.execute(sa.text("SET LOCAL statement_timeout = 0"))
                 total, found = read(session)
                 totals.append(total)
-                # A generator that has begun is closed with its session, even if it is never used again.
+                # A started generator is closed with its session, even if it is never used again.
                 yield cast("T", None)
                 yield from found
 
@@ -264,7 +264,7 @@ class Database:
                 trouble = trouble_of(error, writing=True)
                 if trouble is None:
                     raise
-                # A server that is gone at the commit may have kept the change or not.
+                # If the server disappears during the commit, the change may have been saved or not.
                 unsure = saving and not self.is_sqlite and not trouble.answers_reads
                 refusal = DatabaseTrouble(UNSURE if unsure else trouble, error)
                 refusal.report()
@@ -272,7 +272,7 @@ class Database:
         raise AssertionError("The loop above returns or raises.")
 
     def empty_log(self) -> bool:
-        """Move SQLite's write-ahead log into the file and cut it to nothing, in which deleted rows may still stand.
+        """Move SQLite's write-ahead log into the file and truncate it, because it may still contain deleted rows.
 
         False if other connections are in the way: try again later. On PostgreSQL there is nothing to do.
         """

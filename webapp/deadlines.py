@@ -1,9 +1,9 @@
 """How long a request may wait for its database: all noticeable waits together have five seconds.
 
 A request that waits longer keeps a thread and a connection from others, and the person who sent it has gone away. So
-everything that waits, for a connection, a lock or an answer, asks here how long it may, and tells how long it did.
-Short waits are not counted: work with many quick statements is no hang. Work without a deadline, such as a migration
-or a worker, has the whole patience of its database at each wait.
+everything that waits, for a connection, a lock or an answer, asks here how long it may wait, and reports how long it
+did. Short waits are not counted, because work with many quick statements does not hang. Work without a deadline, such
+as a migration or a worker, has the whole patience of its database at each wait.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from time import monotonic
 
-# A person is answered within six seconds, whatever hangs.
+# Users get an answer within six seconds, even if something hangs.
 REQUEST_SECONDS = 5.0
 NOTICEABLE_SECONDS = 0.5
-# A database that is well answers in this time. After one long wait, what remains to be done is still tried.
+# A healthy database answers in this time. After one long wait, the rest of the work is still tried.
 GRACE_SECONDS = 0.3
 
 
 class Deadline:
-    """What is left of a request's time for waiting; None after it was lifted."""
+    """The rest of a request's time for waiting; None after it was lifted."""
 
     __slots__ = ("left",)
 
@@ -44,7 +44,7 @@ current_deadline = _current.get
 
 @contextmanager
 def waiting_at_most(seconds: float | None = None) -> Iterator[None]:
-    """Bound the waits of a block, in this thread and in those that it hands its context on to.
+    """Limit the waits of a block, in this thread and in threads that get a copy of its context.
 
     By default the block has the time of a request.
     """

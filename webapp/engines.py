@@ -26,8 +26,8 @@ from webapp.deadlines import NOTICEABLE_SECONDS, Deadline, counted_wait, current
 POOL = {"pool_size": 20, "max_overflow": 60, "pool_timeout": 5}
 CONNECT_SECONDS = 5
 IDLE_SECONDS = 60
-# How long one statement of a request may take: less than a request may wait in all, so that there is time left to say
-# what happened.
+# How long one statement of a request may take: less than a request may wait in all, so that there is time left for an
+# error page.
 PATIENCE = 4.0
 # How long SQLite waits for another process that writes.
 BUSY_SECONDS = 4
@@ -35,7 +35,7 @@ BUSY_SECONDS = 4
 SILENCE_SECONDS = 3600.0
 # PostgreSQL's own library notices a network that drops packets by these, and the server notices that we are gone.
 TCP = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 5000}
-# By this name PostgreSQL's list of connections shows ours, and a restore notices that Docket is running.
+# PostgreSQL lists our connections under this name, by which a restore notices that Docket is running.
 APPLICATION = "docket"
 SERVER_OPTIONS = (
     f"-c application_name={APPLICATION} -c lock_timeout=3000 -c timezone=UTC "
@@ -43,12 +43,12 @@ SERVER_OPTIONS = (
     "-c jit=off "
     "-c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3"
 )
-# After so many steps of its machine, about two milliseconds, SQLite asks whether it may go on.
+# After so many steps, about two milliseconds, SQLite asks whether it may go on.
 STEPS_BETWEEN_LOOKS = 100_000
 
 
 def postgresql_engine(url: sa.URL, patience: float | None) -> sa.Engine:
-    """PostgreSQL with a bound for everything that may wait; the comments explain each setting."""
+    """PostgreSQL with a limit for everything that may wait; the comments explain each setting."""
     milliseconds = 0 if patience is None else round(patience * 1000)
     engine = sa.create_engine(
         url,
@@ -58,7 +58,7 @@ def postgresql_engine(url: sa.URL, patience: float | None) -> sa.Engine:
         connect_args={
             "options": f"{SERVER_OPTIONS} -c statement_timeout={milliseconds}",
             "connect_timeout": CONNECT_SECONDS,
-            # The driver does not begin transactions by itself: `begin` does, with what each of them needs.
+            # The driver does not begin transactions: `begin` does, with the options that each of them needs.
             "autocommit": True,
             **TCP,
         },
@@ -77,7 +77,7 @@ def postgresql_engine(url: sa.URL, patience: float | None) -> sa.Engine:
     @event.listens_for(engine, "begin")
     def begin(connection: sa.Connection) -> None:
         options = connection.get_execution_options()
-        # What writes leaves it to the server whether it may: an operator may have made it read-only.
+        # For a writing transaction the server decides, because an operator may have made it read-only.
         begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY" if options.get("docket_snapshot") else "BEGIN"
         first = options.get("docket_first")
         statements = f"{begin}; {first}" if first else begin
@@ -109,7 +109,7 @@ def _execute_several(cursor: Any, statements: str, _context: object) -> bool:
 
 
 def begin_with(session: Session, query: str) -> Any:
-    """The one value that a query without values finds; if it is the session's first, it comes along with BEGIN.
+    """The single value that a query without parameters finds; the first query of a session is sent together with BEGIN.
 
     On PostgreSQL each round trip costs about as much as a simple query.
     """
@@ -120,9 +120,8 @@ def begin_with(session: Session, query: str) -> Any:
 
 @cache
 def _bounded_connections(silence: float) -> Any:
-    """Connections that break off when the server is silent for longer.
-
-    PostgreSQL's own timeout does not help where its answer, or our question, is lost on the way.
+    """Connections that are closed when the server is silent for longer. PostgreSQL's own timeout does not help if the
+    query or the answer is lost on the way.
     """
     import psycopg
 
@@ -132,7 +131,7 @@ def _bounded_connections(silence: float) -> Any:
                 with counted_wait():
                     return super().wait(gen, interval, seconds_left(timeout or silence))
             except psycopg.errors._WaitTimeout as error:  # noqa: SLF001 - it has no other name.
-                # It is in the middle of something, so it can never be used again.
+                # It is in the middle of a statement, so it cannot be used again.
                 self.pgconn.finish()
                 raise psycopg.OperationalError("The server did not answer in time") from error
 
@@ -142,7 +141,7 @@ def _bounded_connections(silence: float) -> Any:
 class _ImpatientPool(QueuePool):
     """A pool in which nothing waits beyond its deadline for a connection that others use."""
 
-    # By this it logs as SQLAlchemy's own.
+    # This makes it log like SQLAlchemy's own pool.
     __module__ = QueuePool.__module__
 
     @property
@@ -161,8 +160,9 @@ class _ImpatientPool(QueuePool):
 def _require_open(connection: Any, record: ConnectionPoolEntry, _proxy: object) -> None:
     """Make the pool replace a connection that PostgreSQL has closed, or that a network may have dropped.
 
-    A query would say the same, but costs more than many a page's own. A server that closes a connection says so, and
-    between requests there is nothing else to read. A network drops connections without a word, but only idle ones.
+    A query would show the same, but costs more than the queries of many pages. A server that closes a connection sends
+    a message, and between requests there is nothing else to read. A network drops connections silently, but only idle
+    ones.
 
     Raises:
         DisconnectionError: the connection must be replaced.
@@ -179,7 +179,7 @@ def _require_open(connection: Any, record: ConnectionPoolEntry, _proxy: object) 
 
 
 def sqlite_file(url: str | sa.URL) -> Path | None:
-    """The file of an SQLite database; None for PostgreSQL, and for what is only in memory."""
+    """The file of an SQLite database; None for PostgreSQL and for a database in memory."""
     url = make_url(url)
     if url.get_backend_name() != "sqlite" or not url.database or url.database.startswith((":memory:", "file:")):
         return None
@@ -195,7 +195,7 @@ def sqlite_engine(url: sa.URL, patience: float | None) -> sa.Engine:
 
     @event.listens_for(engine, "connect")
     def configure(connection: Any, _record: object) -> None:
-        # The driver must not start transactions by itself: it would start them late, and deferred.
+        # The driver must not start transactions: it would start them late, and deferred.
         connection.isolation_level = None
         cursor = connection.cursor()
         cursor.execute(f"PRAGMA busy_timeout={1000 * BUSY_SECONDS}")
@@ -203,7 +203,7 @@ def sqlite_engine(url: sa.URL, patience: float | None) -> sa.Engine:
         cursor.execute("PRAGMA foreign_keys=ON")
         # NORMAL may lose acknowledged commits in a power failure.
         cursor.execute("PRAGMA synchronous=FULL")
-        # What is deleted is overwritten: a patient's name must not stay readable in the file.
+        # Deleted data is overwritten: a patient's name must not stay readable in the file.
         cursor.execute("PRAGMA secure_delete=ON")
         cursor.close()
         if patience is not None:
@@ -230,9 +230,8 @@ def sqlite_engine(url: sa.URL, patience: float | None) -> sa.Engine:
 
 
 def _open_again(context: sa.ExceptionContext) -> None:
-    """Make the pool replace its connections when one of them may not write.
-
-    SQLite opens a file for reading alone where it cannot be written, and its connection stays so when it can be again.
+    """Make the pool replace its connections when one of them may not write. SQLite opens a file read-only if it cannot
+    be written, and the connection stays read-only when that has changed.
     """
     if getattr(context.original_exception, "sqlite_errorname", "").startswith("SQLITE_READONLY"):
         context.is_disconnect = True

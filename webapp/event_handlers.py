@@ -47,7 +47,7 @@ HANDLERS = EventHandlers(
     on(AccountErased, patients_erasure.detach_account),
     on(AccountErased, notifications_erasure.forget_accounts_messages),
     on(AccountErased, audit.forget_account_addresses),
-    # Last: what refers to the account must be gone.
+    # Last, because everything that refers to the account must be deleted before.
     on(AccountErased, auth_erasure.delete_account),
     on(PatientErased, appointments_erasure.blank_appointments),
     on(PatientErased, appointments_erasure.forget_messages_naming),

@@ -51,7 +51,7 @@ class Forbidden(AppError):
 
 
 class NotConfirmed(AppError):
-    """The actor may do this, but has to prove again who they are; pages lead to where they do so, and back."""
+    """The actor may do this, but has to prove again who they are; pages redirect to that proof, and back."""
 
     status = 403
     code = "not_confirmed"

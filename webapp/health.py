@@ -49,9 +49,8 @@ LEAST_BYTES = 4 * 1024 * 1024
 
 
 class Lookout:
-    """Looks at the database for all who ask, at most once a second, with threads of its own.
-
-    Those of the pages may all be waiting for the database.
+    """Checks the database for all health checks, at most once a second, with threads of its own, because all threads of
+    the pages may be waiting for the database.
     """
 
     def __init__(self, look: Callable[[], Answer], *, late: Answer) -> None:
@@ -62,7 +61,7 @@ class Lookout:
         self._looked_at = -math.inf
 
     async def ask(self) -> Answer:
-        """The state of the database a second ago at most, or that it does not answer in time."""
+        """The state of the database, at most a second old, or that it does not answer in time."""
         if self._is_fresh():
             return self._answer
         loop, context = asyncio.get_running_loop(), copy_context()
@@ -89,7 +88,7 @@ class Lookout:
 
 @router.get("/health/live")
 async def live() -> JSONResponse:
-    """The process answers. No thread is needed to say so: they may all be busy, and the process is alive still."""
+    """The process answers. This needs no thread, because a process whose threads are all busy is still alive."""
     return JSONResponse({"status": "healthy"})
 
 
@@ -97,8 +96,8 @@ async def live() -> JSONResponse:
 async def accepting(request: Request) -> JSONResponse:
     """Whether a proxy may send new requests here; 503 from the moment when this server is told to stop.
 
-    It looks at nothing else: with the database away every server is unready, and a page that says so helps people more
-    than a proxy that knows no server.
+    It checks nothing else: if the database is away, all servers are unready, and an error page helps people more than a
+    proxy without servers.
     """
     if getattr(request.app.state, "stopping", False):
         return _answered({"status": "stopping"}, well=False)
@@ -168,7 +167,7 @@ def _prove(database: Database) -> Answer:
     except SQLAlchemyError as error:
         return {"status": "unready", "database": _name_of(error)}
     if revision != newest_revision():
-        # The answer is public: the revisions are for those who read the log.
+        # The answer is public, so the revisions are only in the log.
         report(logger, logging.WARNING, "wrong schema", "%s", what_is_wrong(revision))
         schema = "newer" if is_unknown(revision) else "being upgraded" if under_way else "outdated"
         return {"status": "unready", "database": "connected", "schema": schema, "guard": "unknown"}
@@ -182,13 +181,13 @@ def _prove(database: Database) -> Answer:
         return {"status": "unready", "database": "connected", "schema": "current", "guard": "missing"}
     path = sqlite_file(database.url)
     if path is not None and shutil.disk_usage(path.parent).free < LEAST_BYTES:
-        # SQLite still writes into files that have been longer before, until it has to make one longer.
+        # On a full disk SQLite can still write until it has to extend a file.
         return READY | {"status": "unready", "database": FULL.name}
     return READY
 
 
 def _name_of(error: SQLAlchemyError | DatabaseTrouble) -> str:
-    """What is the matter, in the words that the log has too."""
+    """The name of the problem, as in the log."""
     if isinstance(error, DatabaseTrouble):
         return error.trouble.name
     return (trouble_of(error, writing=False) or UNREACHABLE).name

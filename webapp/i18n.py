@@ -1,9 +1,9 @@
 """The reader's language, and Docket's sentences, each translated when it is read.
 
-Every sentence is marked in the code. `gettext` (imported as `_`) translates at once, so it belongs inside functions.
-In a module or a class, `lazy_gettext` (imported as `_l`) makes a `Sentence`, which is translated each time that it is
-read. A context variable holds the reader's language. Middleware sets it for each request, and it travels into worker
-threads; a message is rendered in the language of its recipient.
+Every sentence is marked in the code. `gettext` (imported as `_`) translates immediately, so it belongs inside
+functions. In a module or a class, `lazy_gettext` (imported as `_l`) makes a `Sentence`, which is translated each time
+that it is read. A context variable holds the reader's language. Middleware sets it for each request, and it travels
+into worker threads; a message is rendered in the language of its recipient.
 
 Python's own gettext() looks for catalogues on the disk at every call, so this module holds the catalogues.
 """
@@ -69,7 +69,7 @@ def ngettext(singular: str, plural: str, n: int) -> str:
 class Sentence:
     """A marked sentence, translated each time that it is read: by str(), in an f-string, by %, in a template.
 
-    It is not a str on purpose. A str would stay untranslated in join(), in JSON and in the methods of str; a Sentence
+    It is deliberately no str. A str would stay untranslated in join(), in JSON and in the methods of str; a Sentence
     fails there, and mypy reports it.
     """
 

@@ -58,7 +58,7 @@ class OidcProvider(BaseModel):
 
 
 def is_safe_address(address: object) -> bool:
-    """Whether what is sent to this address is encrypted, or does not leave the machine."""
+    """Whether requests to this address are encrypted, or do not leave the machine."""
     if not isinstance(address, str):
         return False
     try:
@@ -73,7 +73,7 @@ def read_providers(text: str) -> tuple[OidcProvider, ...]:
     """Read a list of providers in JSON.
 
     Raises:
-        ValueError: with what is wrong, and nothing of what was entered, such as a secret.
+        ValueError: it says what is wrong, without repeating entered values, such as a secret.
     """
     try:
         found = json.loads(text or "[]")

@@ -32,22 +32,20 @@ from webapp.troubles import DatabaseTrouble
 SAFE_SQLITE = (3, 51, 3)
 # Messages that have waited for longer than this are lost: no worker is delivering them.
 LOST_AFTER = timedelta(hours=1)
-# The page where an admin puts promised hours right.
+# The page where an admin corrects promised hours.
 PROMISED_HOURS = "/admin/appointments/promised-hours"
 
 
 class Proof(NamedTuple):
-    """What a trial found: whether the guard is in place, and the time on the database's clock."""
+    """The result of a trial: whether the guard is in place, and the time on the database's clock."""
 
     guarded: bool
     now: datetime
 
 
 def prove(database: Database, kind: Kind) -> Proof:
-    """Prove that the database keeps what is written, and refuses to give one time twice.
-
-    The first is proved by a heartbeat of this process that is committed, so that a disk that is full or read-only is
-    noticed.
+    """Check that the database saves changes, and refuses to give one time twice. The first check commits a heartbeat of
+    this process, so that a full or read-only disk is noticed.
 
     Raises:
         DatabaseTrouble: nothing can be written.
@@ -298,7 +296,7 @@ def _outside_hours(session: Session, *, now: datetime) -> Iterator[str]:
 
 
 def _lost_messages(session: Session, *, now: datetime) -> Iterator[str]:
-    """Messages that are due for long and neither delivered nor given up, nor claimed by a worker.
+    """Messages that have been due for a long time and are neither delivered, given up nor claimed by a worker.
 
     A message that waits for an earlier one to the same recipient is not lost while that one is being tried.
     """

@@ -65,7 +65,7 @@ from webapp.serving.memory import return_memory, spare_collector
 from webapp.troubles import DatabaseTrouble, trouble_from
 
 # The longest time for which the event loop waits until a thread lets it run; Python's own is five times that. Under
-# load the loop takes in, answers or refuses everything that needs no thread.
+# load the loop accepts, answers or refuses everything that needs no thread.
 SWITCH_SECONDS = 0.001
 
 # An error page needs the clinic and who is signed in.
@@ -110,7 +110,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
 
 
 def _set_state(app: FastAPI, settings: Settings, database: Database, traces: Traces) -> None:
-    """What requests and the layers around them find at the application; tests replace the clock."""
+    """Set the application's state, which requests and middleware read; tests replace the clock."""
     app.state.settings = settings
     app.state.database = database
     app.state.clock = utc_now
@@ -133,7 +133,7 @@ def _set_state(app: FastAPI, settings: Settings, database: Database, traces: Tra
 
 
 def _add_middleware(app: FastAPI, settings: Settings, traces: Traces) -> None:
-    """The layers around all requests: what is added later is further outside."""
+    """Add the middleware; a layer that is added later is further outside."""
     app.add_middleware(RequestBodyLimitMiddleware, max_body_size=MAX_BODY_BYTES)
     app.add_middleware(CompressionMiddleware)
     _count_requests(app, settings)
@@ -157,13 +157,13 @@ def _add_middleware(app: FastAPI, settings: Settings, traces: Traces) -> None:
     app.add_middleware(ProxyNoticeMiddleware, notice=app.state.unknown_proxy)
     if settings.trusted_proxies:
         app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(settings.trusted_proxies))
-    # Every answer is logged, whichever layer gives it.
+    # Every answer is logged, from any layer.
     app.add_middleware(RequestLogMiddleware, observer=_observer(app))
     app.add_middleware(TraceMiddleware, traces=traces)
 
 
 def _observer(app: FastAPI) -> Observer | None:
-    """What counts requests, where the settings ask for figures."""
+    """The observer that counts requests, if the settings ask for metrics."""
     settings: Settings = app.state.settings
     if not settings.metrics_port and not settings.metrics_token:
         return None
@@ -228,7 +228,7 @@ def _count_requests(app: FastAPI, settings: Settings) -> None:
     )
 
 
-# What a refusal with one of these codes is called in the security events. All other 403s are refused pages.
+# Names of refusals in the security events, by code. All other 403s are refused pages.
 _REFUSALS = {
     "foreign_origin": "origin_refused",
     "token_expired": "token_expired",
@@ -307,13 +307,13 @@ def _answer_to_error(request: Request, error: Exception) -> Response:
     if isinstance(error, DatabaseTrouble) and not error.trouble.answers_reads:
         # Asking the database again would only take as long once more.
         page.known |= {"clinic": getattr(request.app.state, "last_clinic", None) or default_clinic(), "actor": None}
-    # What led here may have taken all the time that the request had.
+    # The failed request may have used all its time.
     with waiting_at_most(SECONDS_FOR_ERROR_PAGE):
         return error_page(page, error)
 
 
 def _busy_response(request: Request) -> Response:
-    """The answer to a request that is refused unread: it takes no thread and no database."""
+    """The answer to a request that is refused unread: it needs no thread and no database."""
     if is_api(request):
         response = problem_response(Unavailable(_("The booking system is very busy. Please try again in a moment.")))
     else:

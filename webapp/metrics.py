@@ -1,10 +1,9 @@
 """Figures for Prometheus: requests, changes, refusals, messages, connections, and whether workers are there.
 
 Every process counts for itself, in files of a folder that `docket serve` makes and names in the environment; a scrape
-adds them up. So one address has the figures of all server processes and of the worker beside them. What the database
-knows, such as messages that wait, is read at each scrape.
-
-This module is imported only where figures are wanted: the library takes long to load.
+adds them up. So one address has the figures of all server processes and of the worker beside them. Figures from the
+database, such as waiting messages, are read at each scrape. This module is imported only if metrics are wanted, because
+the library takes long to load.
 """
 
 from __future__ import annotations
@@ -103,13 +102,13 @@ class Observer:
 
 
 class DatabaseCollector(Collector):
-    """What the database knows, read at each scrape."""
+    """Figures from the database, read at each scrape."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def collect(self) -> Iterator[Metric]:
-        """The figures; while the database does not answer, only that."""
+        """The figures; if the database does not answer, only that fact."""
         _forget_ended_processes()
         found: list[Metric] = []
         with suppress(SQLAlchemyError), waiting_at_most(SCRAPE_SECONDS), self._database.reading() as session:
@@ -119,7 +118,7 @@ class DatabaseCollector(Collector):
 
 
 def _forget_ended_processes() -> None:
-    """Delete what processes that were killed had in progress; what they counted stays."""
+    """Delete the requests in progress of killed processes; their counters stay."""
     folder = os.environ.get(FOLDER_VARIABLE)
     for path in Path(folder).glob("gauge_live*_*.db") if folder else ():
         try:

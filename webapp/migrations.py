@@ -19,7 +19,7 @@ from webapp.i18n import gettext as _
 if TYPE_CHECKING:
     from alembic.config import Config
 
-# Any number that nothing else in a PostgreSQL database uses: of two upgrades at once, one then waits for the other.
+# Any number that nothing else in a PostgreSQL database uses: of two upgrades at the same time, one waits for the other.
 UPGRADE_LOCK = 7_203_144
 
 # Alembic takes 75 ms of CPU to import, so it is imported only where it is used: serving pages never migrates.
@@ -43,7 +43,7 @@ class WrongSchema(AppError):
 
 
 def upgrade(database: Database, revision: str = "head") -> None:
-    """Run the migrations up to `revision`. If two processes call this at once, one waits for the other.
+    """Run the migrations up to `revision`. If two processes do this at the same time, one waits for the other.
 
     Raises:
         WrongSchema: the database has a revision that this version of Docket does not know.
@@ -55,7 +55,7 @@ def upgrade(database: Database, revision: str = "head") -> None:
         with _announced(database):
             command.upgrade(alembic_config(database), revision)
     except CommandError as error:
-        # Asked only now: before its turn came, another upgrade may have been under way.
+        # This is read only now, because another upgrade may have been under way before.
         found = find_revision(database)
         if is_unknown(found):
             raise WrongSchema(str(what_is_wrong(found))) from error
@@ -71,7 +71,7 @@ def downgrade(database: Database, revision: str) -> None:
 
 
 def is_under_way(database: Database) -> bool:
-    """Whether some process migrates the database at this moment. It does not wait for it."""
+    """Whether a process is migrating the database at this moment, without waiting for it."""
     path = _announcement(database)
     if path is not None:
         return _is_locked(path)
@@ -87,7 +87,7 @@ def is_under_way(database: Database) -> bool:
 def _announced(database: Database) -> Iterator[None]:
     """Let other processes know that a migration is under way. PostgreSQL's migrations hold a lock that all can see.
 
-    On SQLite only the process that writes can see what it has written. So it locks a file beside the database, which
+    On SQLite only the writing process can see its uncommitted changes. So it locks a file beside the database, which
     the system unlocks when the process ends, however it ends.
     """
     path = _announcement(database)

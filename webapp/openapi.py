@@ -78,7 +78,7 @@ ENUMS: dict[str, tuple[Any, str]] = {
     "Weekday": (Weekday, "A day of the week."),
 }
 
-# The problems that mean the same everywhere: a name, a sentence, and whether any request can get it.
+# Problems with the same meaning everywhere: a name, a sentence, and whether any request can get it.
 PROBLEMS: dict[int, tuple[str, str]] = {
     400: ("Unreadable", "The request cannot be read."),
     401: ("NotSignedIn", "You are not signed in, or the token has expired."),
@@ -216,7 +216,7 @@ def _completed(document: dict[str, Any], for_everybody: set[str]) -> dict[str, A
 
 
 def _offer_tokens(document: dict[str, Any]) -> None:
-    """Say of each operation that asks who calls which scope an API token needs for it."""
+    """Add to each operation that needs a caller the scope that an API token needs for it."""
     scopes = ", ".join(f"`{scope}`" for scope in SCOPES)
     document["components"]["securitySchemes"]["token"] = {
         "type": "http",

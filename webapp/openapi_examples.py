@@ -130,7 +130,7 @@ BODIES: dict[str, Any] = {
         "notes": "It itches at night.",
     },
 }
-# What a part of an address means, with an example.
+# The meaning of each part of an address, with an example.
 PLACES: dict[str, tuple[str, Any]] = {
     "appointment_id": ("The appointment's id.", 1),
     "closure_id": ("The closure's id.", 1),

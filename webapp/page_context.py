@@ -1,4 +1,4 @@
-"""What every page knows: the clinic, who looks, and the filters that show instants in the clinic's zone."""
+"""The values of every page: the clinic, the reader, and the filters that show instants in the clinic's zone."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def values_of(page: Page) -> dict[str, Any]:
         "notice_to_read": _asks_to_read(page, clinic, actor),
         "path": page.request.scope["path"],
         "flash": page.flash,
-        # Read where a page shows it, from the snapshot that the page was made of.
+        # It is read only by pages that show it, from the snapshot that the page was made of.
         "live_version": partial(_live_version, page),
     }
 
@@ -60,7 +60,7 @@ def _live_version(page: Page) -> str:
 
 
 def _asks_to_read(page: Page, clinic: Clinic, actor: Actor | None) -> bool:
-    """Whether a patient has still to read the privacy notice that the clinic asks everyone to read."""
+    """Whether a patient still has to read the privacy notice that the clinic asks everyone to read."""
     if actor is None or actor.is_staff or not clinic.consent_document:
         return False
     return documents.is_to_be_read(page.session, clinic, actor.user_id)

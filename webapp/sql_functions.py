@@ -42,7 +42,7 @@ class numbers_joined(FunctionElement[str]):  # noqa: N801 - it is used like a fu
 class rows_as_json(FunctionElement[str]):  # noqa: N801 - it is used like a function in queries.
     """The rows of each group as one JSON text: a list of lists, in any order.
 
-    Fetching a thousand rows costs more than this, and a process that knows the same text already has nothing to read.
+    Fetching a thousand rows costs more than this, and a process that knows the same text already does not parse it.
     Of no rows PostgreSQL makes NULL, SQLite `NO_ROWS`.
     """
 

@@ -1,7 +1,6 @@
-"""What is the matter with a database that refuses or does not answer, and what people are told about it.
-
-These are no errors of ours: the same request succeeds when the database is well again. So people get a sentence that is
-true, a 503 and a time at which to try again, and the operator gets the cause.
+"""Problems of a database that refuses or does not answer, and the sentences about them. They are not errors of ours:
+the same request succeeds when the database works again. So people get an honest sentence, a 503 and a time at which to
+try again, and the operator gets the cause.
 """
 
 from __future__ import annotations
@@ -85,7 +84,7 @@ _NAMES = {
 
 
 class DatabaseTrouble(Unavailable):
-    """The database refuses or does not answer. `cause` says in a line what it said, for the log."""
+    """The database refuses or does not answer. `cause` is its message in one line, for the log."""
 
     def __init__(self, trouble: Trouble, cause: BaseException) -> None:
         super().__init__(str(trouble.sentence))
@@ -109,7 +108,7 @@ def sqlstate(error: DBAPIError) -> str | None:
 
 
 def trouble_of(error: SQLAlchemyError, *, writing: bool) -> Trouble | None:
-    """What is the matter with the database; None if it is well, and our statement is wrong.
+    """The problem of the database; None if the database works, and our statement is wrong.
 
     A write in a session for reading is refused too, and is an error of ours: `writing` tells the two apart.
     """
@@ -127,13 +126,13 @@ def trouble_of(error: SQLAlchemyError, *, writing: bool) -> Trouble | None:
 
 
 def trouble_from(error: SQLAlchemyError, *, writing: bool) -> DatabaseTrouble | None:
-    """The error to raise instead; None if the database is well."""
+    """The error to raise instead; None if the database works."""
     trouble = trouble_of(error, writing=writing)
     return DatabaseTrouble(trouble, error) if trouble is not None else None
 
 
 def cause_in_words(error: BaseException) -> str:
-    """What the database said, in one line. These sentences are about the server, so they hold no rows."""
+    """The database's message in one line. These messages are about the server, so they contain no rows."""
     said = getattr(error, "orig", None) or error
     state = getattr(said, "sqlstate", None) or getattr(said, "sqlite_errorname", None)
     first_line = str(said).strip().partition("\n")[0]
@@ -145,7 +144,7 @@ def _first(known: dict[str, Trouble], word: str) -> Trouble | None:
 
 
 def _if_broken(error: DBAPIError) -> Trouble | None:
-    """A connection that cannot be opened, or broke: the drivers have no code for that."""
+    """The problem if a connection cannot be opened, or broke: the drivers have no code for that."""
     if isinstance(error, OperationalError) and "locked" in str(error.orig):
         return LOCKED
     said = str(error.orig)

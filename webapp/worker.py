@@ -54,7 +54,7 @@ logger = logging.getLogger(__name__)
 LOOK_EVERY, ROUND_EVERY, LONGEST_REST = 1.0, 60.0, 60.0
 # Added to the niceness of the process, see nice(1), so that answering requests comes first.
 POLITENESS = 10
-# A difference from the database's clock that is worth a line.
+# A difference from the database's clock that is worth a line in the log.
 MOST_AHEAD_SECONDS = 30
 # How long one statement may take; a request has far less time.
 PATIENCE = 60.0
@@ -75,7 +75,7 @@ class Worker:
         clock: Callable[[], datetime] | None = None,
     ) -> None:
         self.database = database
-        # Several workers agree on what is due, and on whose a message is, only if they read the same clock.
+        # Several workers agree on due messages and claims only if they read the same clock.
         self.clock = clock or database.now
         self.stopping = threading.Event()
         name = f"{socket.gethostname()[:30]}:{os.getpid()}"
@@ -129,7 +129,7 @@ class Worker:
         courier.sender.close()
 
     def _tidy(self) -> None:
-        """Run the round of everything else once a minute."""
+        """Do the other background work once a minute."""
         while not self.stopping.is_set():
             try:
                 self.do_a_round()
@@ -143,7 +143,7 @@ class Worker:
             self.stopping.wait(ROUND_EVERY)
 
     def do_a_round(self) -> None:
-        """Write due reminders, give up expired messages, and delete what is old: answers, drafts, codes."""
+        """Write due reminders, give up expired messages, and delete old answers, drafts and codes."""
         now = self.clock()
         self._beat()
         while self._asks(reminders.is_any_due, now) and self.database.write(reminders.enqueue_due, now=now):
@@ -169,7 +169,7 @@ class Worker:
             retention.run(self.database, now=now, folder=FOLDER, stop=self.stopping.is_set)
 
     def _beat(self) -> None:
-        """Tell that this worker is there, and notice a clock that is wrong: pages and reminders go by it."""
+        """Write this worker's heartbeat, and warn of a wrong clock, which pages and reminders depend on."""
         ahead = (utc_now() - self.database.write(beat, "worker")).total_seconds()
         if abs(ahead) > MOST_AHEAD_SECONDS:
             report(
@@ -182,7 +182,7 @@ class Worker:
             )
 
     def _forget(self) -> None:
-        """Delete the files of messages about people who were forgotten, and what stands of them in SQLite's log."""
+        """Delete the files of messages about erased people, and their remains in SQLite's log."""
         with self.database.reading() as session:
             forgotten = erasure.list_forgotten(session)
         if forgotten:
@@ -222,7 +222,7 @@ def sms_sender(settings: Settings) -> Sender:
 
 
 def where_messages_go(settings: Settings) -> list[str]:
-    """Where messages are sent, for the log: servers are named without the credentials in their URLs."""
+    """The destination of messages, for the log: servers are named without the credentials in their URLs."""
     mail, text = settings.smtp_url, settings.sms_url
     server = MailServer.from_url(mail) if mail else None
     return [
@@ -236,7 +236,7 @@ def where_messages_go(settings: Settings) -> list[str]:
 
 
 def unsafe_mail(settings: Settings) -> list[str]:
-    """A warning where emails may go over a network unencrypted."""
+    """A warning if emails may go over a network unencrypted."""
     server = MailServer.from_url(settings.smtp_url) if settings.smtp_url else None
     if server is None or server.is_safe or server.host in OWN_MACHINE:
         return []

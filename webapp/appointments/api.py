@@ -287,7 +287,7 @@ def _change(
     """Make the changes and answer with the appointment afterwards.
 
     Raises:
-        NothingToChange, NewBooking, PreconditionFailed, and whatever the changes raise.
+        NothingToChange, NewBooking, PreconditionFailed, and the errors of the changes.
     """
     version = version_asked(page.request, view.version)
     _require_same_booking(actor, view, body)
@@ -298,7 +298,7 @@ def _change(
     page.close()
 
     def work(session: Session) -> AppointmentView:
-        # First, because a cancellation tells everyone who may see the appointment.
+        # This comes first, because a cancellation notifies everyone who may see the appointment.
         if body.confidential is not None and body.confidential != view.confidential:
             wish = ChangeConfidentiality(confidential=body.confidential, version=version)
             confidentiality.set_confidential(session, actor, view.reference, wish, now=page.now)

@@ -1,4 +1,4 @@
-"""What the API tells about appointments, and what it takes to book and change them."""
+"""The API's schemas of appointments: what it returns, and what it accepts to book and change them."""
 
 from __future__ import annotations
 

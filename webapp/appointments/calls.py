@@ -27,7 +27,7 @@ from webapp.scheduling.models import ACTIVE, OCCUPYING, Appointment
 KEPT = timedelta(days=30)
 
 Why = Literal["unreachable", "first", "unconfirmed"]
-# In the order in which they are called: who gets no messages hears of the appointment only in this way.
+# In the order of the calls: patients who get no messages come first, because the call is all that they get.
 WHYS: tuple[Why, ...] = ("unreachable", "first", "unconfirmed")
 
 
@@ -149,7 +149,7 @@ def untick(session: Session, actor: Actor, reference: str, *, now: datetime) -> 
 def _tell_boards(session: Session, appointment_id: int) -> None:
     """Tell the boards that say how many calls are left about a doctor's absence, a closure or another change.
 
-    A trigger would also be run where an appointment without a call is deleted.
+    A trigger would also run when an appointment without a call is deleted.
     """
     of = ToldList
     query = sa.select(of.doctor_id, of.day, ToldLine.was_at).join(ToldLine, ToldLine.list_id == of.id)

@@ -30,7 +30,9 @@ from webapp.patients.schemas import NewPatient, Origin
 
 
 class Typed(NamedTuple):
-    """A code that was typed: in which browser, for which address. `known`: it has signed in to the account before."""
+    """A code that was typed: in which browser, and for which address. `known`: this browser has signed in to the
+    account before.
+    """
 
     browser: str
     email: str
@@ -108,9 +110,8 @@ def _judge(session: Session, typed: Typed, attempt_id: int, *, keys: Sequence[st
 def _finish_registration(
     session: Session, kept: dict[str, Any], typed: Typed, origin: Origin, *, now: datetime
 ) -> Entered | None:
-    """Create the account that was registered before the code, and sign in to it.
-
-    None where the clinic has begun to ask for more meanwhile: the person is then asked again, without a password.
+    """Create the account that was registered before the code was sent, and sign in to it. None if the clinic has begun
+    to ask for more meanwhile: the person is then asked again, without a password.
     """
     try:
         registration.finish(session, kept, typed.email, now=now)

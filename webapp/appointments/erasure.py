@@ -15,7 +15,7 @@ from webapp.notifications import erasure as notifications
 from webapp.notifications.models import OutboxMessage
 from webapp.scheduling.models import Appointment
 
-# The database asks why an appointment was squeezed in; that it was, is not about the patient.
+# The database requires a reason for squeezing in. The fact alone says nothing about the patient.
 NO_WORDS = "-"
 
 

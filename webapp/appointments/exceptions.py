@@ -124,7 +124,7 @@ class NoSuchAppointment(NotFound):
 
 
 class AppointmentLinkOver(NotFound):
-    """A link that opens no appointment: it is incomplete, or its address is not connected to the appointment any more.
+    """The link opens no appointment: it is incomplete, or its address is no longer connected to the appointment.
 
     `phone` is the clinic's, or ''.
     """
@@ -242,7 +242,7 @@ class NotHereYet(Invalid):
 
 
 class PosterOver(NotFound):
-    """The poster that was scanned is an old one, or none of this clinic's."""
+    """The scanned poster is an old one, or belongs to another clinic."""
 
     title = _l("This poster is no longer valid")
 

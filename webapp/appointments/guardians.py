@@ -1,6 +1,5 @@
-"""The end of a guardian's access: both people are told weeks before, and on the day the link is taken away.
-
-Reading ends on the day by itself (`patients/guardianship.py`); this is the worker's nightly part.
+"""Ends a guardian's access: both people are told weeks before, and the link is removed on the day. Reading ends on that
+day in any case (`patients/guardianship.py`); this is the worker's nightly part.
 """
 
 from __future__ import annotations
@@ -132,8 +131,8 @@ def tell(session: Session, patient_ids: Sequence[int], *, now: datetime) -> int:
 def end(session: Session, patient_ids: Sequence[int], *, now: datetime) -> int:
     """Take away these links, if their day has come; returns how many.
 
-    A guardian's own address or telephone number on the record was a way to the guardian, and goes with the link. No
-    message that waits reaches the guardian any more.
+    If the address or telephone number on the record is the guardian's, it is removed with the link. Waiting messages no
+    longer reach the guardian.
     """
     locked = sa.select(Patient.id).where(Patient.id.in_(list(patient_ids)), *_is_over(now)).order_by(Patient.id)
     ended = list(session.scalars(locked.with_for_update()))

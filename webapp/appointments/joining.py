@@ -120,7 +120,7 @@ def note_records_with_address(session: Session, user_id: int, *, now: datetime) 
 
 
 def join_waiting_record(session: Session, actor: Actor, *, now: datetime) -> bool:
-    """Let the actor's account join the record that waits for it; whether it did.
+    """Let the actor's account join the record that waits for it; returns whether it did.
 
     The caller has made sure that the actor has followed the link that was sent to the address. Where appointments of
     the two records clash, nothing changes: staff are shown the pair.
@@ -343,7 +343,7 @@ def _own(stays: Record, goes: Record) -> Record:
 
 
 def _joined(stays: Record, goes: Record, picks: Mapping[str, int]) -> dict[str, Any]:
-    """The data of the record that stays."""
+    """The combined data of the record that stays."""
     managed = stays if stays.managed_by_id is not None else goes
     linked = managed.managed_by_id is not None and managed.managed_by_id not in {stays.id, goes.id}
     own, picked = _own(stays, goes), {stays.id: stays, goes.id: goes}
@@ -370,7 +370,7 @@ def _joined(stays: Record, goes: Record, picks: Mapping[str, int]) -> dict[str, 
 
 
 def _both(first: str, second: str, between: str, *, most: int) -> str:
-    """Two texts after each other, unless one has the other in it; what is too long is cut."""
+    """Both texts joined, unless one contains the other; cut if they are too long."""
     if second in first or first in second:
         return max(first, second, key=len)
     return f"{first}{between}{second}"[:most]

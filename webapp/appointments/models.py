@@ -1,5 +1,6 @@
-"""What stands beside appointments: decisions that are not carried out yet, calls, notes of former doctors, lists of who
-was told of a change, walk-ins."""
+"""The tables around appointments: decisions that are not carried out yet, calls, notes of former doctors, lists of who
+was told of a change, walk-ins.
+"""
 
 from __future__ import annotations
 
@@ -99,7 +100,7 @@ class ToldLine(Base):
 
 
 class FormerNote(Base):
-    """A doctor's private note on an appointment that another doctor has now; no one reads it meanwhile.
+    """A doctor's private note on an appointment that another doctor has now; it cannot be read until then.
 
     The row ends when the doctor gets the appointment back, and with it the note.
     """

@@ -1,7 +1,7 @@
-"""Parting two records that were joined by mistake, for as long as Docket keeps what each of them was.
+"""Separates two records that were joined by mistake, as long as Docket keeps the earlier state of both.
 
-Everything that was moved goes back, unless it has been given to another record since. What has been booked or written
-after the records were joined stays with the record that stayed.
+Everything that was moved goes back, unless it has been given to another record since. Bookings and texts from after the
+joining stay with the record that stayed.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from webapp.patients.schemas import KeptJoin, KeptRecord
 from webapp.patients.search_index import keep_words
 from webapp.scheduling.models import Appointment
 
-# How long two records can be parted again.
+# How long two records can be separated again.
 REVERSIBLE = timedelta(days=30)
-# What returns to what it was, unless it was changed after the records were joined.
+# These columns get their earlier values back, unless they were changed after the records were joined.
 _RETURNS = ("name", "birth_date", "phone", "email", "wants_email", "wants_sms", "alert", "desk_note", "created_at")
 
 
 class Join(NamedTuple):
-    """Two records that were joined. `until` is how long they can be parted again; `name` was on the other record."""
+    """Two records that were joined. `until` is how long they can be separated again; `name` was on the other record."""
 
     id: int
     stays_id: int
@@ -44,7 +44,7 @@ class Join(NamedTuple):
 
     @property
     def until(self) -> datetime:
-        """When they can be parted no more."""
+        """When it becomes too late to separate them."""
         return self.joined_at + REVERSIBLE
 
     @property
@@ -54,7 +54,7 @@ class Join(NamedTuple):
 
 
 def list_joins(session: Session, patient_id: int, *, now: datetime) -> list[Join]:
-    """The records that were joined to this one and can be parted from it, the newest first."""
+    """The records that were joined to this one and can be separated from it, the newest first."""
     query = sa.select(JoinedRecord).where(
         JoinedRecord.stays_id == patient_id, JoinedRecord.joined_at > now - REVERSIBLE
     )
@@ -74,13 +74,13 @@ def get_join(session: Session, patient_id: int, join_id: int, *, now: datetime) 
 
 
 def part_records(session: Session, actor: Actor, patient_id: int, join_id: int, *, now: datetime) -> int:
-    """Part two records again; returns the id of the one that was gone.
+    """Separate two records again; returns the id of the one that was deleted.
 
     Raises:
         NoSuchJoin: see `get_join`; or the record is locked until it is erased.
     """
     stays = _lock(session, patient_id)
-    # Of two requests at one moment, the second finds none.
+    # Of two requests at the same moment, the second finds nothing.
     join = get_join(session, patient_id, join_id, now=now)
     session.execute(sa.delete(JoinedRecord).where(JoinedRecord.id == join_id))
     kept, gone_id = join.kept, join.gone_id
@@ -125,18 +125,18 @@ def _lock(session: Session, patient_id: int) -> Any:
 
 
 def _add(session: Session, gone_id: int, gone: KeptRecord) -> None:
-    """Make the other record again, without its account and its link."""
+    """Create the other record again, without its account and its link."""
     values: dict[str, Any] = {name: getattr(gone, name) for name in _RETURNS}
     session.execute(sa.insert(Patient).values({**values, "id": gone_id, "sort_name": sort_key(gone.name)}))
 
 
 def _returned(stays: Any, kept: KeptJoin, *, gives_account: bool) -> dict[str, Any]:
-    """What the record that stayed has again."""
+    """The values that the record that stayed gets back."""
     values = {
         name: getattr(kept.before, name) for name in _RETURNS if getattr(stays, name) == getattr(kept.after, name)
     }
     if gives_account:
-        # The address is the account's, which goes.
+        # The address belongs to the account, which leaves the record.
         values |= {"user_id": None, "email": kept.before.email}
     return {**values, "sort_name": sort_key(values.get("name", stays.name))}
 

@@ -1,4 +1,6 @@
-"""Reading appointments. Every query for a user starts from `visible_to`, so what they may not see does not exist."""
+"""Reads appointments. Every query for a user starts from `visible_to`, so appointments that they may not see do not
+exist.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,7 @@ def visible_to(actor: Actor) -> sa.ColumnElement[bool]:
     """The condition for the appointments that exist for this actor.
 
     The front desk and admins see all, doctors their own, patients their own and those of the people they book for that
-    are not confidential, and the holder of a link the one appointment that it is for.
+    are not confidential, and a client with a link the appointment of that link.
     """
     return _visible(_kind_of(actor), actor.user_id, actor.appointment_id)
 
@@ -156,7 +158,7 @@ def _one(session: Session, actor: Actor, which: sa.ColumnElement[bool]) -> Appoi
 
 
 def hides_reasons(session: Session, actor: Actor) -> bool:
-    """Whether the clinic does not show this actor why patients come and cancel: a setting about the front desk."""
+    """Whether the clinic hides from this actor why patients come and cancel: a setting about the front desk."""
     return actor.role == "receptionist" and not get_clinic(session).desk_sees_reasons
 
 
@@ -173,9 +175,8 @@ def _seen_by(actor: Actor, view: AppointmentView, hidden: bool) -> AppointmentVi
 
 
 def _seen_with_link(view: AppointmentView) -> AppointmentView:
-    """What the holder of a link sees. Messages get forwarded, so the page does not say why the patient comes.
-
-    It does say how to prepare: a message that may not say it links to this page instead.
+    """The appointment as a client with a link sees it. Messages get forwarded, so the page does not say why the patient
+    comes. It does say how to prepare, because messages that may not say it link to this page.
     """
     return view._replace(
         reason="",

@@ -1,4 +1,4 @@
-"""Confirming a registration with the code from the mail, as programs do."""
+"""Confirms a registration with the code from the mail, for programs."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Walk-ins: patients who came without an appointment and wait, in the order of urgency and arrival.
 
-A doctor takes one in by an ordinary booking, or by squeezing it in: both go through the locks, the rules and the guard.
-A walk-in itself is claimed by a conditional UPDATE after these, so that of two clerks one is told. One who was taken in
-belongs to the present patient of the appointment. Those of earlier days are over.
+Taking a walk-in in is an ordinary booking, or squeezes it in: both go through the locks, the rules and the guard. The
+walk-in itself is claimed by a conditional UPDATE afterwards, so that of two clerks one is refused. After that the
+walk-in belongs to the present patient of the appointment. Walk-ins of earlier days are over.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from webapp.patients.models import Patient
 from webapp.scheduling.models import Appointment
 
 MOST_LETTERS = 200
-# A choice of doctors: all of them, or those of a specialty, which stands after this sign.
+# A choice of doctors: all of them, or those of a specialty, which follows this sign.
 ANY, OF = "any", "in:"
 
 
@@ -81,7 +81,7 @@ class WalkInView(NamedTuple):
 
     @property
     def queue(self) -> Queue:
-        """What is saved. Two editors' versions are compared by its fingerprint."""
+        """The saved queue. Its fingerprint shows whether another window saved a different one."""
         return Queue.model_construct(
             doctor=self.doctor_slug, specialty=self.specialty, urgent=self.urgent, note=self.note
         )
@@ -111,7 +111,7 @@ _VIEWS = (
     .join(table_of(Patient), _PATIENT.id == _WALK_IN.patient_id)
     .outerjoin(table_of(Doctor), _DOCTOR.id == _WALK_IN.doctor_id)
     .outerjoin(table_of(Appointment), table_of(Appointment).c.id == _WALK_IN.appointment_id)
-    # Whose record is locked until it is erased waits for no one.
+    # Patients whose records are locked until they are erased do not wait.
     .where(_PATIENT.closed_at.is_(None))
     .order_by(_WALK_IN.urgent.desc(), _WALK_IN.came_at, _WALK_IN.id)
 )
@@ -124,14 +124,14 @@ def list_of_day(session: Session, day: date) -> list[WalkInView]:
 
 
 def find_waiting(session: Session, patient_id: int, queue: Queue, *, now: datetime) -> WalkInView | None:
-    """This patient's place in this very queue of today, if they wait in it."""
+    """This patient's place in exactly this queue of today, if they wait in it."""
     today = list_of_day(session, get_clinic(session).today(now))
     mine = (each for each in today if each.patient_id == patient_id and each.status == "waiting")
     return next((each for each in mine if each.queue == queue), None)
 
 
 def list_waiting_for(session: Session, doctor_id: int, day: date) -> list[WalkInView]:
-    """Those who wait on a day for this doctor alone."""
+    """The patients who wait on a day for this doctor only."""
     return [each for each in list_of_day(session, day) if (each.doctor_id, each.status) == (doctor_id, "waiting")]
 
 
@@ -174,7 +174,7 @@ def join(session: Session, actor: Actor, patient_id: int, queue: Queue, *, now: 
 def change(session: Session, actor: Actor, walk_in_id: int, queue: Queue, *, seen: str, now: datetime) -> None:
     """Let a waiting patient wait for another doctor or specialty, or as urgent or not; the place is by arrival.
 
-    `seen` is the fingerprint of what the form was opened with.
+    `seen` is the fingerprint of the state that the form showed.
 
     Raises:
         WalkInSettled, EditedMeanwhile: 409. Invalid: no such doctor or specialty. NoSuchWalkIn: 404. Forbidden: for the
@@ -206,8 +206,8 @@ def leave(session: Session, actor: Actor, walk_in_id: int, *, now: datetime) -> 
 def take_in(session: Session, actor: Actor, walk_in_id: int, command: Booking, *, now: datetime) -> str:
     """Book a waiting patient's appointment, and return its reference. If it is today, they have arrived.
 
-    They have waited since they came, and the note goes with them. They are told at the desk; those whose appointment is
-    on another day, or hours from now, get the messages as well, because they leave until then.
+    They have waited since they came, and the note goes with them. They hear of it at the desk. If the appointment is on
+    another day, or hours from now, they also get the messages, because they leave until then.
 
     Raises:
         WalkInSettled: 409. NoSuchWalkIn: 404. Forbidden: for the front desk only. And what `service.book` raises.
@@ -237,7 +237,7 @@ def undo(session: Session, actor: Actor, walk_in_id: int, *, now: datetime) -> W
     """Let a patient wait again who left, or who was taken in: that appointment is cancelled.
 
     Raises:
-        WalkInSettled: the patient was seen, or the appointment is another's now (409).
+        WalkInSettled: the patient was seen, or the appointment is another patient's now (409).
         WalkInMovedAway: the appointment was moved to another day (409).
         AlreadyWaiting: they wait in a queue again (409).
         NoSuchWalkIn: 404. Forbidden: for the front desk only.
@@ -256,13 +256,13 @@ def undo(session: Session, actor: Actor, walk_in_id: int, *, now: datetime) -> W
 
 
 def follow_appointment(session: Session, event: AppointmentReassigned, /, *, now: datetime) -> None:  # noqa: ARG001
-    """The walk-in is the patient who got the appointment: the one who was chosen by mistake never came."""
+    """Let the walk-in follow its appointment to the right patient: the one who was chosen by mistake never came."""
     taken = sa.update(WalkIn).where(WalkIn.appointment_id == event.appointment_id)
     session.execute(taken.values(patient_id=event.patient_id).execution_options(synchronize_session=False))
 
 
 def specialties(session: Session) -> list[str]:
-    """The specialties of the doctors who take bookings, in the order of the alphabet."""
+    """The specialties of the doctors who take bookings, in alphabetical order."""
     return sorted({doctor.specialty for doctor in doctors.list_doctors(session)})
 
 
@@ -284,7 +284,7 @@ def _give_up(session: Session, actor: Actor, walk_in: WalkInView, reference: str
 
 
 def _require_not_moved_away(session: Session, walk_in: WalkInView, view: AppointmentView) -> None:
-    """One that was booked for another day at once is given up with it."""
+    """Check that it was not moved to another day. One that was booked for another day from the start can be undone."""
     zone = get_clinic(session).zone
     if formats.local_date(view.starts_at, zone) == walk_in.day:
         return

@@ -1,4 +1,4 @@
-"""Readings that go on: a page that shows changes by itself is read as long as it is open.
+"""Continuing readings: a page that shows changes by itself is read as long as it is open.
 
 Such a reading is logged when it begins, when it shows what it did not show before, and once an hour. Each process
 remembers for itself what it has logged; after many others it forgets, and logs again.

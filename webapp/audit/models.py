@@ -1,6 +1,6 @@
 """Who did what, when and from where. The database itself refuses to change or delete a row, with two exceptions.
 
-A row may lose its network address, because the person whose it was is erased; and rows that are older than the clinic's
+A row may lose its network address, because its person is erased; and rows that are older than the clinic's
 own limit may be deleted, by the database's clock. There is no limit unless an admin sets one.
 """
 
@@ -103,7 +103,7 @@ for _dialect, _statements in (("sqlite", SQLITE_APPEND_ONLY), ("postgresql", POS
 
 
 class SecurityEvent(Base):
-    """What happened at the doors: sign-ins, wrong passwords, refused pages. Equal events of a minute are one row.
+    """Sign-ins, wrong passwords and refused pages. Equal events of a minute are one row.
 
     Unlike the audit log these rows end: see `security_events.forget_security_events`. `actor_user_id` is the account
     that it concerns, 0 where that is unknown; `account` is the hash of an address that was tried. `about` is the

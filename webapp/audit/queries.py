@@ -111,7 +111,7 @@ def find_deed(
     since: datetime,
     ago: int,
 ) -> datetime | None:
-    """When the `ago`-th last of these actions happened (1 is the last); None where there were fewer.
+    """When the `ago`-th last of these actions happened (1 is the last); None if there were fewer.
 
     They are the actions of an account or, without `actor_user_id`, of clients without an account on `subject`.
     """
@@ -133,7 +133,7 @@ class SecurityFilter(NamedTuple):
 
 
 class SeenEvent(NamedTuple):
-    """What happened so many `times` in the minute from `minute` on, the last time at `last_at`."""
+    """An event that happened so many `times` in the minute from `minute` on, the last time at `last_at`."""
 
     id: int
     minute: datetime

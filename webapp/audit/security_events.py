@@ -1,10 +1,10 @@
-"""What happens at the doors: who signed in and out, which passwords were wrong, what was refused.
+"""Security events: who signed in and out, which passwords were wrong, what was refused.
 
 An attacker decides how many of these events there are. So equal events of one minute are one row with a count, a
 minute has at most three hundred rows (then the network and the account are left out), and each row writes one line to
-the log. What a stranger causes for nothing, from as many networks as they own, must not hide who came in: signing in,
-failing to, and signing out have three hundred rows each of their own. A row holds ids, hashes and networks: no name, no
-e-mail address and no text that was typed.
+the log. Events that a stranger can cause without effort, from many networks, must not hide who signed in: signing in,
+failing to, and signing out have three hundred rows each. A row holds ids, hashes and networks: no name, no e-mail
+address and no text that was typed.
 """
 
 from __future__ import annotations

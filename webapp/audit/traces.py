@@ -25,7 +25,7 @@ from webapp.exceptions import AppError
 logger = logging.getLogger(__name__)
 
 MOST_WAITING = 10_000
-# Different refusals that wait at once; of the others only the number is kept.
+# So many different refusals wait at the same time; of further ones only the number is kept.
 MOST_DIFFERENT = 1000
 SECONDS_BETWEEN = 1.0
 
@@ -98,7 +98,7 @@ class Traces:
             self._keep(works, seen)
             logger.warning("%d traces could not be written yet", len(works) + seen.total())
         except Exception:
-            # One of them is broken, and would hold back the others for ever.
+            # One of them fails, and would block the others for ever.
             logger.exception("%d traces are lost", len(works))
             self._keep([], seen)
 

@@ -1,4 +1,6 @@
-"""Mails that tell the owner of an account what has changed about signing in, so that a change by someone else shows."""
+"""Mails that tell the owner of an account what has changed about signing in, so that a change by another person is
+noticed.
+"""
 
 from __future__ import annotations
 

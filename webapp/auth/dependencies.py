@@ -30,7 +30,7 @@ HOME: dict[ActorRole, str] = {
     "admin": "/admin",
     MACHINE: "/",
 }
-# Who does the work of the front desk, with all patients and appointments; and who works at the clinic.
+# The roles that do the work of the front desk, with all patients and appointments; and the roles of all staff.
 DESK: tuple[Role, ...] = ("receptionist", "admin")
 STAFF: tuple[Role, ...] = ("doctor", *DESK)
 
@@ -72,7 +72,7 @@ def signed_in(page: Page, *roles: Role) -> Actor:
 
 
 def confirmed(page: Page, *roles: Role) -> Actor:
-    """The same, and the actor proved who they are just now: what follows is worth stealing a session for.
+    """The same, and the actor has just proved who they are, because the action would be worth stealing a session for.
 
     Raises:
         NotSignedIn, Forbidden: as for `signed_in`. NotConfirmed: the last proof is too old.
@@ -94,7 +94,7 @@ def require_confirmed(page: Page) -> None:
 
 
 def require_factor(page: Page) -> None:
-    """Require a recent proof of an account that has a second factor: its password alone may be stolen, too.
+    """Require a recent proof from an account that has a second factor, because its password alone may be stolen.
 
     Raises:
         NotConfirmed: the last proof is too old.
@@ -123,7 +123,7 @@ def home_of(role: ActorRole, wanted: str = "") -> str:
 
 
 def onward_of(found: SignedIn, wanted: str) -> str:
-    """Where a session leads that does not open every page yet, or else `home_of` its actor."""
+    """The next page for a session that does not open every page yet, or else `home_of` its actor."""
     if found.stage == "factor":
         return with_query("/login/factor", next=wanted)
     onward = home_of(found.actor.role, wanted)
@@ -148,7 +148,7 @@ def link_delivery_of(page: Page) -> LinkDelivery:
 
 
 def leave_aside(page: Page) -> None:
-    """Ignore the session in this request: it came by a link, and the answer is for the holder of the link."""
+    """Ignore the session in this request: it came with a link, and the answer is for any client with that link."""
     page.known["actor"] = page.known["session"] = None
 
 

@@ -24,7 +24,7 @@ LIFETIME = timedelta(hours=1)
 MOST_FIELDS, MOST_LETTERS = 100, 8_000
 # Anyone can send a form without an account, so these drafts must not fill the database.
 MOST_UNKNOWN = 200
-# What pages write into their forms themselves: with nothing else in it, there is nothing to keep.
+# Fields that pages fill in themselves: a form with nothing else in it is not worth keeping.
 UNTYPED = frozenset(
     {"version", "back", "next", "seen", "step", "to", "unsent"}
     # The answers of buttons.
@@ -48,7 +48,7 @@ class KeptForm(NamedTuple):
 
 
 def is_worth_keeping(fields: Sequence[tuple[str, str]]) -> bool:
-    """Whether something was typed that is not secret, and not more than a draft may hold."""
+    """Whether the user typed something that is not secret and fits into a draft."""
     letters = sum(len(name) + len(text) for name, text in fields)
     typed = any(text.strip() and name not in UNTYPED | PASSWORDS for name, text in fields)
     return typed and len(fields) <= MOST_FIELDS and letters <= MOST_LETTERS

@@ -1,4 +1,4 @@
-"""An account that ends for good, and what was typed about a person who is forgotten."""
+"""Deletes an account for good, and drafts with the name of a person who is erased."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def delete_account(session: Session, event: AccountErased, /, *, now: datetime) 
 
 
 def forget_drafts(session: Session, event: PatientErased, /, *, now: datetime) -> None:  # noqa: ARG001
-    """Delete the drafts of forms in which anyone typed what names the person."""
+    """Delete the drafts of forms in which anyone typed something that names the person."""
     typed = sa.cast(Draft.fields, sa.Text)
     found = [typed.contains(spelling, autoescape=True) for spelling in _spellings(event.words)]
     if found:

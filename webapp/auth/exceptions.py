@@ -38,7 +38,7 @@ class TooManyLogins(TooManyAttempts):
 
 
 class AttemptsUnderWay(TooManyAttempts):
-    """As many attempts are pending as failures are still allowed; they will be judged in a moment."""
+    """As many attempts are pending as failures are still allowed; their results will be known in a moment."""
 
     def __init__(self) -> None:
         message = _("Many people are signing in right now. Try again in a few seconds.")

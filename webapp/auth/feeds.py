@@ -57,13 +57,13 @@ def make_feed(session: Session, actor: Actor, *, now: datetime) -> None:
 
 
 def renew_feed(session: Session, actor: Actor, *, now: datetime) -> None:
-    """Replace the address of the actor's calendar; the old one stops working at once."""
+    """Replace the address of the actor's calendar; the old one stops working immediately."""
     session.execute(sa.update(User).where(User.id == actor.user_id).values(calendar_secret=new_secret()))
     _record(session, actor, "calendar_feed_renewed", now=now)
 
 
 def remove_feed(session: Session, actor: Actor, *, now: datetime) -> None:
-    """Remove the address of the actor's calendar; it stops working at once."""
+    """Remove the address of the actor's calendar; it stops working immediately."""
     query = sa.update(User).where(User.id == actor.user_id, User.calendar_secret != "")
     removed = session.execute(query.values(calendar_secret="").returning(User.id)).scalar()
     if removed is not None:

@@ -1,8 +1,8 @@
-"""What a former holder of a patient's account could still open it with, after its owner has taken it.
+"""Ends the remaining access of a former user of a patient's account, after its owner has taken it over.
 
 A stranger may have registered with another person's e-mail address, or read a mailbox whose address was a typing
-mistake. Passwords and sessions end where the owner takes the account; so do the passkeys and the identity
-providers that the stranger may have added, which need neither.
+mistake. Passwords and sessions end when the owner takes the account over. So do the passkeys and the identity providers
+that the stranger may have added, because they need neither.
 """
 
 from __future__ import annotations

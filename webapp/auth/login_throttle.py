@@ -3,8 +3,8 @@
 An attempt is admitted before its password is checked, and is pending until it is judged: a successful one is deleted,
 a failed one stays as a failure. Attempts are admitted one at a time, and only while failures and pending attempts
 together are fewer than the limit. So a bucket (a network, an account, a browser) never has more failures than its
-limit, however many clients guess at once; only an attempt that takes longer than a minute to judge can add one more.
-Users with correct passwords are turned away for seconds at most, not for minutes.
+limit, however many clients guess at the same time; only an attempt that takes longer than a minute to judge can add one
+more. Users with correct passwords are turned away for seconds at most, not for minutes.
 
 Networks are counted three times, because a guesser may own many addresses: see `core.networks`. An account is counted
 over all networks: after ten failures in a day, browsers that do not know the account wait longer after each further
@@ -60,7 +60,7 @@ PENDING_FOR = timedelta(seconds=60)
 REGISTERING, CHANGING, RESETTING, SIGN_ON = "register", "password", "reset", "sso"
 # Log-ins by unknown clients: on our pages, and through the API.
 PAGES, API = "", "api"
-# What a failure is called in the security events, and how.
+# The event's code for a failure, and how the user tried to sign in.
 FAILURES = {REGISTERING: "registration_failed", CHANGING: "password_check_failed"}
 # Any number that no other part of Docket locks in PostgreSQL.
 ADMISSION_LOCK = 7_304_915_522
@@ -202,7 +202,7 @@ def note_request(
 
 
 def judge(session: Session, attempt_id: int, *, user_id: int = 0) -> None:
-    """Mark the attempt as failed; it counts from when it began. `user_id` is the account that was tried, if known."""
+    """Mark the attempt as failed; it counts from its beginning. `user_id` is the account that was tried, if known."""
     failed = sa.update(FailedLogin).where(FailedLogin.id == attempt_id, FailedLogin.judged.is_(False))
     columns = (FailedLogin.account, FailedLogin.address, FailedLogin.device, FailedLogin.at)
     row = session.execute(failed.values(judged=True).returning(*columns)).one_or_none()
@@ -228,7 +228,7 @@ def forget(session: Session, attempt_id: int) -> None:
 
 
 def forget_account(session: Session, account: str) -> None:
-    """Delete the failures of an account, because its owner has just proved to read its mailbox."""
+    """Delete the failures of an account, because its owner has just proved that the mailbox is theirs."""
     session.execute(sa.delete(FailedLogin).where(FailedLogin.account == account, FailedLogin.judged.is_(True)))
 
 
@@ -252,7 +252,7 @@ def _require_room_of_networks(session: Session, kind: str, bounds: Bounds, *, ad
         (FailedLogin.site, networks.site, bounds.site),
         (FailedLogin.region, networks.region, bounds.region),
     ):
-        # What is not an IP address, such as the name in a test, has no wider networks.
+        # A name instead of an IP address, as in tests, has no wider networks.
         if network or column is FailedLogin.address:
             bucket = (column == network, FailedLogin.device == kind)
             _require_room(session, *bucket, now=now, window=bounds.window, limit=limit)

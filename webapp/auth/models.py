@@ -169,7 +169,8 @@ class SignInCode(Base):
 class PasswordLink(Base):
     """A link that sets a password once, before `expires_at`. We store only its SHA-256.
 
-    `made_by` is the account that made it for this one, such as an admin's; it has no foreign key, for it may go first.
+    `made_by` is the account that made it, such as an admin's. It has no foreign key, because that account may be
+    deleted first.
     """
 
     __tablename__ = "password_links"
@@ -257,8 +258,8 @@ class ApiToken(Base):
     """A token with which a program uses the API; see `api_tokens`. We store only its SHA-256.
 
     `user_id` is the account that holds its name. `handle` is the readable part of the token, by which a leaked one is
-    found. `scopes` are separated by spaces. `made_by` is the account of the admin who made it, without a foreign key,
-    for it may go first.
+    found. `scopes` are separated by spaces. `made_by` is the account of the admin who made it. It has no foreign key,
+    because that account may be deleted first.
     """
 
     __tablename__ = "api_tokens"

@@ -1,12 +1,11 @@
-"""What an admin changes in other accounts: roles, access, sessions and links. At least one admin always remains.
-
-Only an admin who can sign in counts: active, and with a password or seen before, because a code, a passkey and an
-identity provider let in without one. An admin who was invited and has not come yet does not.
+"""Changes of other accounts by admins: roles, access, sessions and links. At least one admin always remains. Only
+admins who can sign in count: active, and with a password or with an earlier sign-in, because a code, a passkey and an
+identity provider work without a password. An invited admin who has not signed in yet does not count.
 
 Every change here first locks all of these admins, in the order of their ids. So two admins who demote each other at the
 same time do it one after the other, and the second finds that no other admin is left.
 
-Where no `actor` is given, it was done on the command line by the operator of the server.
+Without an `actor`, the operator of the server did it on the command line.
 """
 
 from __future__ import annotations
@@ -75,7 +74,7 @@ def set_role(
 ) -> None:
     """Give a locked account another role; it counts from the account's next request. `by` names a provider that did it.
 
-    Patients sign in without a second factor, and for a month. So who becomes staff signs in again.
+    Patients sign in without a second factor, and for a month. So a user who becomes staff has to sign in again.
 
     Raises:
         LastAdmin: no other account is an admin who can sign in.
@@ -90,7 +89,7 @@ def set_role(
 
 
 def disable_account(session: Session, actor: Actor | None, user_id: int, *, now: datetime) -> None:
-    """Disable an account: it cannot sign in, and its sessions end at once. Nothing else changes.
+    """Disable an account: it cannot sign in, and its sessions end immediately. Nothing else changes.
 
     Raises:
         NotFound, LastAdmin.

@@ -69,7 +69,7 @@ class Actor(NamedTuple):
 
     A program that acts with an API token has the role `machine`, and the name of the token.
 
-    With `appointment_id` it is the holder of the link to one appointment, instead of an account. The link was sent to
+    With `appointment_id` it is a client with the link to one appointment, instead of an account. The link was sent to
     `email` (which may be a telephone number) of the patient `patient_id`. For this actor only that appointment exists,
     and no patient's record; `user_id` is `NO_ACCOUNT`.
     """
@@ -85,12 +85,12 @@ class Actor(NamedTuple):
 
     @property
     def by_link(self) -> bool:
-        """Whether the actor holds a link that was sent in a message, and has no account."""
+        """Whether the actor is a client with a link from a message, instead of an account."""
         return self.appointment_id is not None
 
     @property
     def account_id(self) -> int | None:
-        """The account id to store with an action; None for the holder of a link."""
+        """The account id to store with an action; None for a client with a link."""
         return None if self.by_link else self.user_id
 
     @property

@@ -1,4 +1,4 @@
-"""Accounts: creating them, logging in, and another password. What follows a log-in is in `sessions`.
+"""Accounts: creating them, logging in, and changing the password. `sessions` has what follows a log-in.
 
 A log-in has four steps, because verifying a password is slow and must hold neither a lock nor a connection:
 `admit_login` counts and stores the attempt, `find_account` reads the hash, `verify_login` verifies the password, and
@@ -241,10 +241,9 @@ def change_password(
     new_hash: str,
     now: datetime,
 ) -> ChangedPassword:
-    """Store the new hash, and end what the old password may have opened.
-
-    These are every other session of the account, its links, to passwords and other addresses, its calendar feed, and
-    the secret id of this session. `verified` is the hash that was verified.
+    """Store the new hash, and end all access that the old password may have given: every other session of the account,
+    its links to passwords and other addresses, its calendar feed, and the secret id of this session. `verified` is the
+    hash that was verified.
 
     Raises:
         WrongCurrentPassword: the password was changed meanwhile, so it is no longer that hash.

@@ -1,4 +1,4 @@
-"""Sessions: opening them, whom each belongs to and what it opens, and ending them."""
+"""Sessions: opening them, finding their owner and what they open, and ending them."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ def start_session(
     """Open a session for a user and return its random id, which only the cookie will hold.
 
     `how` says for the security events what proved the user: see `security_events.signed_in`. Staff who have a second
-    factor get a session that waits for it, unless it is `proven` already, or was `elsewhere`, by a provider that the
-    clinic trusts. Their sessions end at the latest when the clinic's rules say so.
+    factor get a session that waits for it, unless it is `proven` already, here or `elsewhere` by a provider that the
+    clinic trusts. The clinic's rules limit how long their sessions last.
     """
     session.execute(sa.delete(UserSession).where(UserSession.expires_at < now))
     seen = sa.update(User).where(User.id == user_id).values(last_seen_at=now)
@@ -101,7 +101,7 @@ class SignedIn(NamedTuple):
     has_factor: bool
 
     def is_confirmed(self, now: datetime) -> bool:
-        """Whether the actor proved who they are just now, so that the most dangerous changes may follow."""
+        """Whether the actor has just proved who they are, so that the most dangerous changes are allowed."""
         return self.factor_at is not None and now - self.factor_at < CONFIRMED_FOR
 
 

@@ -50,14 +50,14 @@ STAFF_ROLES: tuple[Role, ...] = ("receptionist", "doctor", "admin")
 
 
 def get_rules(session: Session) -> StaffRules:
-    """The rules that hold now."""
+    """The present rules."""
     query = sa.select(*(getattr(SignInRules, name) for name in COLUMNS)).where(SignInRules.id == 1)
     row = session.execute(query).one_or_none()
     return StaffRules.model_construct(**dict(zip(COLUMNS, row, strict=True))) if row else NEW_CLINIC
 
 
 def change_rules(session: Session, actor: Actor, command: StaffRules, *, seen: str, now: datetime) -> None:
-    """Save the rules. They hold from the next request of all staff, also of those who are signed in already.
+    """Save the rules. They apply from the next request of all staff, also of those who are signed in already.
 
     Raises:
         EditedMeanwhile: another user saved different ones after `seen` was read.
@@ -94,7 +94,7 @@ def needs_new_factor(session: Session) -> sa.ColumnElement[bool]:
 
 
 def _lock(session: Session) -> None:
-    """Take the lock of the row, which is made from the defaults if there is none yet."""
+    """Take the lock of the row, which is created from the defaults if it does not exist."""
     table, values = table_of(SignInRules), {"id": 1, **NEW_CLINIC.model_dump()}
     if session.get_bind().dialect.name == "sqlite":
         session.execute(sa.insert(table).prefix_with("OR IGNORE").values(values))

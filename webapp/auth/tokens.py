@@ -1,4 +1,4 @@
-"""Random values that only their holder knows, and the hashes that we store of them."""
+"""Random secrets that are given to a client, and the hashes that we store of them."""
 
 from __future__ import annotations
 

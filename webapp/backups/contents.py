@@ -1,4 +1,6 @@
-"""What a database holds, in a few numbers by which an operator recognises it. It reads databases of every version."""
+"""The contents of a database in a few numbers by which an operator recognises it. It reads databases of every
+version.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +13,8 @@ from sqlalchemy.orm import Session
 from webapp.database import UtcDateTime
 
 COUNTED = ("users", "doctors", "patients", "appointments")
-# A restored database brings back what has ended since the backup: sessions that were signed out, links that were used,
-# codes that were tried. These end, and people sign in again.
+# A restored database brings back sessions that were signed out since the backup, links that were used, and codes that
+# were tried. They are deleted, and people sign in again.
 CREDENTIALS = ("refresh_tokens", "sessions", "password_links", "sign_in_codes", "passkey_challenges")
 
 _APPOINTMENTS = sa.table("appointments", sa.column("created_at", UtcDateTime()))
@@ -63,7 +65,7 @@ def read_contents(session: Session) -> Contents:
 
 
 def end_credentials(session: Session) -> None:
-    """Delete what could sign in somewhere without a password."""
+    """Delete everything that could sign in without a password."""
     there = set(sa.inspect(session.connection()).get_table_names())
     for name in CREDENTIALS:
         if name in there:

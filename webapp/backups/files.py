@@ -1,4 +1,4 @@
-"""Files that only their owner may read, and that are there completely or not at all."""
+"""Files that only their owner may read, and that exist completely or not at all."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def put_in_place(draft: Path, file: Path, *, replace: bool) -> None:
     """Give a complete file its name. When this returns, a power failure loses neither.
 
     Raises:
-        FileExistsError: there is such a file, and it is not to be replaced.
+        FileExistsError: there is such a file, and it must not be replaced.
     """
     _sync(draft)
     if replace:

@@ -71,7 +71,7 @@ def server_major(session: Session) -> int:
 
 
 def dump(database: Database, session: Session, draft: Path) -> None:
-    """Write an archive of what this session sees, and nothing later, into an empty file; then read all of it once.
+    """Write an archive of this session's snapshot into an empty file; then read all of it once.
 
     Raises:
         CannotCopy: a program is missing, the disk is full, or the database refuses.
@@ -115,7 +115,7 @@ def require_alone(session: Session) -> None:
     """Check that no process of Docket is connected.
 
     Raises:
-        InUse: one is. Other programs, such as a monitor, may be: the restore is one transaction.
+        InUse: one is. Other programs, such as a monitor, may be connected, because the restore is one transaction.
     """
     query = sa.text(
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() "
@@ -129,17 +129,17 @@ def require_alone(session: Session) -> None:
                 "first, on every machine."
             )
         time.sleep(0.05)
-        # A transaction keeps the list that it has read once.
+        # Within a transaction PostgreSQL keeps the list that it has read once.
         session.execute(sa.text("SELECT pg_stat_clear_snapshot()"))
 
 
 def restore(database: Database, programs: Programs, file: Path) -> None:
     """Replace everything in the database by an archive, in one transaction.
 
-    The last word, COMMIT, is only said after the archive was read to its end without an error.
+    COMMIT is sent only after the archive was read to its end without an error.
 
     Raises:
-        CannotCopy: the database refuses; it is as it was.
+        CannotCopy: the database refuses; it is unchanged.
     """
     psql = programs.command(
         "psql", "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--output=/dev/null", "--file=-",

@@ -16,7 +16,7 @@ from webapp.backups.refusals import CannotCopy
 from webapp.database import Database
 
 NAMES = ("pg_dump", "pg_restore", "psql")
-# Where systems put them; Debian's own `pg_dump` is a script that may choose an older one than there is.
+# The usual folders; Debian's `pg_dump` is a script that may choose an older version than the newest one installed.
 FOLDERS = (
     "usr/lib/postgresql/*/bin",
     "usr/pgsql-*/bin",
@@ -41,10 +41,10 @@ def find_programs(server: int) -> Programs:
     """Programs that understand a server of this major version.
 
     Raises:
-        CannotCopy: there are none; the message says what to install.
+        CannotCopy: none are installed; the message says what to install.
     """
     found = list(_installed())
-    # Those of the server's own version where there are some: newer ones write words that it does not know.
+    # Programs of the server's own version come first, because newer ones write statements that it does not know.
     fitting = min((each for each in found if each.major >= server), key=lambda each: each.major, default=None)
     if fitting:
         return fitting
@@ -86,7 +86,9 @@ def place_of(database: Database) -> str:
 
 
 def environment_of(database: Database) -> dict[str, str]:
-    """The environment of the programs. The password is in it, because everyone can read the words of a command."""
+    """The environment of the programs. It holds the password, because all users of a machine can read the arguments of
+    a command.
+    """
     own = {
         **os.environ,
         "PGOPTIONS": f"-c lock_timeout={LOCK_MILLISECONDS} -c timezone=UTC",
@@ -100,7 +102,7 @@ def environment_of(database: Database) -> dict[str, str]:
 def run_program(
     words: Sequence[str], database: Database | None = None, *, output: int | IO[bytes] = subprocess.PIPE
 ) -> subprocess.CompletedProcess[bytes]:
-    """Run one of the programs to its end. What it creates only its owner may read."""
+    """Run one of the programs to its end. Only the owner may read the files that it creates."""
     return subprocess.run(  # noqa: S603 - the words are ours.
         words,
         env=environment_of(database) if database else None,

@@ -14,7 +14,7 @@ class InUse(Conflict):
 
 
 class HoldsData(Conflict):
-    """The database has data, and the command does not say that it may be replaced."""
+    """The database has data, and the command does not allow replacing it."""
 
 
 class CannotCopy(Conflict):

@@ -1,4 +1,4 @@
-"""What the two commands say: sentences for the output, and warnings."""
+"""The output of the two commands: sentences and warnings."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from webapp import migrations
 from webapp.backups.service import Copied
 
-# More of them would hide what else is said; `docket check` lists all.
+# More of them would hide the rest of the output; `docket check` lists all.
 MOST_PROBLEMS = 5
 
 SEPARATE_KEY = (
@@ -19,7 +19,7 @@ Report = tuple[list[str], list[str]]
 
 
 def backup_report(done: Copied, file: Path) -> Report:
-    """What `docket backup` says."""
+    """The output of `docket backup`."""
     said = [
         f"Wrote {file} ({file.stat().st_size:,} bytes).",
         *done.contents.in_words(),
@@ -29,7 +29,7 @@ def backup_report(done: Copied, file: Path) -> Report:
 
 
 def restore_report(done: Copied, file: Path) -> Report:
-    """What `docket restore` says."""
+    """The output of `docket restore`."""
     said = [f"Restored {file}.", *done.contents.in_words(), "Everyone has to sign in again."]
     warnings = []
     if done.aside:

@@ -25,7 +25,7 @@ RESTORED = "backup_restored"
 
 
 class Copied(NamedTuple):
-    """What was copied, and what is wrong with it: sentences of `docket check`."""
+    """The contents of a copy, and its problems as `docket check` reports them."""
 
     contents: Contents
     problems: list[str]
@@ -57,7 +57,7 @@ def make_backup(database: Database, file: Path, *, force: bool, now: datetime) -
 
 
 def _dump(database: Database, draft: Path, *, now: datetime) -> Copied:
-    """What is checked and counted is the very snapshot that is copied."""
+    """Copy the snapshot, and check and count exactly that."""
     revision = migrations.find_revision(database)
     guarded = _is_guarded(database, revision)
     with database.reading() as session:
@@ -66,11 +66,11 @@ def _dump(database: Database, draft: Path, *, now: datetime) -> Copied:
 
 
 def restore_backup(database: Database, file: Path, *, replace: bool, now: datetime) -> Copied:
-    """Replace the database by the copy in `file`, after proving that it is one that this version can use.
+    """Replace the database by the copy in `file`, after checking that this version can use it.
 
     Raises:
-        Unusable: it is not. HoldsData: the database has data, and `replace` is not set. InUse: Docket is running.
-        CannotCopy: the database refuses. In each case it is as it was.
+        Unusable: it cannot. HoldsData: the database has data, and `replace` is not set. InUse: Docket is running.
+        CannotCopy: the database refuses. In each case the database is unchanged.
     """
     kind = kind_of(file)
     if (kind == "sqlite") != database.is_sqlite:
@@ -137,7 +137,7 @@ def _contents_of(path: Path) -> Contents:
 
 
 def _look_at(draft: Path, *, now: datetime, restoring: Path | None = None) -> Copied:
-    """Check a copy that no one else uses. One that is being restored loses its sessions, and its audit log says so."""
+    """Check a private copy. A copy that will be restored loses its sessions, and its audit log says so."""
     copy = wired_database(f"sqlite:///{draft}")
     try:
         revision = migrations.find_revision(copy)
@@ -180,7 +180,7 @@ def _require_known(file: Path, revision: str | None) -> None:
 
 
 def _note(database: Database, revision: str | None, *, now: datetime) -> None:
-    """Leave a row in the audit log, where the restored database has the schema that this version writes."""
+    """Write a row into the audit log, if the restored database has the schema that this version writes."""
 
     def note(session: Session) -> None:
         audit.record(session, RESTORED, subject=("clinic", 1), actor_user_id=None, actor_role="system", now=now)
@@ -190,12 +190,12 @@ def _note(database: Database, revision: str | None, *, now: datetime) -> None:
 
 
 def _is_guarded(database: Database, revision: str | None) -> bool:
-    """Whether it refuses an overlap. The trial needs the newest schema."""
+    """Whether the database refuses an overlap. The trial needs the newest schema."""
     return revision != migrations.newest_revision() or integrity.guard_is_in_place(database)
 
 
 def _problems(session: Session, revision: str | None, *, guarded: bool, now: datetime) -> list[str]:
-    """What `docket check` would say; nothing about a database that has to be upgraded first."""
+    """The problems that `docket check` would report; none for a database that has to be upgraded first."""
     if revision != migrations.newest_revision():
         return []
     return list(integrity.problems_of_copy(session, guarded=guarded, now=now))

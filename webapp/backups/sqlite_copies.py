@@ -13,15 +13,15 @@ from webapp.engines import sqlite_module
 
 # Docket's processes hold their connections for as long as they run, so waiting would not help.
 WAIT_SECONDS = 0.2
-# How many problems of a damaged file are named.
+# So many problems of a damaged file are named.
 MOST_PROBLEMS = 3
 
 
 def copy_out(database: Database, draft: Path) -> None:
     """Write a copy of the database, as it is at this moment, into an empty file.
 
-    It is one statement, so that others may write meanwhile, and it leaves out free pages, in which deleted rows could
-    still stand. (Copying a number of pages at a time begins again with each change that others make.)
+    It is one statement, so that others may write meanwhile, and it leaves out free pages, which could still contain
+    deleted rows. (Copying a number of pages at a time begins again with each change that others make.)
 
     Raises:
         CannotCopy: for example because the disk is full.
@@ -35,7 +35,7 @@ def copy_out(database: Database, draft: Path) -> None:
 
 
 def copy_in(file: Path, draft: Path) -> None:
-    """Copy a backup, which is only read, into an empty file, and prove that it is whole.
+    """Copy a backup, which is only read, into an empty file, and check that it is complete.
 
     Raises:
         Unusable: it is damaged.
@@ -54,7 +54,7 @@ def copy_in(file: Path, draft: Path) -> None:
 
 
 def settle(path: Path) -> None:
-    """Make the database one file again, without a write-ahead log; no one else uses it."""
+    """Make the database one file again, without a write-ahead log; no other process uses it."""
     with closing(_open(str(path))) as connection:
         connection.execute("PRAGMA journal_mode=DELETE")
 
@@ -62,7 +62,7 @@ def settle(path: Path) -> None:
 def replace_contents(path: Path, draft: Path) -> None:
     """Replace everything in the database by the contents of `draft`, in one transaction of SQLite.
 
-    The file stays the same one, so that no process can go on writing into a file without a name. A process that opens
+    The file itself stays, so that no process can go on writing into a deleted file. A process that opens
     it meanwhile waits; if this one is killed, SQLite puts the former contents back.
 
     Raises:
@@ -81,7 +81,7 @@ class Unreadable(Exception):
 
 @contextmanager
 def alone_with(path: Path) -> Iterator[Any]:
-    """A connection that no other process has beside it until the end: none can open the database meanwhile.
+    """An exclusive connection: no other process can open the database until it is closed.
 
     Raises:
         InUse: another process has it open. Unreadable: it is no database, or a damaged one.

@@ -77,7 +77,7 @@ def get_closure(session: Session, closure_id: int) -> SavedClosure:
     """One closure.
 
     Raises:
-        NotFound: there is none with this id, or it was removed.
+        NotFound: no closure has this id, or it was removed.
     """
     row = session.execute(_COLUMNS.where(Closure.id == closure_id)).one_or_none()
     if row is None:

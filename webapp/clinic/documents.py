@@ -25,7 +25,7 @@ from webapp.i18n import gettext as _
 
 Kind = Literal["privacy", "imprint"]
 KINDS: tuple[Kind, ...] = ("privacy", "imprint")
-# What an outline leaves to the clinic stands between these.
+# The parts that the clinic has to complete are between these.
 OPEN, CLOSE = "[[", "]]"
 
 
@@ -101,7 +101,7 @@ def publish_document(session: Session, actor: Actor, kind: Kind, command: Publis
 
 
 def note_consent(session: Session, user_id: int, *, shown: int | None = None, now: datetime) -> None:
-    """Keep that this account has been shown the privacy notice, and has said that it was read.
+    """Record that this account was shown the privacy notice, and confirmed that it was read.
 
     `shown` is the version that was shown; None: the one of today.
     """
@@ -113,7 +113,7 @@ def note_consent(session: Session, user_id: int, *, shown: int | None = None, no
 
 
 def is_to_be_read(session: Session, clinic: Clinic, user_id: int) -> bool:
-    """Whether this account has still to read the notice about which the clinic asks everyone again."""
+    """Whether this account still has to confirm a notice about which the clinic asks everyone again."""
     if not clinic.consent_document:
         return False
     read = sa.select(Consent.document_id).where(
@@ -123,7 +123,7 @@ def is_to_be_read(session: Session, clinic: Clinic, user_id: int) -> bool:
 
 
 def outline(kind: Kind, clinic: Clinic) -> str:
-    """A text to start from. It is no legal advice: what only the clinic knows stands in double brackets."""
+    """A text to start from. It is no legal advice; the parts that only the clinic knows are in double brackets."""
     place = ", ".join(part for part in (clinic.name, clinic.address) if part)
     if kind == "imprint":
         return _IMPRINT % {"place": place, "phone": clinic.phone_shown or "[[phone]]"}

@@ -1,4 +1,4 @@
-"""The clinic's privacy notice and imprint, for everyone; and saying that the notice was read."""
+"""The clinic's privacy notice and imprint, for everyone, and the confirmation that the notice was read."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def show_imprint(page: CurrentPage) -> Response:
 
 @router.post("/privacy/read")
 def note_read(page: CurrentPage) -> Response:
-    """Keep that the reader has read the newest privacy notice; everyone who is signed in."""
+    """Record that the reader has read the newest privacy notice; everyone who is signed in."""
     actor = signed_in(page)
     page.write(documents.note_consent, actor.user_id, now=page.now)
     back = local_path(page.request.query_params.get("next", ""), default="/account")
@@ -58,7 +58,7 @@ def _document_page(page: Page, kind: Kind, title: str) -> Response:
 
 
 def paragraphs_of(text: str) -> list[Paragraph]:
-    """The text in paragraphs, which empty lines part. A line that begins with '# ' is a heading."""
+    """The text in paragraphs, which empty lines separate. A line that begins with '# ' is a heading."""
     found: list[Paragraph] = []
     for is_empty, lines in groupby(text.splitlines(), key=lambda line: not line.strip()):
         if is_empty:

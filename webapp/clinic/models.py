@@ -54,12 +54,12 @@ class ClinicSettings(Base):
 
     `country` says how telephone numbers are read and shown, '' that it is the time zone's.
 
-    `privacy_document` and `imprint_document` are the ids of what is published, 0 where there is none; of
-    `consent_document`, or a later version, everyone is asked whether they have read it. An empty `emergency_phone`
-    stands for the number of the clinic's country.
+    `privacy_document` and `imprint_document` are the ids of what is published, 0 where there is none; everyone is asked
+    whether they have read `consent_document` or a later version. An empty `emergency_phone` means the number of the
+    clinic's country.
 
     `keep_records_years`: a record that is to be deleted is kept for so long after the last appointment, because the law
-    asks for it; 0 deletes it at once. `keep_audit_years`: 0 keeps the audit log for ever. `private_notes_in_copy`:
+    requires it; 0 deletes it immediately. `keep_audit_years`: 0 keeps the audit log for ever. `private_notes_in_copy`:
     doctors' private notes belong to the copy of their data that patients may ask for.
 
     `poster_key` is in the QR code of the poster with which patients say that they are here; '' if there is no poster.

@@ -1,7 +1,6 @@
-"""The poster at the clinic, whose QR code says only where it hangs.
-
-Who has scanned it lately may say that they are here, on the page of their own appointment. A new key ends all posters
-that hang, and what was scanned from them, for example because someone has published a picture of one.
+"""The poster at the clinic, whose QR code proves only that the client is at the clinic. Patients who have just scanned
+it may say that they are here, on the page of their own appointment. A new key makes all earlier posters and their scans
+invalid, for example if a picture of one was published.
 """
 
 from __future__ import annotations
@@ -26,27 +25,27 @@ _PURPOSE = "poster"
 
 
 def renew(session: Session, actor: Actor, *, now: datetime) -> None:
-    """Give the poster a new key: the first one, or another one, which ends the former."""
+    """Give the poster a new key: its first one, or one that makes earlier posters invalid."""
     _save(session, actor, secrets.token_urlsafe(16), now=now)
 
 
 def end(session: Session, actor: Actor, *, now: datetime) -> None:
-    """Let no poster work any more."""
+    """Make all posters invalid."""
     _save(session, actor, "", now=now)
 
 
 def is_of(clinic: Clinic, key: str) -> bool:
-    """Whether this is the key of the poster that hangs now."""
+    """Whether this is the key of the present poster."""
     return bool(clinic.poster_key) and hmac.compare_digest(clinic.poster_key.encode(), key.encode())
 
 
 def seal_scan(keys: Sequence[str], clinic: Clinic, *, now: datetime) -> str:
-    """A signed note that the poster was scanned now; it says nothing about who did."""
+    """A signed note that the poster was scanned now; it does not say by whom."""
     return sign(keys, _PURPOSE, [clinic.poster_key, int(now.timestamp())])
 
 
 def scanned_at(keys: Sequence[str], clinic: Clinic, note: str, *, now: datetime) -> datetime | None:
-    """When the poster that hangs now was scanned; None if the note is not ours, or that is too long ago."""
+    """When the present poster was scanned; None if the note is not ours, or too old."""
     match unsign(keys, _PURPOSE, note):
         case [str(key), int(second)] if is_of(clinic, key):
             at = datetime.fromtimestamp(second, UTC)

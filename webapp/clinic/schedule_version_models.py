@@ -18,8 +18,8 @@ OF_DOCTOR = ("busy_times", *_HOURS)
 # The tables that concern all doctors, or describe the doctors themselves.
 OF_CLINIC = ("clinic_settings", "opening_hours", "closures", "visit_types", "doctors", "doctor_visit_types")
 
-# The table whose rows belong to months. A change is noted of what began longer ago than this, so bookings and what the
-# desk enters on the day cost nothing more.
+# The table whose rows belong to months. Changes are noted only for appointments that began longer ago than this, so
+# bookings and the desk's work on the day cost nothing more.
 OF_MONTH = "appointments"
 OVER_FOR_DAYS = 1
 

@@ -85,7 +85,7 @@ class Versions:
         """
         low, high = 0 if first is None else _month_number(first), _month_number(end)
         of_months = ((number, version) for number, version in self._versions.items() if low <= -number <= high)
-        # A table that was emptied at once gave the clinic a new version.
+        # Truncating a table gives the clinic a new version.
         return self.of_clinic, *sorted(pair for pair in of_months if pair[0] != CLINIC)
 
 
@@ -95,7 +95,9 @@ def _month_number(instant: datetime) -> int:
 
 
 def is_over(instant: datetime, *, now: datetime) -> bool:
-    """Whether changes of appointments that began before an instant are noted: with a day more, as clocks differ."""
+    """Whether changes of appointments that began before an instant are noted; with an extra day, because clocks
+    differ.
+    """
     return instant + timedelta(days=OVER_FOR_DAYS + 1) <= now
 
 
@@ -160,9 +162,9 @@ def kept_of_past(
     *,
     now: datetime,
 ) -> T:
-    """What was counted of appointments before `end`, from `start` on or of all, if nothing has changed since.
-
-    Callers must not modify the value, because other requests share it. `weight` is about how many numbers it holds.
+    """The cached count of appointments before `end`, from `start` on or from the beginning, if nothing has changed
+    since. Callers must not modify the value, because other requests share it. `weight` is about how many numbers it
+    holds.
     """
     versions = versions_seen(session)
     if versions is None or not is_over(end, now=now):

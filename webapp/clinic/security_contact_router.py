@@ -1,4 +1,4 @@
-"""`security.txt` (RFC 9116): where people who find a hole in this installation report it."""
+"""`security.txt` (RFC 9116): where to report a vulnerability of this installation."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from webapp.i18n import gettext as _
 router = Router()
 
 ADDRESS = "/.well-known/security.txt"
-# It is made again for each request, so this only says for how long a copy may be believed.
+# The file is made for each request, so this only says for how long a copy is valid.
 LASTS = timedelta(days=90)
 
 

@@ -323,7 +323,7 @@ def change_opening_hours(session: Session, actor: Actor, command: OpeningWeek, *
 
 
 def lock_settings(session: Session) -> None:
-    """Take the lock of the clinic's row, and create the row if there is none yet."""
+    """Take the lock of the clinic's row, and create the row if it does not exist."""
     mine = sa.select(ClinicSettings.id).where(ClinicSettings.id == 1).with_for_update(key_share=True)
     if session.scalar(mine) is not None:
         return

@@ -1,4 +1,4 @@
-"""Visit types: their names, how long they take, and what belongs to them.
+"""Visit types: their names, durations, buffers and settings.
 
 Which doctors offer one is handled in `webapp/doctors/offers.py`, which knows both. Booked appointments keep the length
 that they were booked with.
@@ -78,7 +78,7 @@ def get_visit_type(session: Session, visit_type_id: int) -> SavedVisitType:
     """One visit type, active or not.
 
     Raises:
-        NotFound: there is none with this id.
+        NotFound: no visit type has this id.
     """
     row = session.execute(_COLUMNS.where(VisitType.id == visit_type_id)).one_or_none()
     if row is None:
@@ -90,7 +90,7 @@ def lock_visit_type(session: Session, visit_type_id: int) -> SavedVisitType:
     """Take the visit type's lock, which comes after those of doctors, then read it.
 
     Raises:
-        NotFound: there is none with this id.
+        NotFound: no visit type has this id.
     """
     mine = sa.select(VisitType.id).where(VisitType.id == visit_type_id).with_for_update(key_share=True)
     session.execute(mine)

@@ -1,4 +1,4 @@
-"""`docket demo --live`: the day of a demo clinic moves while a newcomer looks at it."""
+"""`docket demo --live`: simulates a day in a demo clinic while a newcomer looks at it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def let_walk_ins_come(database: Any) -> None:
 
 
 def let_it_move(database: Any, pace: float) -> None:
-    """Let something happen every few seconds until Ctrl-C, and print what it was.
+    """Simulate an event every few seconds until Ctrl-C, and print it.
 
     Raises:
         NoDemo: the database is no demo clinic.

@@ -1,4 +1,4 @@
-"""Where a command works: with the database of the settings, and at the address of this machine."""
+"""The database and the address for a command: the database of the settings, and this machine's address."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def open_database() -> Iterator[Any]:
 
 @contextmanager
 def any_database(*, create: bool = False) -> Iterator[Any]:
-    """The database from the settings, whatever its schema is.
+    """The database from the settings, with any schema.
 
     Raises:
         WrongUse: no database is there, and this command creates none.

@@ -1,4 +1,4 @@
-"""`docket serve` and `docket worker`: what runs until it is stopped."""
+"""`docket serve` and `docket worker`: they run until they are stopped."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def worker() -> None:
 
 @contextmanager
 def _figures(settings: Settings) -> Iterator[None]:
-    """Let all processes of this server count in one folder, and serve the figures, where the settings ask for them."""
+    """Let all processes of this server count in one folder, and serve the metrics, if the settings ask for them."""
     if not settings.metrics_port and not settings.metrics_token:
         yield
         return

@@ -1,9 +1,8 @@
-"""Admitting what can be answered soon, and refusing the rest at once.
-
-Beyond what a process can serve, waiting helps no one: every request waits longer than people do, memory grows with the
-queue, and health checks wait like all others. So a few requests of each kind are answered at a time, a short queue
-waits for them, and the rest is answered 503 with `Retry-After`, without a thread or the database. Queues are per kind:
-writers that wait for a lock leave readers their places, and files need neither. Staff wait ahead of others.
+"""Admits the requests that can be answered soon, and refuses the others immediately. Beyond the capacity of a process,
+waiting does not help: every request waits longer than people do, memory grows with the queue, and health checks wait
+like all others. So a few requests of each kind are answered at a time, a short queue waits for them, and the rest is
+answered 503 with `Retry-After`, without a thread or the database. Queues are per kind: writers that wait for a lock
+leave readers their places, and files need neither. Staff wait ahead of others.
 """
 
 from __future__ import annotations
@@ -28,19 +27,19 @@ logger = logging.getLogger(__name__)
 
 # A client that is refused should come back after this many seconds; a queue is gone by then.
 RETRY_AFTER = 3
-# These are answered in the event loop and say how this process is, or are health checks with their own gate.
+# These are answered in the event loop and report the state of this process, or are health checks with their own gate.
 NEVER_REFUSED = {"/health/live", "/health/accepting"}
-# A request of someone who was seen to be staff in the last half hour goes ahead.
+# Requests with a credential that staff used in the last half hour go ahead.
 SECONDS_AHEAD = 1800.0
 MOST_AHEAD = 5000
 # Bodies that are read but not answered yet, of all requests together.
 MOST_BODY_BYTES = 32 * 1024 * 1024
-# Beyond that only short ones are read: else a few clients that send long forms slowly would keep everyone from signing
-# in and booking. A thousand connections hold sixteen MiB of these.
+# Beyond that only short ones are read. Otherwise a few clients that send long forms slowly would keep everyone from
+# signing in and booking. A thousand connections hold sixteen MiB of these.
 SHORT_BODY_BYTES = 16 * 1024
 # The share of the newest request in the measured time.
 NEWEST = 0.1
-# A request that holds a place for longer than this waits for something and computes little: another one may come in.
+# A request that holds a place for longer than this is waiting and computes little, so another one may come in.
 SECONDS_TO_LEND = 0.25
 
 
@@ -51,13 +50,13 @@ class Limits(NamedTuple):
     # Places of requests that take long, which are lent to others.
     lent: int = 0
     seconds: float = 0.4
-    # Staff are admitted to a longer queue, and stand at its front.
+    # The queue is longer for staff, and they are at its front.
     seconds_ahead: float = 1.5
     waiting: int = 200
 
 
-# One process computes with one processor, so more threads than a few answer no more. They only make each other wait,
-# and the event loop too, which takes in and refuses requests: it gets its turn after all of them.
+# A process computes with one processor, so more than a few threads answer no more requests. They only make each other
+# wait, and the event loop too, which accepts and refuses requests and gets its turn after all of them.
 READING = Limits(2, lent=2)
 WRITING = Limits(2, lent=2)
 CHECKING = Limits(2)
@@ -79,7 +78,7 @@ class Gate:
         self.busy = 0
         self.refused = 0
         self.lent = 0
-        # The time from one answer to the next while there are always some, as a moving average.
+        # The time from one answer to the next while requests are waiting, as a moving average.
         self.seconds = 0.02
         self._ahead: deque[Waiting] = deque()
         self._others: deque[Waiting] = deque()
@@ -104,7 +103,7 @@ class Gate:
             return False
         if in_front < self.limits.places:
             return True
-        # It goes more slowly than was expected if the first one should have its place by now.
+        # The queue is slower than expected if its first request should have a place by now.
         late = bool(queue) and perf_counter() - queue[0].since > most
         return not late and (in_front + 1) * self.seconds <= most
 
@@ -133,19 +132,19 @@ class Gate:
 
     def leave(self, seconds: float) -> None:
         """Give the place to the next one, after an answer that took this long."""
-        # Those who were there with it took most of its time. A few very long ones say nothing about all others.
+        # Requests beside it took most of its time. A few very long ones say nothing about the others.
         share = min(seconds / max(self.busy, 1), self.limits.seconds)
         self.seconds += NEWEST * (share - self.seconds)
         self.busy -= 1
         self._let_in()
 
     def lend(self) -> None:
-        """One who has a place takes long: lend it to another one, until `take_back`."""
+        """Lend the place of a request that takes long to another one, until `take_back`."""
         self.lent += 1
         self._let_in()
 
     def take_back(self) -> None:
-        """The one who took long is about to leave."""
+        """The request that took long is about to leave."""
         self.lent -= 1
 
     def _let_in(self) -> None:
@@ -167,7 +166,7 @@ def _give_up(queue: deque[Waiting], waiting: Waiting) -> None:
 class SeenStaff:
     """Sessions that answered requests of staff lately, by a hash of what the client sent.
 
-    Nothing that a client can make up gets in: the route itself has read the session from the database.
+    Clients cannot add to it: the route itself has read the session from the database.
     """
 
     def __init__(self, clock: Callable[[], float] = perf_counter) -> None:
@@ -228,7 +227,7 @@ class AdmissionMiddleware:
         body = _Body(receive)
         try:
             if _has_body(headers):
-                # A place is for work. Who sends a form slowly waits outside.
+                # A place is for work, so clients that send a form slowly wait outside.
                 if self._body_bytes > MOST_BODY_BYTES and not _has_short_body(headers):
                     await self._refuse(gate, scope, receive, send)
                     return
@@ -263,8 +262,8 @@ class AdmissionMiddleware:
         waiting_long = asyncio.get_running_loop().call_later(SECONDS_TO_LEND, lend)
 
         async def send_and_leave(message: Message) -> None:
-            # The work is done when an answer begins. A client that reads it slowly, or a long list that is sent as it
-            # is read, keeps no one else waiting.
+            # The work is done when an answer begins. A client that reads it slowly, or a long list that is sent while
+            # it is read, does not keep other requests waiting.
             if message["type"] == "http.response.start":
                 leave()
             await send(message)
@@ -283,7 +282,7 @@ class AdmissionMiddleware:
         await response(scope, receive, send)
 
     def _credential_of(self, headers: Headers) -> bytes:
-        """What a client sends to be recognised: its token or session; empty for a visitor."""
+        """The credential of a client: its token or session; empty for a visitor."""
         if token := headers.get("authorization"):
             return token.encode("latin-1")
         return cookie_parser(headers.get("cookie", "")).get(self.session_cookie, "").encode()

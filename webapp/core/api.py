@@ -235,7 +235,7 @@ def answer_list(
 ) -> Response:
     """A part of a list as a plain array; headers hold the total and the addresses of the other parts.
 
-    `following` is what chooses the next part, if not `skip`.
+    `following` selects the next part, if `skip` does not.
     """
     headers = {"x-total-count": str(total)}
     if links := _links(page.request, total, paging, following):
@@ -255,7 +255,7 @@ def _links(request: Request, total: int, paging: Paging, following: Mapping[str,
         skips["prev"] = max(0, paging.skip - paging.limit)
     if paging.skip + paging.limit < total and not from_cursor and following is None:
         skips["next"] = paging.skip + paging.limit
-    # No link leads to where nothing can be skipped to.
+    # There is no link to a part that `skip` cannot reach.
     parts = {name: {"skip": str(skip)} for name, skip in skips.items() if skip <= MAX_SKIP}
     if following is not None:
         parts["next"] = dict(following)

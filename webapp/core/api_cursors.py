@@ -56,7 +56,7 @@ AskedCursorPaging = Annotated[CursorPaging, Depends(_paging)]
 def answer_part(
     page: Page, kind: Any, items: Sequence[Any], *, total: int, paging: CursorPaging, after: object | None
 ) -> Response:
-    """A part of a list as a plain array. The next one begins `after` a place; None where there is no other."""
+    """A part of a list as a plain array. The next one begins `after` a place; None after the last part."""
     following = None
     if after is not None:
         following = {"cursor": base64.urlsafe_b64encode(str(after).encode()).decode().rstrip("=")}

@@ -1,4 +1,4 @@
-"""Problems: what the API answers instead of what was asked for, as RFC 9457's `application/problem+json`.
+"""Problems: the API's answers to failed requests, as RFC 9457's `application/problem+json`.
 
 A problem's `code` is stable and for programs, its `detail` is a sentence for people, and `errors` names the members of
 the request that are wrong.
@@ -23,7 +23,7 @@ from webapp.i18n import gettext as _
 from webapp.i18n import lazy_gettext as _l
 
 PROBLEM_TYPE = "application/problem+json"
-# Errors of the libraries below us have neither a code nor a sentence of their own.
+# Codes for errors of libraries, which have neither a code nor a sentence for people.
 UNNAMED = {
     400: ("bad_request", _l("The request can’t be read.")),
     404: ("not_found", _l("Nothing exists at this address.")),
@@ -70,7 +70,7 @@ class UnsupportedMediaType(AppError):
 
 
 def problem_response(error: Exception) -> Response:
-    """Any error as problem details, with its headers, and with the request's id where the fault is ours."""
+    """Any error as problem details, with its headers, and with the request's id if the fault is ours."""
     if isinstance(error, RequestValidationError):
         status, code, detail, errors = _validation(error)
     elif isinstance(error, AppError):
@@ -98,7 +98,7 @@ def problem_response(error: Exception) -> Response:
 
 
 def _unnamed(status: int) -> tuple[str, str]:
-    """The code and the sentence of an error that has none of its own."""
+    """The code and the sentence for an error of a library."""
     code, sentence = UNNAMED.get(status, ("error", None))
     return code, str(sentence or HTTPStatus(status).phrase)
 
@@ -112,7 +112,7 @@ def _validation(error: RequestValidationError) -> tuple[int, str, str, list[Fiel
         return 404, *_unnamed(404), []
     fields: dict[tuple[str | None, str | None], FieldProblem] = {}
     for each in (_field(problem, error.body) for problem in problems):
-        # A member that may be one of several things is told about for each of them; the first is the usual one.
+        # For a member of several possible types there is an error for each type; the first is the usual one.
         fields.setdefault((each.pointer, each.parameter), each)
     return 422, "invalid", _("The request is invalid: see errors."), [*fields.values()]
 

@@ -45,7 +45,7 @@ class CodedSentences:
         return f"{sentence} {value}" if value else str(sentence)
 
 
-# Why the clinic keeps an appointment in spite of its rules, moves it or cancels it: the codes are those of the rules.
+# Why the clinic keeps, moves or cancels an appointment: the codes are those of the rules.
 REASONS = CodedSentences(
     {
         "doctor_inactive": _l("The doctor no longer takes bookings."),
@@ -57,7 +57,7 @@ REASONS = CodedSentences(
         "clock_changed": _l("The clinic’s time zone has changed."),
         "by_clinic": _l("The clinic cancelled it."),
         "patient_left": _l("The patient’s data was deleted on request."),
-        # Only older flags and messages have these two.
+        # These two occur only in older flags and messages.
         "too_far_ahead": _l("It is further ahead than appointments can be booked."),
         "patient_gap": _l("It is too close to another appointment of the patient."),
     }

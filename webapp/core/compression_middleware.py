@@ -1,10 +1,10 @@
-"""Compressing pages and JSON, except where that could reveal a secret.
+"""Compresses pages and JSON, except if that could reveal a secret.
 
 Compression makes a page shorter where it repeats itself. Someone who can make a browser load a page with words of their
 choice, and who sees how long the encrypted answer is, could guess a secret in it letter by letter (BREACH). Our pages
-hold no tokens for forms, and browsers send our cookies with no request of another site but a click. Still, answers
-that show a secret leave uncompressed: everything about the reader's account, what its route calls secret, and links in
-whose address a secret is.
+hold no tokens for forms, and browsers send our cookies with no request of another site but a click. Still, answers that
+show a secret are sent uncompressed: everything about the reader's account, answers that their route calls secret, and
+pages whose address contains a secret.
 """
 
 from __future__ import annotations

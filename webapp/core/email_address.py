@@ -1,4 +1,5 @@
-"""E-mail addresses: one form for each, whatever way it was typed or pasted, and the form that mail servers take.
+"""E-mail addresses: one form for each, independent of how it was typed or pasted, and the form that mail servers
+accept.
 
 A domain may be written with letters of any language ("praxis-müller.example") or in ASCII ("xn--praxis-mller-…"):
 browsers send either. We keep the first, which people can read, and hand the second to mail servers.
@@ -22,13 +23,15 @@ _ALIKE = 0.87
 
 
 class Doubt(NamedTuple):
-    """What may be wrong with an address that is possible: `meant` is the likely one, '' where letters are mixed."""
+    """A possible mistake in a valid address: `meant` is the likely address, '' if letters of several alphabets are
+    mixed.
+    """
 
     meant: str
 
 
 def doubt_about(address: str) -> Doubt | None:
-    """What the owner of an address should look at again, because mail to it may reach another person.
+    """The part of an address that its owner should check, because mail to it may reach another person.
 
     A label of a domain with letters of several alphabets imitates another one: a Cyrillic "а" looks like a Latin "a".
     """

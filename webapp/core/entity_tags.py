@@ -74,7 +74,7 @@ def _names(headers: Iterable[str], tag: str, *, weakly: bool) -> bool:
 
 @contextmanager
 def precondition_of(request: Request, *stale: type[AppError]) -> Iterator[None]:
-    """Turn errors of the kinds `stale` into HTTP's own 412 for a client that sent `If-Match`.
+    """Turn errors of the kinds `stale` into HTTP's 412 for a client that sent `If-Match`.
 
     Raises:
         PreconditionFailed. Conflict: someone else saved at the same moment; in words that do not speak of a form.
@@ -96,7 +96,7 @@ def tag_of(shown: BaseModel) -> str:
 
 
 def answer_unless_known(page: Page, shown: BaseModel) -> Response:
-    """200 with something that has a fingerprint, or 304 where the client has it already."""
+    """200 with something that has a fingerprint, or 304 if the client has it already."""
     tag = tag_of(shown)
     if is_known(page.request, tag):
         return not_modified(page, tag)

@@ -1,4 +1,4 @@
-"""Errors as pages: what happened and what to do now, with the status for programs."""
+"""Errors as pages: what happened and what to do now, with the HTTP status."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Typed(NamedTuple):
 
 
 def words_for(status: int) -> Words:
-    """The title and the sentence for a status, for errors that have none of their own."""
+    """The title and the sentence for a status, for errors without them."""
     known: dict[int, Words] = {
         400: (_("Something is wrong with that link or form"), _("We couldn’t read it. Go back and try again.")),
         401: (_("Please sign in"), _("You need to sign in to do this.")),
@@ -70,7 +70,7 @@ def error_page(
 ) -> Response:
     """The answer to an error: a page, or a fragment for HTMX; a visitor is sent to the log-in page and back.
 
-    Where the fault is ours, it names the request's id, by which the log says what happened.
+    If the fault is ours, the page shows the request's id, under which the log says what happened.
 
     `actions` replace the usual link, which leads to the first page of the reader's role. `typed` holds field texts that
     would otherwise be lost; the page repeats them.
@@ -113,7 +113,9 @@ def error_page(
 
 
 def _ask_to_confirm(page: Page) -> Response:
-    """Send a user to where they confirm who they are, and back: to what they wanted to see, or to what they typed."""
+    """Redirect a user to the page where they confirm who they are; afterwards they return to the page or form that they
+    wanted.
+    """
     request, kept = page.request, None
     wanted = request.url.path + (f"?{request.url.query}" if request.url.query else "")
     if request.method not in {"GET", "HEAD"}:
@@ -151,7 +153,7 @@ def lead_back_to(request: Request, address: str) -> None:
 
 
 def way_back(request: Request) -> str:
-    """The page of ours that a form was sent from, or ''. Where the route does not name it, the Referer does."""
+    """The page of ours from which a form was sent, or ''. It is the Referer if the route does not name one."""
     named: str | None = getattr(request.state, "way_back", None)
     if named is not None:
         return named

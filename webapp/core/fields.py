@@ -78,7 +78,7 @@ class PhoneField(TelField):
 
     @property
     def doubt(self) -> str:
-        """What is wrong with the saved number; '' where nothing is, and for a typed one."""
+        """A doubt about the saved number; '' if there is no doubt, and for a typed one."""
         return "" if self.raw_data else phones.doubt_about(self.data or "")
 
 
@@ -109,9 +109,8 @@ class YesNoField(HiddenField):
 
 
 class SeenField(HiddenField):
-    """The fingerprint of what a form showed when it was opened.
-
-    A form that is sent without it has seen nothing that is saved: what others saved is never overwritten unseen.
+    """The fingerprint of the state that a form showed when it was opened. A form without it counts as one that has seen
+    nothing, so it never overwrites changes of others unseen.
     """
 
     def process_formdata(self, valuelist: list[str]) -> None:
@@ -121,7 +120,9 @@ class SeenField(HiddenField):
 
 
 class VersionField(HiddenField):
-    """The version of an appointment that a form showed. One that is missing, or no number, is never the present one."""
+    """The version of an appointment that a form showed. A missing or unreadable one never equals the present
+    version.
+    """
 
     def process_formdata(self, valuelist: list[str]) -> None:
         """Read the number."""

@@ -194,7 +194,7 @@ def iso(instant: datetime) -> str:
 
 
 def dotted(parts: Iterable[str]) -> str:
-    """'4 appointments · 1 no-show': no line begins with a dot, or ends after a number. What is counted stays whole."""
+    """'4 appointments · 1 no-show': no line begins with a dot, or ends between a number and its noun."""
     return "\u00a0· ".join(_whole(part) if part[:1].isdigit() else part for part in parts)
 
 

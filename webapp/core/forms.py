@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 # The field with which a page asks for a form to be shown, filled in.
 UNSENT = "unsent"
-# The attribute in which templates find what another user has saved in a field meanwhile.
+# The attribute in which templates find the value that another user has saved meanwhile.
 THEIRS = "theirs"
 # Pydantic's own sentences are for programmers.
 SENTENCES = {
@@ -54,7 +54,7 @@ class _ReadersTranslations:
 
 
 class _Tidied:
-    """What was sent, as WTForms reads it, without the invisible signs of pasted text. Passwords stay as typed."""
+    """The sent form, as WTForms reads it, without the invisible signs of pasted text. Passwords stay as typed."""
 
     def __init__(self, sent: Any, secret: set[str]) -> None:
         self._sent = sent
@@ -120,7 +120,7 @@ class DocketForm(Form):
                 raise Invalid(message % {"field": field.label.text}, field=field.name)
         return form
 
-    # Whether the form comes from the page that continues after signing in: it is shown, and not carried out.
+    # Whether the form comes from the page that continues after signing in: then it is shown and not carried out.
     unsent: bool = False
 
     def process(self, formdata: Any = None, *args: Any, **kwargs: Any) -> None:
@@ -141,9 +141,8 @@ class DocketForm(Form):
             field.errors = [*field.errors, error.message]
 
     def compare_with(self, saved: DocketForm) -> None:
-        """Show next to each field what another user has saved in it meanwhile, and take over the `seen` of `saved`.
-
-        `saved` is the same form, filled with what is saved now.
+        """Show next to each field the value that another user has saved meanwhile, and take over the `seen` of `saved`.
+        `saved` is the same form, filled with the present values.
         """
         for name, field in self._fields.items():
             theirs = saved[name]
@@ -161,7 +160,7 @@ class DocketForm(Form):
             for problem in failure.errors():
                 name = str(problem["loc"][0]) if problem["loc"] else ""
                 if name in self._fields and self._fields[name].errors:
-                    continue  # It says already what is wrong with this field.
+                    continue  # The form already has an error for this field.
                 sentence = self.sentences.get(name) or SENTENCES.get(problem["type"])
                 message = sentence % problem.get("ctx", {}) if sentence else _("Check what you entered here.")
                 self.add_error(AppError(message, field=name))
@@ -170,7 +169,7 @@ class DocketForm(Form):
 
 
 class NotFilledIn(Exception):
-    """The form has errors, which stand next to its fields."""
+    """The form has errors, which are shown next to its fields."""
 
 
 class Submission:
@@ -182,8 +181,9 @@ class Submission:
             return page.redirect("/admin/clinic", flash=_("The clinic’s details are saved."))
         return _details_page(page, form, status=submission.status)
 
-    `saved_form` makes the form of what another user has saved meanwhile, to be compared with this one. A NotFound is
-    not caught, because the subject of the form is gone, unless `keeps_not_found` says that the form shows it.
+    `saved_form` makes a form with the values that another user has saved meanwhile, to be compared with this one. A
+    NotFound is not caught, because the subject of the form is gone, unless `keeps_not_found` says that the form shows
+    it.
     """
 
     def __init__(

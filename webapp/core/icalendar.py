@@ -40,7 +40,7 @@ def calendar_text(events: Sequence[Event], *, zone: ZoneInfo, method: Method = "
     """A calendar with these events, in lines that end with CR LF.
 
     Times are written on the wall clock of `zone`. `method` is the purpose of a mail: to invite (REQUEST) or to cancel
-    (CANCEL), both with an organizer. A file or a feed has none: it only shows events, and PUBLISH would need an
+    (CANCEL), both with an organizer. A file or a feed has no method: it only shows events, and PUBLISH would need an
     organizer, too. `name` makes it a feed that programs fetch again.
     """
     calendar = Calendar()
@@ -107,7 +107,7 @@ def _address(email: str, name: str) -> vCalAddress:
 
 
 def _attendee(event: Event) -> vCalAddress:
-    """The person invited has accepted already, by booking: no program asks them, or answers us."""
+    """The attendee, who has accepted by booking, so that no program asks them or sends us an answer."""
     address = _address(event.attendee_email, event.attendee_name)
     address.params["ROLE"] = vText("REQ-PARTICIPANT")
     address.params["PARTSTAT"] = vText("ACCEPTED")

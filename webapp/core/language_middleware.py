@@ -1,4 +1,4 @@
-"""Answering each request in its reader's language."""
+"""Answers each request in its reader's language."""
 
 from __future__ import annotations
 

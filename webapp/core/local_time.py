@@ -10,13 +10,13 @@ _EPOCH, _MINUTE = datetime(1970, 1, 1), timedelta(minutes=1)  # noqa: DTZ001 - a
 
 
 def instants_of(wall: datetime, zone: ZoneInfo) -> list[datetime]:
-    """The instants, in UTC, at which the wall clock shows a naive time: one or two, or none where it is skipped."""
+    """The instants, in UTC, at which the wall clock shows a naive time: one or two, or none if it is skipped."""
     meant = {wall.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1)}
     return sorted(instant for instant in meant if instant.astimezone(zone).replace(tzinfo=None, fold=0) == wall)
 
 
 def wall_minute(instant: datetime, zone: ZoneInfo) -> int:
-    """What the wall clock shows at an instant, in whole minutes since it showed 1970-01-01 00:00."""
+    """The time on the wall clock at an instant, in whole minutes since it showed 1970-01-01 00:00."""
     shown = instant.astimezone(zone).replace(tzinfo=None, fold=0)
     return (shown - _EPOCH) // _MINUTE
 

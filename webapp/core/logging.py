@@ -14,7 +14,7 @@ from webapp.causes import request_id
 
 # An e-mail address, or a name and a password before a host.
 ADDRESS = re.compile(r"[^\s<>()\"']{1,254}@[^\s<>()\"']{1,254}")
-# What may follow PostgreSQL's DETAIL in an error starts with one of these.
+# The part after PostgreSQL's DETAIL in an error starts with one of these.
 AFTER_DETAIL = ("HINT:", "CONTEXT:", "QUERY:", "[SQL:", "(Background", "Traceback", "The above", "During handling")
 
 
@@ -50,7 +50,7 @@ def _local_second(second: int) -> tuple[str, str]:
 
 def without_addresses(text: str) -> str:
     """The text with a placeholder for each e-mail address."""
-    # Most lines have none, and the search for one takes a multiple of the rest.
+    # Most lines have no address, and searching for one takes a multiple of the rest.
     return ADDRESS.sub("…@…", text) if "@" in text else text
 
 

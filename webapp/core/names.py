@@ -1,4 +1,4 @@
-"""The parts of a person's name that we must know: its initials, and where a list has it.
+"""The parts of a person's name that Docket needs: the initials, and the position in sorted lists.
 
 A name is one text, as its owner writes it. These rules read it:
 
@@ -9,7 +9,8 @@ A name is one text, as its owner writes it. These rules read it:
   the order if the first of them has a capital, as Belgians and Americans write it: Anna Van den Berg is under V, and
   Anna van den Berg under B, as in the Netherlands.
 
-A family name of two words without a hyphen cannot be told from a second given name: such a name is under its last word.
+A family name of two words without a hyphen cannot be distinguished from a second given name: such a name is sorted
+under its last word.
 """
 
 from __future__ import annotations
@@ -74,7 +75,7 @@ def sort_key_of_new(row: Any) -> str:
 
 
 def without_titles(name: str) -> list[str]:
-    """The words of a name but for the titles before and after it."""
+    """The words of a name without the titles before and after it."""
     words = name.split()
     while len(words) > 1 and words[0].casefold().replace(".", "") in TITLES:
         words.pop(0)
@@ -96,12 +97,12 @@ def before_stop(text: str) -> str:
 def sort_key(name: str) -> str:
     """The text by whose code points names are sorted: family name first, without accents, in lower case."""
     parts = parts_of(name)
-    # Two spaces, so that all of one family stand before those whose family name is longer.
+    # Two spaces sort all members of a family before longer family names with the same beginning.
     return "  ".join(_key(part) for part in (parts.family, parts.given, parts.particles) if part)[:KEY_LETTERS]
 
 
 def _run(words: list[str], end: int) -> int:
-    """Where the particles begin that stand before the word at `end`."""
+    """The index at which the particles before the word at `end` begin."""
     first = end
     while first > 0 and words[first - 1].casefold().replace("’", "'") in _PARTICLES:
         first -= 1

@@ -1,4 +1,4 @@
-"""Two people edit the same thing: the second is told, and sees both versions.
+"""Optimistic locking: when two people edit the same thing, the second one sees both versions.
 
 A form carries the fingerprint of what was saved when it was opened. The client sends it back, and the service compares
 it, under the lock, with what is saved now. This needs no version number, so it works for a row, a set of rows, and
@@ -17,9 +17,9 @@ from webapp.i18n import gettext as _
 
 M = TypeVar("M", bound=BaseModel)
 
-# What a form saw that does not say what it saw. It is no fingerprint, so it is never what is saved.
+# The `seen` of a form without one. It is no fingerprint, so it never equals the saved state.
 UNSEEN = "unseen"
-# The same where rows have numbers of their own, which begin with 1.
+# The same for rows with version numbers, which begin with 1.
 NO_VERSION = 0
 
 
@@ -41,13 +41,11 @@ def fingerprint(saved: BaseModel) -> str:
 
 
 def require_unchanged(saved: BaseModel, seen: str, *, wanted: BaseModel | None = None) -> None:
-    """Require that the caller saw what is saved now. An empty `seen` skips the check.
-
-    `wanted` is what the caller is going to save. If exactly that is saved already, the same form was probably sent
-    twice, and there is nothing to compare.
+    """Require that the caller saw the present state. An empty `seen` skips the check. `wanted` is the state that the
+    caller is going to save. If it is saved already, the same form was probably sent twice, and nothing is compared.
 
     Raises:
-        EditedMeanwhile: `saved` is not what the caller saw.
+        EditedMeanwhile: the caller saw another state than `saved`.
     """
     if not seen or seen == fingerprint(saved):
         return
@@ -56,6 +54,6 @@ def require_unchanged(saved: BaseModel, seen: str, *, wanted: BaseModel | None =
 
 
 def merged(saved: M, changes: BaseModel) -> M:
-    """What is saved, with the members that the changes name; missing members and None change nothing."""
+    """The saved state with the changed members; missing members and None change nothing."""
     named = {name: value for name, value in changes if value is not None and name in type(saved).model_fields}
     return saved.model_copy(update=named)

@@ -26,7 +26,7 @@ class Pages(NamedTuple):
 
 
 def clamp(number: int, count: int, size: int) -> int:
-    """The page that is shown when page `number` is requested: the last one where there are fewer."""
+    """The page that is shown when page `number` is requested: the last page if there are fewer."""
     return min(max(1, number), _pages(count, size))
 
 
@@ -63,7 +63,7 @@ class Part(NamedTuple, Generic[Place]):
 
 
 class Neighbours(NamedTuple):
-    """The addresses of the pages before and after; None where there are none."""
+    """The addresses of the pages before and after; None at the ends of the list."""
 
     previous: str | None = None
     next: str | None = None

@@ -67,7 +67,7 @@ def reference_in(text: str, *, surely: bool = False) -> str | None:
 
 
 def written_instants(time: str, zone: ZoneInfo) -> list[datetime]:
-    """The instants that a typed time means: one, or two where the wall clock shows the time twice.
+    """The instants that a typed time means: one, or two if the wall clock shows the time twice.
 
     Raises:
         Invalid: it cannot be read, or the wall clock never shows it.

@@ -35,9 +35,8 @@ def show_for(country: str) -> None:
 
 
 def read_phone(text: str, country: str, *, saved: str = "", field: str = "phone") -> str:
-    """The number in E.164; '' for an empty field. What is saved may stay as it is.
-
-    A number that may exist is taken, even from a range that the library does not know: new ones come before releases.
+    """The number in E.164; '' for an empty field. An unchanged saved text is accepted. A possible number is accepted
+    even if the library does not know its range, because new ranges come into use before the library has them.
 
     Raises:
         Invalid: it is no number, or one that cannot be called from outside, or an emergency number.
@@ -75,7 +74,7 @@ def read_phone(text: str, country: str, *, saved: str = "", field: str = "phone"
 
 
 def shown(number: str, country: str | None = None) -> str:
-    """The number as people read it; text that is no number as it was typed. Without a country, the page's counts."""
+    """The number as people read it; other text as it was typed. Without a country, the page's country is used."""
     return _shown(number, _home.get() if country is None else country) if E164.fullmatch(number) else number
 
 
@@ -90,7 +89,7 @@ def can_get_texts(number: str) -> bool:
 
 
 def doubt_about(number: str) -> str:
-    """What staff should look at before they rely on a stored number; '' where nothing seems wrong."""
+    """A doubt about a stored number that staff should check; '' if nothing seems wrong."""
     if not number:
         return ""
     if not E164.fullmatch(number):
@@ -147,7 +146,7 @@ def _shown(number: str, country: str) -> str:
 
 @lru_cache(maxsize=4096)
 def _kind(number: str) -> str:
-    """What a number in E.164 is for; '' where the library knows no such range."""
+    """The kind of a number in E.164; '' if the library does not know its range."""
     library = _library()
     parsed = _parsed(number, "") if E164.fullmatch(number) else None
     if parsed is None or not library.is_valid_number(parsed):

@@ -1,7 +1,7 @@
-"""Noticing a proxy that the settings do not name.
+"""Detects a proxy that the settings do not name.
 
 Behind such a proxy every client seems to have the proxy's address. Then a few wrong passwords of one person keep
-everyone from signing in, and no one sees why.
+everyone from signing in, without a visible reason.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class UnknownProxy:
         self._seen = self._told = -HOUR
 
     def note(self, address: str) -> None:
-        """A request came from there. It is logged once an hour."""
+        """Note a request from this proxy. It is logged once an hour."""
         self._address, self._seen = address, monotonic()
         if self._seen - self._told >= HOUR:
             self._told = self._seen
@@ -38,7 +38,7 @@ class UnknownProxy:
 
     @property
     def address(self) -> str:
-        """Where it is; empty if none was seen lately."""
+        """The proxy's address; empty if none was seen lately."""
         return self._address if monotonic() - self._seen < HOUR else ""
 
 
@@ -55,7 +55,7 @@ class ProxyNoticeMiddleware:
             forwarded = Headers(scope=scope).get("x-forwarded-for")
             peer = scope["client"][0]
             # A trusted proxy's header has replaced the peer by one of the addresses in it. Any client can send this
-            # header, but proxies stand in our own network, and strangers do not.
+            # header, but only proxies send it from our own network.
             if forwarded and peer not in forwarded and is_inside(peer):
                 self.notice.note(peer)
         await self.app(scope, receive, send)

@@ -1,7 +1,7 @@
 """A line in the log for each request, an id by which it is found again, and the deadline of its waits.
 
 The line names the route and not the path, which may hold a reference or a secret, and neither the query, the person nor
-the network: who did what is in the audit log.
+the network: the audit log says who did what.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ STREAM = b"text/event-stream"
 
 
 class Observer(Protocol):
-    """Is told about each request, for figures."""
+    """Observes each request, for metrics."""
 
     def begin(self) -> None:
         """A request has come."""
@@ -39,7 +39,7 @@ class Observer(Protocol):
 
 
 class RequestLogMiddleware:
-    """The outermost layer, so that what other layers answer is logged too."""
+    """The outermost layer, so that answers of other layers are logged too."""
 
     def __init__(self, app: ASGIApp, *, observer: Observer | None = None) -> None:
         self.app = app
@@ -61,7 +61,7 @@ class RequestLogMiddleware:
                 headers = message.get("headers", ())
                 message = {**message, "headers": [*headers, name]}
                 if any(field == b"content-type" and value.startswith(STREAM) for field, value in headers):
-                    # It lasts for as long as its page is open, and is no request in progress.
+                    # It lasts as long as its page is open, and does not count as a request in progress.
                     logged = True
                     self._log(scope, trace, status, perf_counter() - began)
             await send(message)

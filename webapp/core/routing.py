@@ -42,8 +42,8 @@ class LateRoute(APIRoute):
         self._declared: dict[str, Any] | None = declared
 
     def __getattr__(self, name: str) -> Any:
-        """Complete the route, because something is asked for that it does not have yet."""
-        # A request and the API's description may do so at once.
+        """Complete the route when an attribute is needed that it does not have yet."""
+        # A request and the API's description may do so at the same moment.
         if not name.startswith("__"):
             with _completing:
                 declared = self.__dict__.pop("_declared", None)
@@ -66,7 +66,7 @@ class LateRoute(APIRoute):
         return handle_and_close
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """Match the path, and take from its parts the invisible signs in a reference or a link that was copied."""
+        """Match the path, and remove invisible signs from its parts, which a copied reference or link may contain."""
         match, child_scope = super().matches(scope)
         parts = child_scope.get("path_params", {})
         if not get_route_path(scope).isascii():
@@ -84,9 +84,8 @@ class Router(APIRouter):
 
 
 class Gate(BaseRoute):
-    """Some routes that are tried only for addresses that one of them has: one match replaces many.
-
-    Trying all routes one after another costs more than most pages do.
+    """Some routes that are tried only for addresses that match one of them: one comparison replaces many. Trying all
+    routes one after another costs more than most pages.
     """
 
     def __init__(self, routes: Sequence[BaseRoute]) -> None:

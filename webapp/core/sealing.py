@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def derived_key(secret: str, purpose: str) -> bytes:
-    """A key for this purpose only, so that what is made for one purpose is worthless for another."""
+    """A key for this purpose only, so that a value made for one purpose is worthless for another."""
     return hmac.digest(secret.encode(), f"docket.{purpose}".encode(), "sha256")
 
 

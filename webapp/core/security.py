@@ -65,7 +65,7 @@ ErrorResponse = Callable[[Request, Exception], Awaitable[Response]]
 
 
 class SecurityMiddleware:
-    """Our outermost layer: it refuses what no route should see, and answers unexpected errors."""
+    """Our outermost layer: it refuses requests that no route should see, and answers unexpected errors."""
 
     def __init__(
         self,
@@ -117,7 +117,7 @@ class SecurityMiddleware:
             refuse_other_origin(request, base_url=self.base_url, api_origins=self.api_origins)
             await self.app(scope, receive, send_with_headers)
         except ClientDisconnect:
-            # The client has gone, or was too slow with its form: there is no one to answer, and nothing to log.
+            # The client has gone, or was too slow with its form, so there is nothing to answer or to log.
             return
         except AppError as error:
             note_refusal(request, error)
@@ -150,12 +150,12 @@ def refuse_dirty_address(scope: Scope) -> None:
 
 
 def refuse_unknown_host(request: Request, hosts: frozenset[str]) -> None:
-    """Refuse a request for a name that is not ours, as another site's name that leads to our address.
+    """Refuse a request for a host name that is not ours, such as another site's name that points to our address.
 
     Health checks and metrics are asked for by address, from inside.
 
     Raises:
-        WrongHost: the Host header names another host, or there is none, or more than one.
+        WrongHost: the Host header names another host, is missing, or occurs more than once.
     """
     if not hosts or request.scope["path"].startswith(ASKED_BY_ADDRESS):
         return
@@ -203,7 +203,7 @@ def refuse_other_origin(request: Request, *, base_url: str, api_origins: Collect
     headers: Headers = request.headers
     origins = headers.getlist("origin")
     site = headers.get("sec-fetch-site")
-    # No browser sends two. A client that does hopes that two programs read different ones.
+    # No browser sends two. A client that does wants two programs to read different ones.
     if len(origins) <= 1:
         if site == "same-origin":
             return

@@ -1,6 +1,6 @@
 """Values that travel in links and come back unchanged: signed with the first of our keys, verified with any.
 
-The holder of a token can read its value, so it is an id or an address that they know, never a secret.
+A client can read the value of its token, so it is an id or an address that they know, never a secret.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from webapp.i18n import ngettext
 
 MEDIA_TYPE = "text/csv; charset=utf-8"
-# A page says how many rows its export has. Of long lists it does not count them all: that would cost too much.
+# A page says how many rows its export has, up to this number: counting all rows of a long list would cost too much.
 MOST_COUNTED = 10_000
 # A spreadsheet would take a text that begins with one of these for a formula; the wide signs in Japan.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
@@ -29,7 +29,7 @@ def harmless(text: str) -> str:
 def csv_pieces(columns: Sequence[str], batches: Iterable[Iterable[Sequence[str]]]) -> Iterator[str]:
     """The table in pieces. It begins with a byte order mark, which tells spreadsheets that the text is UTF-8.
 
-    The last line says how many rows stand above it: a file without it is not whole.
+    The last line says how many rows are above it: a file without it is incomplete.
     """
     yield "\ufeff" + _written([columns])
     count = 0

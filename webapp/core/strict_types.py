@@ -1,4 +1,4 @@
-"""Types that accept values in JSON only as they should be written, and text without what people cannot see.
+"""Types that accept values in JSON only in their proper form, and text without invisible characters.
 
 By default, pydantic takes a number for a day or an instant (as seconds since 1970), 0 for false and "30" for 30.
 """

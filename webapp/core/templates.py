@@ -1,4 +1,4 @@
-"""Jinja for pages and messages, and the addresses of static files. Nothing here knows of requests."""
+"""Jinja for pages and messages, and the addresses of static files. This module knows nothing of requests."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def _kept(_language: str, macro: Callable[..., str], *values: Hashable) -> str:
     return macro(*values)
 
 
-# These do what the functions of Jinja's own extension do, which look each other up by name and format every sentence,
-# also those without values. A page calls them up to two hundred times.
+# These replace the functions of Jinja's own extension, which look each other up by name and format every sentence, also
+# those without values. A page calls them up to two hundred times.
 @jinja2.pass_eval_context
 def _translated(context: EvalContext, message: str, **values: object) -> str:
     """The message in the reader's language, with its values; as in all of Jinja's messages, `%%` stands for `%`."""
@@ -73,7 +73,7 @@ def template_environment() -> jinja2.Environment:
     environment = _Environment(
         loader=jinja2.FileSystemLoader(resource_folder("templates")),
         autoescape=True,
-        # Asking for each of a page's files whether it has changed costs as much as a query.
+        # Checking each of a page's files for changes costs as much as a query.
         auto_reload=False,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

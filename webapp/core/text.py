@@ -1,10 +1,10 @@
-"""Text as people type and paste it: what they cannot see is taken away, and letters are compared plainly.
+"""Text as people type and paste it: invisible characters are removed, and letters are compared without accents.
 
 Programs, phones and web pages add invisible signs to what is copied: marks of direction, zero-width spaces, soft
 hyphens, spaces that do not break. `tidy` is for all text, `tidy_line` for names and other text of one line, `bare` for
 numbers, codes, references and addresses. Forms (`core/forms.py`), bodies of the API (`core/api.py`) and addresses of
-pages (`core/routing.py`) come tidied, so that a new field does too. Passwords have rules of their own
-(`auth/passwords/service.py`).
+pages (`core/routing.py`) are tidied in one place each, so this also covers new fields. Passwords have rules of their
+own (`auth/passwords/service.py`).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import unicodedata
 from collections.abc import Iterator
 from typing import Any, Literal
 
-# The names under which passwords and other proofs are sent: they are neither shown again nor kept.
+# The names of fields with passwords and other proofs: they are neither shown again nor kept.
 PASSWORDS = frozenset({"password", "current", "new", "code", "setup", "passkey"})
 # Letters that cannot be decomposed into a plain letter and an accent; and marks that people type in different ways.
 PLAIN_LETTERS = str.maketrans(
@@ -55,7 +55,7 @@ def _without_more_marks(text: str) -> Iterator[str]:
 
 
 def tidy(text: str) -> str:
-    """The text in NFC, with ordinary spaces and without signs that cannot be seen; its lines stay as they are."""
+    """The text in NFC, with ordinary spaces and without invisible signs; its lines stay as they are."""
     if text.isascii():
         return text
     seen = _NOT_SEEN.sub("", _SPACE.sub(" ", text))
@@ -69,7 +69,7 @@ def tidy_line(text: str) -> str:
 
 
 def bare(text: str) -> str:
-    """The same for a number, a code or an address: nothing that is unseen, and hyphens as hyphens."""
+    """The same for a number, a code or an address: without invisible signs, and with plain hyphens."""
     text = text.strip()
     if text.isascii():
         return text

@@ -1,4 +1,4 @@
-"""After the answer: what was refused is counted, and the traces of the process are written when they are due."""
+"""Work after the answer: refusals are counted, and the traces of the process are written when they are due."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Waiting(Protocol):
 
 
 def note_refusal(request: Request, error: Exception) -> None:
-    """Remember for the end of this request why it is refused; the first reason counts."""
+    """Store the reason of a refusal for the end of the request; the first reason counts."""
     if isinstance(error, AppError) and not hasattr(request.state, "refusal"):
         request.state.refusal = error.code
 
@@ -39,7 +39,7 @@ def note_refusal(request: Request, error: Exception) -> None:
 class RefusalMiddleware:
     """Calls `refused(request, code, status)` after each refused request.
 
-    `code` is that of the error which a handler or a page has noted; '' where only the status is known.
+    `code` is the code of the error that a handler or a page has noted; '' if only the status is known.
     """
 
     def __init__(self, app: ASGIApp, *, refused: Callable[[Request, str, int], None]) -> None:
@@ -50,7 +50,7 @@ class RefusalMiddleware:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        # Layers further in copy the scope; this dictionary they share.
+        # Inner layers copy the scope, but share this dictionary.
         state = scope.setdefault("state", {})
         status = 500
 
@@ -81,7 +81,7 @@ class TraceMiddleware:
             self._flush_later()
 
     def _flush_later(self) -> None:
-        """Write in a moment what no later request may come to write."""
+        """Write the last traces a moment later, because there may be no further request to do so."""
         loop = asyncio.get_running_loop()
         if self._later is None or self._later.done() or self._later.get_loop() is not loop:
             self._later = loop.create_task(self._flush_soon())

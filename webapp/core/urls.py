@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 
 
 def with_query(path: str, **values: object) -> str:
-    """A path with these query values, after those that it has already; None and empty values are left out."""
+    """A path with these query values added; None and empty values are left out."""
     query = urlencode({name: value for name, value in values.items() if value not in (None, "")})
     if not query:
         return path

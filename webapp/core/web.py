@@ -58,7 +58,7 @@ class Page:
         """The reading session of this request: one snapshot, opened on first use."""
         self._reading = self.database.reading()
         session = self._reading.__enter__()
-        # Every page needs the versions, and as the first query they come along with the transaction's begin.
+        # Every page needs the versions, and the first query is sent together with the transaction's BEGIN.
         self.request.app.state.versions_seen(session)
         return session
 
@@ -73,7 +73,7 @@ class Page:
         """Run `work(session, …)` in one transaction, after closing the reading session.
 
         Raises:
-            Unavailable: a lock could not be had in time, or the database is away.
+            Unavailable: a lock could not be taken in time, or the database is away.
         """
         self.close()
         return self.database.write(work, *args, **kwargs)
@@ -95,7 +95,7 @@ class Page:
 
     @property
     def asks_by_itself(self) -> bool:
-        """Whether the browser asks by itself, for what changed. A session that no person uses still ends."""
+        """Whether the browser asks for changes without its user. A session without a user's requests still ends."""
         headers = self.request.headers
         return "docket-live" in headers or headers.get("accept") == "text/event-stream"
 
@@ -110,9 +110,8 @@ class Page:
         headers: dict[str, str] | None = None,
         **context: Any,
     ) -> Response:
-        """The page, or its `fragment` where HTMX asks for it and there is one. `public` pages carry an ETag.
-
-        What a `secret` page shows gives access by itself: it is neither stored nor compressed.
+        """The page, or its `fragment` if HTMX asks for one. `public` pages carry an ETag. A `secret` page shows
+        something that gives access, so it is neither stored nor compressed.
         """
         name = fragment if fragment is not None and self.wants_fragment else template
         loaded = self.request.app.state.templates.get_template(name)
@@ -133,7 +132,7 @@ class Page:
         return response
 
     def unless_known(self, response: Response) -> Response:
-        """The answer, or 304 where it has an ETag that the client knows."""
+        """The answer, or 304 if the client knows its ETag."""
         tag = response.headers.get("etag")
         if tag is None or tag not in self.request.headers.get("if-none-match", ""):
             return response
@@ -153,7 +152,7 @@ class Page:
         return StreamingResponse(_in_this_context(pieces), media_type="text/html; charset=utf-8", headers=headers)
 
     def say_also(self, sentence: str) -> None:
-        """Add a sentence to what the next page says was done."""
+        """Add a sentence to the message on the next page."""
         self._also_said = sentence
 
     def show_meanwhile(self, address: str, work: Callable[[], object]) -> None:
@@ -218,7 +217,7 @@ class Page:
         return URLSafeTimedSerializer(self.settings.secret_keys, salt="flash")
 
     def describe(self, address: str) -> str | None:
-        """What an address leads to, in words: the appointment that the user was choosing when they had to sign in."""
+        """The target of an address in words: the appointment that the user was choosing when they had to sign in."""
         words: str | None = self.request.app.state.describe(self, address)
         return words
 
@@ -254,7 +253,7 @@ CurrentPage = Annotated[Page, Depends(_open_page)]
 
 async def close_page(request: Request) -> None:
     """Release the connection of the request's page, before the answer is sent."""
-    # Taken out, because the two refer to each other and would wait for the garbage collector.
+    # Removed, because the two refer to each other and would wait for the garbage collector.
     page: Page | None = request.scope.get("state", {}).pop("page", None)
     # Normally render() has closed it in the worker thread already.
     if page is not None and page.is_open:
@@ -282,7 +281,7 @@ async def _read_form(request: Request) -> FormData:
     if b"\x00" in decoded:
         raise BadRequest(_("The form contains a character that isn’t text."))
     sent = await request.form(max_files=0, max_fields=MAX_FIELDS, max_part_size=MAX_BODY_BYTES)
-    # An error page shows or keeps what would otherwise be lost.
+    # An error page shows or keeps typed text that would otherwise be lost.
     request.state.sent = sent
     return sent
 

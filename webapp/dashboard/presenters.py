@@ -24,7 +24,7 @@ from webapp.scheduling.promised_hours import find_broken
 
 
 class Matter(NamedTuple):
-    """Something that needs attention: what it is, and the words of the link to the page that fixes it."""
+    """Something that needs attention: a title, a text, and a link to the page that fixes it."""
 
     tone: Literal["bad", "warn", "info"]
     title: str
@@ -58,7 +58,7 @@ def on_day(page: Page, days_ahead: int) -> dict[str, str]:
 
 
 def list_matters(page: Page, setup: Setup) -> list[Matter]:
-    """What needs attention, the most urgent first; things in order are left out."""
+    """The matters that need attention, the most urgent first."""
     return [
         *_unsafe(page),
         *_missing(page, setup),
@@ -76,7 +76,7 @@ def list_matters(page: Page, setup: Setup) -> list[Matter]:
 
 
 def _unsafe(page: Page) -> list[Matter]:
-    """What makes this installation unsafe, or locks people out."""
+    """Settings that make this installation unsafe, or lock people out."""
     matters = []
     if page.settings.environment == "production" and current_clinic(page).demo:
         text = _("Anyone can look up the password of its accounts. Start with an empty database for a real clinic.")
@@ -92,7 +92,7 @@ def _unsafe(page: Page) -> list[Matter]:
 
 
 def _missing(page: Page, setup: Setup) -> list[Matter]:
-    """What a new clinic still has to enter before a patient can book, in the order of entering it.
+    """The settings that a new clinic still needs before a patient can book, in the order of entering them.
 
     The time zone comes first: with a wrong one, all hours and appointments would be at wrong instants.
     """
@@ -238,7 +238,7 @@ def _unreachable(page: Page) -> list[Matter]:
 
 
 def _grown_up(page: Page) -> list[Matter]:
-    """Young people whom the clinic reaches through a guardian only, who loses access."""
+    """Young people whom the clinic reaches only through a guardian who loses access."""
     count, found = queries.find_grown_up(page.session, now=page.now)
     zone = current_clinic(page).zone
     matters = []
@@ -312,7 +312,7 @@ def _duplicates(page: Page) -> list[Matter]:
 
 
 def _and_more(matters: list[Matter], more: str, rest: int) -> list[Matter]:
-    """The matters; where there are `rest` more, the last one says so."""
+    """The matters; if there are `rest` more, the last one says so."""
     if rest <= 0:
         return matters
     last = matters[-1]

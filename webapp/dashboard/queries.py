@@ -175,7 +175,7 @@ def _grown_up() -> sa.Select[*tuple[Any, ...]]:
 def find_grown_up(session: Session, *, now: datetime) -> tuple[int, list[GrownUp]]:
     """How many young people, whose guardian loses access soon or has lost it lately, have no e-mail address, and some.
 
-    They could not be told, and the clinic reaches them no more.
+    They could not be told, and the clinic can no longer reach them.
     """
     count, found = _first_few(session, _grown_up(), since=now - LATELY, reach=last_told_of(session, now=now))
     return count, [GrownUp._make(row[:-1]) for row in found]

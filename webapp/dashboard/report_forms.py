@@ -24,7 +24,7 @@ MONTH = "%Y-%m"
 
 
 class ReportForm(DocketForm):
-    """What the report is about. What is left out or unknown stands for the last twelve months of the whole clinic."""
+    """The choices of the report. Missing and unknown values mean the last twelve months of the whole clinic."""
 
     first = SelectField(_l("From"), choices=[], validate_choice=False, name="from")
     last = SelectField(_l("To"), choices=[], validate_choice=False, name="until")
@@ -50,7 +50,7 @@ class ReportForm(DocketForm):
         self.by.data = _known(self.by.data, self.by.choices, "month")
 
     def asked(self, choices: Choices) -> Asked | None:
-        """What is asked, or None after an error was put next to its field."""
+        """The query, or None after an error was put next to its field."""
         first, last = (date.fromisoformat(f"{field.data}-01") for field in (self.first, self.last))
         if last < first:
             self.add_error(AppError(_("Choose the first month or a later one."), field="last"))

@@ -1,4 +1,4 @@
-"""What the reports count of months that are over, which a process counts once.
+"""Counts of past months for the reports; a process computes them once.
 
 Their appointments seldom change. When one does, the month gets a new version (`webapp.clinic.schedule_versions`), and
 is counted again. A writing transaction has no versions and counts everything.
@@ -23,7 +23,7 @@ def count_appointments(
     session: Session, clinic: Clinic, asked: Asked, bounds: Bounds, *, now: datetime
 ) -> dict[int, Counted]:
     """The counts by the number of the month, or by the id of the doctor or type."""
-    # What else a count depends on: accounts may get another role.
+    # A count also depends on the roles of accounts, which may change.
     bookers = queries.find_bookers(session)
     also = (asked[2:], clinic.change_until_minutes, bookers)
     found: dict[int, Counted] = {}
@@ -42,7 +42,7 @@ def count_appointments(
 
 def _add(found: dict[int, Counted], key: int, counted: Counted) -> None:
     before = found.get(key)
-    # What is kept is shared, so it is never changed.
+    # Cached values are shared, so they are never changed.
     counts = before.counts.plus(counted.counts) if before else counted.counts
     found[key] = Counted(counts, before.leads + counted.leads if before else counted.leads)
 
@@ -52,7 +52,7 @@ def _weight_of(counted: dict[int, Counted]) -> int:
 
 
 def count_before(session: Session, asked: Asked, bounds: Bounds, *, now: datetime) -> Counts:
-    """What the same days before the period had."""
+    """The counts of the same days before the period."""
 
     def count() -> Counts:
         return queries.count_before(session, asked, bounds)
@@ -66,7 +66,7 @@ def count_before(session: Session, asked: Asked, bounds: Bounds, *, now: datetim
 def count_new_patients(session: Session, asked: Asked, bounds: Bounds, *, now: datetime) -> Counter[int]:
     """How many patients had their first appointment at the clinic, by the same keys, and by `BEFORE`.
 
-    Which appointment is the first depends on all that came before.
+    An appointment is the first one depending on all earlier ones.
     """
     over = max((each for each in [*bounds.months, bounds.end] if is_over(each, now=now)), default=bounds.before)
 

@@ -19,13 +19,13 @@ NOTHING = "–"
 MOST_BARS = 30
 # Narrower bars have no room for all their numbers.
 MOST_NUMBERS = 12
-# Pixels: the height of the tallest bar, and where the bars stand.
+# Pixels: the height of the tallest bar, and the baseline of the bars.
 TALLEST, GROUND = 130, 160
 LINE = 44
 
 
 class Card(NamedTuple):
-    """One figure, what it was before (or ''), and what it means."""
+    """One figure, the earlier one (or ''), and its definition."""
 
     title: str
     value: str
@@ -34,7 +34,7 @@ class Card(NamedTuple):
 
 
 class Column(NamedTuple):
-    """A bar that stands. `x`, `middle` and `width` are per cent of the width; `minor` numbers are left out on phones.
+    """A vertical bar. `x`, `middle` and `width` are per cent of the width; `minor` numbers are left out on phones.
 
     `marked` is the height of its lower part, for no-shows.
     """
@@ -51,7 +51,7 @@ class Column(NamedTuple):
 
 
 class Bar(NamedTuple):
-    """A bar that lies, `width` per cent long, under its name and number; `y` is in pixels."""
+    """A horizontal bar, `width` per cent long, under its name and number; `y` is in pixels."""
 
     label: str
     number: str
@@ -60,7 +60,7 @@ class Bar(NamedTuple):
 
 
 class Chart(NamedTuple):
-    """A drawing: its title, a sentence for those who do not see it, and standing or lying bars."""
+    """A drawing: its title, a text alternative, and vertical or horizontal bars."""
 
     title: str
     summary: str
@@ -79,14 +79,14 @@ def number(count: int) -> str:
 
 
 def percent(share: float | None) -> str:
-    """'3.4%', '81%', and a dash where there is none."""
+    """'3.4%', '81%', and a dash for None."""
     if share is None:
         return NOTHING
     return f"{share:.1%}" if 0 < share < 0.0995 else f"{share:.0%}"
 
 
 def days(count: float | None) -> str:
-    """'1 day', '6.5 days', and a dash where there are none."""
+    """'1 day', '6.5 days', and a dash for None."""
     if count is None:
         return NOTHING
     if count != int(count):
@@ -103,7 +103,7 @@ def period_words(report: Report, clinic: Clinic, *, today: date) -> str:
 
 
 def cards_of(report: Report, clinic: Clinic) -> list[Card]:
-    """The figures of the whole period, each with what it was before, and what it means."""
+    """The figures of the whole period, each with the earlier figure and its definition."""
     now, before = report.total, report.before
     new = _card(
         report,
@@ -116,7 +116,7 @@ def cards_of(report: Report, clinic: Clinic) -> list[Card]:
 
 
 def _counts(report: Report, clinic: Clinic) -> list[Card]:
-    """What became of the appointments."""
+    """The appointments by outcome."""
     now, before = report.total, report.before
     return [
         _card(
@@ -364,7 +364,9 @@ def _bars(values: Sequence[tuple[Row, float, str]], clinic: Clinic) -> list[Bar]
 
 
 def csv_table(report: Report) -> Iterator[str]:
-    """The lines as plain numbers for spreadsheets: minutes, days, and no shares, which can be computed from these."""
+    """The lines as plain numbers for spreadsheets: minutes and days, without shares, which can be computed from
+    them.
+    """
     columns = [
         first_heading(report),
         _("Booked"),

@@ -48,10 +48,11 @@ class Counted(NamedTuple):
     leads: Counter[int]
 
 
-# The accounts that are no patients', by id, and their roles.
+# Accounts of staff and programs by id, with their roles.
 Bookers = tuple[tuple[int, str], ...]
 
-# What became of an appointment; the clinic's own reasons to cancel it, such as time off, are no fault of the patient's.
+# The outcome of an appointment; the clinic's own reasons to cancel it, such as time off, do not count against the
+# patient.
 CANCELLED, CANCELLED_LATE, MISSED, UNMARKED, SEEN = range(5)
 # Whose accounts book, with the members of `Counts`; an account that was deleted is not counted anywhere.
 BY_UNKNOWN, BY_PATIENT, BY_DESK, BY_DOCTOR, BY_PROGRAM = range(5)
@@ -68,8 +69,8 @@ def count_appointments(
 ) -> dict[int, Counted]:
     """The counts of a month or a part of it, by the id of the doctor or type; by month there is one, of number 0."""
     starts = sa.and_(_VISIT.starts_at >= start, _VISIT.starts_at < end)
-    # Almost every appointment is a group of its own days ahead and doctor: counting them here is quicker than sorting
-    # them there, and one text is quicker to fetch than rows.
+    # Almost every appointment is the only one of its group, so counting here is quicker than sorting in the database,
+    # and one text is quicker to fetch than rows.
     query = sa.select(numbers_joined(_packed(clinic, asked, bookers))).where(starts, *_filters(asked))
     groups = Counter((rows(session, query).scalar() or "").split())
     leads: dict[int, Counter[int]] = defaultdict(Counter)
@@ -99,7 +100,7 @@ _ENDS = {MISSED: "no_shows", UNMARKED: "", SEEN: "seen"}
 
 
 def _packed(clinic: Clinic, asked: Asked, bookers: Bookers) -> sa.ColumnElement[int]:
-    """The group of an appointment as one number: days ahead, doctor or type, minutes, what became of it, who booked."""
+    """The group of an appointment as one number: days ahead, doctor or type, minutes, outcome, who booked."""
     starts = minute_of(_VISIT.starts_at)
     late = sa.and_(_VISIT.cancellation_code == "", starts - minute_of(_VISIT.updated_at) < clinic.change_until_minutes)
     outcome = sa.case(
@@ -109,7 +110,7 @@ def _packed(clinic: Clinic, asked: Asked, bookers: Bookers) -> sa.ColumnElement[
         (late, _literal(CANCELLED_LATE)),
         else_=_literal(CANCELLED),
     )
-    # Most are booked by patients, so the first question tells them from all others.
+    # Most are booked by patients, so they are tested first.
     way = sa.case(
         (_VISIT.booked_by.is_(None), _literal(BY_UNKNOWN)),
         (_VISIT.booked_by.not_in([number for number, _role in bookers]), _literal(BY_PATIENT)),
@@ -127,7 +128,7 @@ def _packed(clinic: Clinic, asked: Asked, bookers: Bookers) -> sa.ColumnElement[
 
 
 def count_before(session: Session, asked: Asked, bounds: Bounds) -> Counts:
-    """What the same days before the period had: only what an index alone can tell."""
+    """The counts of the same days before the period, as far as an index alone gives them."""
     query = (
         sa.select(_VISIT.status, sa.func.count())
         .where(_VISIT.starts_at >= bounds.before, _VISIT.starts_at < bounds.before_end, *_filters(asked))
@@ -168,7 +169,7 @@ def count_new_patients(session: Session, asked: Asked, bounds: Bounds, start: da
     within = sa.and_(_VISIT.starts_at >= start, _VISIT.starts_at < end)
     period = sa.or_(_VISIT.starts_at >= bounds.months[0], _VISIT.starts_at < bounds.before_end)
     key = sa.case((_VISIT.starts_at < bounds.months[0], _literal(BEFORE)), else_=_key(asked.by, bounds.months))
-    # The first appointment itself says its key, or none: a join with all appointments would take longer than this.
+    # The first appointment itself gives its key: a join with all appointments would take longer.
     first = (
         sa.select(sa.case((sa.and_(within, period, *_filters(asked)), key)))
         .where(_VISIT.patient_id == _PATIENT.id, _VISIT.status != "cancelled")
@@ -210,13 +211,13 @@ def find_presence(session: Session, doctor_id: int | None = None) -> list[Presen
 
 
 def find_bookers(session: Session) -> Bookers:
-    """The accounts that are no patients', with their roles: by these the ways of booking are told apart."""
+    """The accounts of staff and programs with their roles, which distinguish the ways of booking."""
     query = sa.select(_USER.id, _USER.role).where(_USER.role != "patient").order_by(_USER.id)
     return tuple((number, role) for number, role in rows(session, query))
 
 
 def find_first_start(session: Session) -> datetime | None:
-    """When the first appointment of all begins."""
+    """The start of the clinic's first appointment."""
     return rows(session, sa.select(sa.func.min(_VISIT.starts_at))).scalar()
 
 

@@ -1,4 +1,4 @@
-"""The data of the reports: what is asked, and the figures of months, doctors or visit types."""
+"""The data of the reports: the query, and the figures of months, doctors or visit types."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FEWEST_FOR_SHARES = 10
 
 
 class Asked(NamedTuple):
-    """What the report is about: local days, both included, and perhaps one doctor or one visit type, by id."""
+    """The query of a report: local days, both included, and perhaps one doctor or one visit type, by id."""
 
     first: date
     last: date
@@ -24,7 +24,7 @@ class Asked(NamedTuple):
 
 
 class Counts(NamedTuple):
-    """What the database counts of appointments, in one group. `minutes` are the minutes that they take."""
+    """The database's counts of appointments in one group. `minutes` are the minutes that they take."""
 
     booked: int = 0
     seen: int = 0
@@ -51,7 +51,7 @@ class Figures(NamedTuple):
 
     @property
     def utilisation(self) -> float | None:
-        """The part of the offered minutes that was booked; more than 1 where appointments lay outside the hours."""
+        """The part of the offered minutes that was booked; more than 1 if appointments were outside the hours."""
         return self.counts.minutes / self.offered if self.offered else None
 
     @property
@@ -78,14 +78,14 @@ class Row(NamedTuple):
 
 
 class NextFree(NamedTuple):
-    """In how many days a doctor's third free time is, None where there are not three; 0 is today."""
+    """In how many days a doctor's third free time is, None if there are fewer; 0 is today."""
 
     doctor: str
     days: int | None
 
 
 class Report(NamedTuple):
-    """All figures of the period, what is counted of the same days before it, and the lines of the table."""
+    """All figures of the period, the counts of the same days before it, and the lines of the table."""
 
     asked: Asked
     total: Figures

@@ -1,6 +1,6 @@
 """The figures of the clinic by month, doctor or visit type, and those of the same days before.
 
-Everything counts by the clinic's local days, and ends before today: then all is over that could still change.
+Everything is counted by the clinic's local days, up to yesterday, because today's appointments may still change.
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ def _offered(session: Session, clinic: Clinic, present: Sequence[Presence], firs
 
 
 def _minutes_by_key(asked: Asked, keys: Mapping[int, date | str], offered: Offered) -> dict[int, int]:
-    """The offered minutes of each line; a visit type is compared with all that was offered."""
+    """The offered minutes of each line; for a visit type, these are all offered minutes."""
     if asked.by == "doctor":
         return {key: sum(offered.get(key, {}).values()) for key in keys}
     if asked.by == "visit_type":
@@ -167,7 +167,7 @@ def _third(times: Sequence[FreeTime], today: int) -> int | None:
 
 
 def middle_of(days: Sequence[int | None]) -> int | None:
-    """The median of the doctors' days; None where half of them or more have no three free times."""
+    """The median of the doctors' days; None if half of them or more have fewer than three free times."""
     never = 10**6
     middle = median_low([never if each is None else each for each in days]) if days else never
     return None if middle == never else middle

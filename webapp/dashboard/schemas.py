@@ -85,7 +85,7 @@ class Week(NamedTuple):
 
 
 class Setup(NamedTuple):
-    """Which of the things that a booking needs a clinic has; False is still to be done."""
+    """The parts of the setup that a booking needs; False is still to be done."""
 
     opening_hours: bool
     visit_types: bool

@@ -1,4 +1,4 @@
-"""What the demo clinic offers: its visit types, how to prepare for them, and why people come."""
+"""The demo clinic's catalogue: visit types, how to prepare for them, and why people come."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ PATTERNS = (
     Pattern((WEDNESDAY, THURSDAY, FRIDAY), ((600, 780), (810, 990))),
     AFTERNOONS,
 )
-# In every dozen of doctors: who changes from mornings to afternoons, comes on Saturdays, or takes leave.
+# In every dozen of doctors: those who change from mornings to afternoons, come on Saturdays, or take leave.
 CHANGES_HOURS = {3}
 SATURDAYS = {5, 6}
 DAYS_OFF = {1: "Holiday", 4: "Conference", 10: "Holiday"}

@@ -120,7 +120,7 @@ class Maker:
         for name, value in CLINIC.items():
             setattr(settings, name, value)
         self._session.add(settings)
-        # Everybody may try the demo accounts, so they have no second factor.
+        # Everyone may try the demo accounts, so they have no second factor.
         self._session.merge(SignInRules(id=1, factor_doctors=False, factor_desk=False, factor_admins=False))
         self._session.flush()
         self._session.execute(sa.delete(OpeningHours))
@@ -314,7 +314,7 @@ def _event_row(appointment: PlannedAppointment, appointment_id: int, user_id: in
 
 
 def _made_row(order: Order) -> Row:
-    """The row that a second run compares itself with."""
+    """The audit row with which a second run compares its order."""
     return {
         "at": order.midnight,
         "actor_role": "system",
@@ -337,7 +337,7 @@ def _references(rng: random.Random) -> Iterator[str]:
 def _link_keys(seed: int) -> Iterator[Row]:
     """The keys of links, which are no secrets: a link counts only with our signature.
 
-    They have numbers of their own, so that everything else of a seed stays as it is.
+    They have a random generator of their own, so that the other data of a seed stays the same.
     """
     rng = random.Random(f"links of {seed}")  # noqa: S311 - it must be predictable.
     while True:

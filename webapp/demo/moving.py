@@ -1,4 +1,4 @@
-"""A demo clinic whose day moves: people call, confirm, come, are seen, move and cancel, as at a front desk.
+"""Simulates the day of a demo clinic: people call, confirm, come, are seen, move and cancel, as at a front desk.
 
 In the evening and on a Sunday it is the next day with appointments. Everything goes through the services, as if the
 demo's front desk had done it on its pages.
@@ -39,19 +39,19 @@ EARLY = timedelta(minutes=20)
 # After this the front desk gives up on them.
 LATE = timedelta(hours=1)
 BOOKED_FOR_EACH_CANCELLED = 4
-# So many walk-ins wait at most, and a doctor takes one in who has time so soon.
+# So many walk-ins wait at most, and are taken in by a doctor who has time within so many minutes.
 MOST_WALK_INS = 4
 SOON = timedelta(minutes=30)
 
 
 class NoDemo(Conflict):
-    """The database is no demo clinic: nothing must move in a real one by itself."""
+    """The database is no demo clinic: a real one must not be simulated."""
 
     code = "no_demo"
 
 
 class Moving:
-    """The front desk of a demo clinic, and what it does next."""
+    """The simulated front desk of a demo clinic."""
 
     def __init__(self, database: Database, clock: Callable[[], datetime], *, seed: int = 1) -> None:
         self._database = database
@@ -62,7 +62,7 @@ class Moving:
             self._desk = _desk_of(session)
 
     def do_something(self) -> str | None:
-        """Do one thing in the clinic's day, and return it in words; None if nothing is possible now."""
+        """Do one thing in the clinic's day, and describe it; None if nothing is possible now."""
         deeds = [self._arrive, self._arrive, self._complete, self._complete, self._confirm]
         deeds += [self._book, self._book, self._move, self._cancel, self._walk_in, self._take_in]
         self._random.shuffle(deeds)
@@ -70,7 +70,7 @@ class Moving:
             try:
                 done = deed(self._clock())
             except AppError:
-                # A rule is against it, or a visitor of the demo was quicker.
+                # A rule refuses it, or a visitor of the demo was quicker.
                 continue
             if done is not None:
                 return done
@@ -83,7 +83,7 @@ class Moving:
                 self._walk_in(self._clock())
 
     def day(self) -> date:
-        """The day that moves: today while someone is still to come or to be seen, else the next such day."""
+        """The simulated day: today while a patient is still expected or waiting, else the next such day."""
         now = self._clock()
         with self._database.reading() as session:
             clinic = get_clinic(session)
@@ -132,7 +132,8 @@ class Moving:
         return _("%(name)s has another time.") % {"name": found.name}
 
     def _cancel(self, now: datetime) -> str | None:
-        # Fewer than those who book: else no one would be left in the end, for example in the evening.
+        # Fewer patients cancel than book: otherwise no appointment would be left in the end, for example in the
+        # evening.
         if self._booked < BOOKED_FOR_EACH_CANCELLED * (self._cancelled + 1):
             return None
         found = self._pick(Appointment.status.in_(ACTIVE), Appointment.starts_at > now)
@@ -169,7 +170,7 @@ class Moving:
         return _("%(name)s came without an appointment.") % {"name": name}
 
     def _take_in(self, now: datetime) -> str | None:
-        """The first walk-in for whom a doctor has time soon goes to the doctor who has it first."""
+        """Let the first walk-in for whom a doctor has time soon go to the doctor who has time first."""
         with self._database.reading() as session:
             clinic = get_clinic(session)
             today, listed = clinic.today(now), list_doctors(session)
@@ -214,7 +215,7 @@ class Moving:
         return self._random.choice(found) if found else None
 
     def _free_time(self, session: Session, doctor: DoctorRow, *, now: datetime) -> FreeTime | None:
-        """A time of this doctor on the day that moves, or else on the one after it."""
+        """A free time of this doctor on the simulated day, or else on the next one."""
         clinic, viewer = get_clinic(session), Viewer(by_staff=True)
         for day in (self.day(), self.day() + timedelta(days=1)):
             wish = BookingRequest(doctor, doctor.visit_types[0])

@@ -120,7 +120,7 @@ def visible_doctor(page: Page, actor: Actor | None, doctor_id: int) -> DoctorRow
     """The doctor with this id, if the actor may see them.
 
     Raises:
-        NotFound: there is none, or they take no bookings and the actor is not staff.
+        NotFound: there is no such doctor, or they take no bookings and the actor is not staff.
     """
     doctor = service.get_doctor_by_id(page.session, doctor_id)
     if not (doctor.active or _sees_inactive(actor)):

@@ -46,7 +46,7 @@ def get_extra_hours(session: Session, doctor_id: int, day: date) -> ExtraDay:
     """The extra hours of one day.
 
     Raises:
-        NotFound: there are none.
+        NotFound: the day has no extra hours.
     """
     for extra in list_extra_hours(session, doctor_id, day)[:1]:
         if extra.day == day:
@@ -81,7 +81,7 @@ def remove_extra_hours(session: Session, actor: Actor, doctor_id: int, day: date
     """Remove the extra hours of a day.
 
     Raises:
-        NotFound: there are none.
+        NotFound: the day has no extra hours.
     """
     get_extra_hours(session, doctor_id, day)
     _delete_extra(session, doctor_id, day)

@@ -106,7 +106,7 @@ def find_doctor(session: Session, slug: str) -> DoctorRow:
     """A doctor by slug, whether or not they take bookings.
 
     Raises:
-        NotFound: there is none.
+        NotFound: there is no such doctor.
     """
     doctor_id = session.scalar(sa.select(Doctor.id).where(Doctor.slug == slug))
     if doctor_id is None:

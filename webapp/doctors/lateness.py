@@ -36,7 +36,7 @@ class Lateness(Protocol):
 
 
 class RunLate(BaseModel):
-    """Say that a doctor is late today by about so many minutes; 0 means on time again."""
+    """Report that a doctor is late today by about so many minutes; 0 means on time again."""
 
     minutes: Annotated[int, Field(ge=0, le=MOST_LATE_MINUTES)]
 
@@ -64,7 +64,7 @@ def run_late(session: Session, actor: Actor, slug: str, command: RunLate, *, now
     Raises:
         NotFound: as in `get_doctor_on_duty`.
     """
-    # Changes of this doctor's appointments wait, so those who are told still have theirs.
+    # Changes of this doctor's appointments wait, so everyone who gets a message still has the appointment.
     service.lock_doctor(session, slug=slug)
     doctor = get_doctor_on_duty(session, actor, slug)
     today = get_clinic(session).today(now)

@@ -96,7 +96,7 @@ def get_offer(session: Session, visit_type_id: int) -> tuple[SavedVisitType, Vis
     """A visit type and who offers it.
 
     Raises:
-        NotFound: there is none with this id.
+        NotFound: no visit type has this id.
     """
     saved = visit_types.get_visit_type(session, visit_type_id)
     return saved, _offer_of(session, saved)

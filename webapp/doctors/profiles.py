@@ -160,7 +160,7 @@ def get_profile(session: Session, slug: str, *, now: datetime) -> SavedDoctor:
     """One doctor, active or not, by slug.
 
     Raises:
-        NotFound: there is none.
+        NotFound: there is no such doctor.
     """
     query = (
         sa.select(Doctor, User.email, User.active, _LINK_UNTIL)

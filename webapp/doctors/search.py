@@ -1,7 +1,7 @@
-"""Finding doctors by what people type: names, specialties, visit types, profiles, and other words for them.
+"""Finds doctors by typed words: names, specialties, visit types, profiles, and synonyms.
 
-Case and accents are ignored. Each word that is typed must begin a word of what is said about the doctor, or occur in
-their name or specialty. If only a visit type holds some of the words, its free times are what is looked for.
+Case and accents are ignored. Each typed word must begin a word in the texts about the doctor, or occur in their name or
+specialty. If some of the words occur only in a visit type, the search is for free times of that type.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from webapp.doctors import service
 from webapp.doctors.search_terms import TERMS
 from webapp.doctors.service import DoctorRow
 
-# These say nothing about which doctor is meant.
+# These words do not help to choose a doctor.
 _FILLERS = frozenset(
     {"a", "an", "and", "the", "for", "my", "me", "of", "i", "need", "to", "see", "with"}
     | {"doctor", "doctors", "dr", "appointment", "visit", "specialist"}
@@ -34,7 +34,7 @@ _PLURAL = 4
 class Searched(NamedTuple):
     """The words about a doctor: `name` holds name and specialty as one text, `kinds` the words of visit types by id.
 
-    `shown` are words that stand on the clinic's pages, unlike the other words for a specialty or a visit type.
+    `shown` are words on the clinic's pages, without the synonyms of a specialty or a visit type.
     """
 
     name: str
@@ -51,7 +51,7 @@ class Found(NamedTuple):
 
 
 def words_of(text: str) -> list[str]:
-    """The words that were typed, without those that say nothing."""
+    """The typed words, without those that do not help."""
     return [word for word in _split(text) if word not in _FILLERS]
 
 
@@ -71,7 +71,7 @@ def find(session: Session, doctor: DoctorRow, words: Sequence[str]) -> Found | N
 
 
 def suggestions(session: Session) -> list[str]:
-    """What can be searched for, to choose from while typing: specialties and visit types, in alphabetical order."""
+    """Suggestions while typing: specialties and visit types, in alphabetical order."""
     return kept_for_clinic(session, "search suggestions", lambda: _suggestions(session))
 
 
@@ -118,7 +118,7 @@ def _searched(doctor: DoctorRow, own_words: dict[str, str]) -> Searched:
 
 
 def _said(name: str, own_words: dict[str, str], *, people: bool = False) -> Iterable[str]:
-    """The words of a specialty or a visit type, and all other words for it."""
+    """The words of a specialty or a visit type, and its synonyms."""
     words = _split(name)
     text = f" {' '.join(words)} "
     for terms in TERMS:

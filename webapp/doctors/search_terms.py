@@ -1,7 +1,6 @@
-"""How people say what they look for: words for common specialties and visit types that their names do not hold.
-
-These are data, not sentences: they are compared with what is typed and never shown, so they are not translated. They
-are English, with a few Dutch and German names. Each clinic adds its own words (`clinic/search_words.py`).
+"""Synonyms of common specialties and visit types, for the search. These are data, not sentences: they are compared with
+typed words and never shown, so they are not translated. They are English, with a few Dutch and German names. Each
+clinic adds its own words (`clinic/search_words.py`).
 """
 
 from __future__ import annotations
@@ -10,9 +9,10 @@ from typing import NamedTuple
 
 
 class Terms(NamedTuple):
-    """Words for what a name means, which is known by the beginnings of its words.
+    """Synonyms for names with words that begin like this.
 
-    `people` are those who do it: they are words for a specialty, but not for a visit type that others offer too.
+    `people` are words for the profession: they are synonyms of a specialty, but not of a visit type that others offer
+    too.
     """
 
     beginnings: tuple[str, ...]

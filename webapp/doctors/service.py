@@ -111,7 +111,7 @@ def get_doctor(session: Session, slug: str) -> DoctorRow:
     """One doctor who takes bookings, by slug.
 
     Raises:
-        NotFound: there is none, or they take no bookings at the moment.
+        NotFound: there is no such doctor, or they take no bookings at the moment.
     """
     return _one(session, _BY_SLUG, slug, lambda doctor: doctor.slug == slug and doctor.active)
 

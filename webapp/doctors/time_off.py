@@ -115,7 +115,7 @@ def add_time_off(
 ) -> list[TimeOffRow]:
     """Add time off, once or weekly; returns each span, in order.
 
-    `exactly` gives the instants of the first span, for when the wall clock shows one of its times twice.
+    `exactly` gives the instants of the first span, in case the wall clock shows one of its times twice.
 
     Raises:
         Invalid: it lies in the past, ends before it starts, is too long or too often, or names a time that the
@@ -190,7 +190,7 @@ def _require_sensible(command: AddTimeOff, clinic: Clinic, *, now: datetime) -> 
 
 
 def _weeks(command: AddTimeOff) -> int:
-    """How many times it occurs."""
+    """The number of weeks in which it occurs."""
     return 1 if command.repeat_until is None else (command.repeat_until - command.from_date).days // 7 + 1
 
 

@@ -1,7 +1,8 @@
 """Events: small frozen facts about what happens at the clinic, for handlers in other modules.
 
-An event carries ids, and what its handlers cannot read from the database any more: the previous state, the clinic's
-reason, and who did it. It holds no text that a person wrote, except what its handlers must find to replace or delete.
+An event carries ids, and data that its handlers can no longer read from the database: the previous state, the clinic's
+reason, and who did it. It holds no text that a person wrote, except text that its handlers must find to replace or
+delete it.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ ScheduleChange = Literal[
 class DoneBy(NamedTuple):
     """The person who did it, and in which role.
 
-    Without an account (`account_id` is None) it is the holder of a link that was sent to the patient `patient_id`.
+    Without an account (`account_id` is None) it is a client with a link that was sent to the patient `patient_id`.
     """
 
     account_id: int | None
@@ -67,9 +68,9 @@ class AppointmentBooked(AppointmentEvent):
 class AppointmentMoved(AppointmentEvent):
     """An appointment was moved. `before` is the start that was promised, in UTC. `why` is the clinic's reason, or ''.
 
-    Where staff gave it to another doctor or changed its visit type, the former ones are here, with the former length in
-    minutes; `doctor_id` is the present doctor. The status becomes `scheduled` again, unless only the visit type
-    changed; there is no separate event for that.
+    If staff gave it to another doctor or changed its visit type, the `former_…` fields have the earlier values;
+    `doctor_id` is the present doctor. The status becomes `scheduled` again, unless only the visit type changed; there
+    is no separate event for that.
     """
 
     before: datetime
@@ -133,7 +134,7 @@ class TimeFreed(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DoctorRanLate(Event):
-    """It was said by how many minutes a doctor is late today; 0 means on time again."""
+    """Someone entered by how many minutes a doctor is late today; 0 means on time again."""
 
     doctor_id: int
     minutes: int
@@ -159,7 +160,7 @@ class AccountAddressChanged(Event):
 class ContactChanged(Event):
     """A patient is reached by e-mail or text message under another address or number; `before` is the old one.
 
-    Where the patient has an account, a change of the e-mail address is an `AccountAddressChanged` instead.
+    If the patient has an account, a change of the e-mail address is an `AccountAddressChanged` instead.
     """
 
     patient_id: int
@@ -169,7 +170,7 @@ class ContactChanged(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountErased(Event):
-    """An account ends for good: each room lets go of it, and the last handler deletes its row."""
+    """An account is deleted: each room removes its references, and the last handler deletes the row."""
 
     user_id: int
     email: str
@@ -177,10 +178,9 @@ class AccountErased(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PatientErased(Event):
-    """A patient is forgotten: each room blanks what names the person or says anything about their health.
-
-    `words` are the name, the addresses and the numbers that named them until now, in every spelling that is stored.
-    `addresses` are those that reach no other person.
+    """A patient is erased: each room blanks texts that name the person or say anything about their health. `words` are
+    the person's name, addresses and numbers, in every stored spelling. `addresses` are those that reach no other
+    person.
     """
 
     patient_id: int

@@ -28,7 +28,7 @@ class Handler(Protocol[E_contra]):
     """Writes the consequences of an event, on the session that it is given.
 
     The transaction may still be rolled back, and trials of a change always are, so a handler may only write to the
-    database. What is sent to people goes through the outbox. An exception in a handler rolls back the whole change.
+    database. Messages to people go through the outbox. An exception in a handler rolls back the whole change.
     """
 
     def __call__(self, session: Session, event: E_contra, /, *, now: datetime) -> None: ...

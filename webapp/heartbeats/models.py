@@ -1,4 +1,4 @@
-"""One row for each process: small, and written again and again in its place."""
+"""One small row for each process, which is updated again and again."""
 
 from __future__ import annotations
 

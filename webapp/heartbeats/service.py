@@ -46,7 +46,7 @@ def own_name() -> str:
 
 
 def beat(session: Session, kind: Kind) -> datetime:
-    """Write that this process is there; returns the time on the database's clock."""
+    """Write this process's heartbeat; returns the time on the database's clock."""
     upsert = _UPSERTS[session.connection().dialect.name]
     now: datetime = rows(session, upsert, name=own_name(), kind=kind).scalar_one()
     return now

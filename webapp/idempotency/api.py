@@ -34,9 +34,8 @@ Work = Callable[[Session], tuple[Any, Mapping[str, str]]]
 
 
 class Explain(NamedTuple):
-    """Adds to a refusal of these kinds what the client can do instead, once the transaction is over.
-
-    Seeking that can take long, and meanwhile no one else could write.
+    """Adds alternatives to a refusal of these kinds, after the transaction: the search for them can take long, and
+    would block other writers.
     """
 
     kinds: tuple[type[AppError], ...]
@@ -103,7 +102,7 @@ def _once(
     except _Unexplained as unexplained:
         refusal = unexplained.refusal
     explain.add(refusal)
-    # Nothing is tried again, so that the explained refusal is what is stored.
+    # There is no retry, so that the explained refusal is stored.
     return page.database.write(answer_once, user_id, key, request_hash, refuse_again, _refused, now=page.now)
 
 

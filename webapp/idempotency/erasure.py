@@ -1,4 +1,4 @@
-"""Stored answers of the API that name a person who is forgotten."""
+"""Deletes stored answers of the API that name an erased person."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from webapp.idempotency.models import IdempotencyKey
 
 
 def forget_answers(session: Session, event: PatientErased, /, *, now: datetime) -> None:  # noqa: ARG001
-    """Delete the answers to anyone, such as staff, in which these words are. Those to the person end with the account.
+    """Delete all answers that contain these words, such as answers to staff. Answers to the person end with the
+    account.
 
     A program that repeats such a request has it carried out again, or refused.
     """

@@ -1,7 +1,7 @@
 """Requests that may be sent twice but have one effect: the first answer for a key is kept for 24 hours and repeated.
 
-The key is written in the same transaction as the work. If several requests with one key arrive at once, one does the
-work and the others wait and read its answer. Refusals are kept as well.
+The key is written in the same transaction as the work. If several requests with one key arrive at the same moment, one
+does the work and the others wait and read its answer. Refusals are kept as well.
 """
 
 from __future__ import annotations

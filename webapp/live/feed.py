@@ -1,7 +1,7 @@
-"""Hearing of changes as they are committed, by this process or any other, on this machine or any other.
+"""Learns of changes when they are committed, by any process on any machine.
 
-One connection of a process listens, for as long as pages are open that want to know. What happened while no one
-listened is not told later: a page compares the version that it shows with the current one.
+A process listens on one connection as long as pages are open that want to know. Changes that happened before are not
+reported later: a page compares the version that it shows with the current one.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from sqlalchemy.orm import Session
 from webapp.database import Database, rows, table_of
 from webapp.live.models import ANY_DAY, ANY_DOCTOR, CHANNEL, LiveChange
 
-# How often SQLite is asked whether something was written (5 µs), and how often a feed lets its reader look up.
+# How often SQLite is asked whether something was written (5 µs), and how often a feed yields without news.
 TICK_SECONDS = 0.2
-# After more changes than this at once, pages hear only that everything changed.
+# After more changes than this in one piece of news, pages hear only that everything changed.
 MOST_AT_ONCE = 50
 # The newest rows, by which a version is made; the worker keeps a few more.
 NEWEST = 500
@@ -37,7 +37,7 @@ _VERSION = sa.text(_VERSION_SQL)
 
 
 class FeedLost(Exception):
-    """Nothing is heard any more: the database is away."""
+    """The connection that listens is lost: the database is away."""
 
 
 class Change(NamedTuple):
@@ -51,7 +51,7 @@ EVERYTHING = Change()
 
 
 class News(NamedTuple):
-    """What changed, and the version since then; empty if nothing did for a moment."""
+    """The changes, and the version after them; empty if nothing has changed for a moment."""
 
     changes: tuple[Change, ...]
     version: str
@@ -80,7 +80,7 @@ def listening(database: Database) -> Iterator[Iterator[News]]:
     driver: Any = None
     try:
         pooled = database.engine.raw_connection()
-        # It is ours for as long as it lasts; the pool has others for requests.
+        # It does not return to the pool, which has others for requests.
         pooled.detach()
         driver = pooled.dbapi_connection
         yield _sqlite_news(driver) if database.is_sqlite else _postgresql_news(driver)
@@ -124,7 +124,7 @@ def _postgresql_news(driver: Any) -> Iterator[News]:
     yield News((), "")
     while True:
         if not found and poll.poll(1000 * TICK_SECONDS):
-            # Where the server is gone, this raises.
+            # This raises if the server is gone.
             driver.pgconn.consume_input()
             while (notify := driver.pgconn.notifies()) is not None:
                 found.add(_change_in(notify.extra.decode()))
@@ -133,7 +133,7 @@ def _postgresql_news(driver: Any) -> Iterator[News]:
             continue
         changes = _few(found)
         found.clear()
-        # Whatever is told during this query is newer, or in the version already.
+        # Notifications during this query are newer, or already part of the version.
         yield News(changes, _version_of(driver.execute(_VERSION_SQL).fetchone()))
 
 
@@ -147,7 +147,7 @@ def _few(changes: set[Change]) -> tuple[Change, ...]:
 
 
 def tell(session: Session, change: Change) -> None:
-    """Tell open pages, when this is committed, of a change that no trigger sees."""
+    """Notify open pages, when this is committed, of a change that no trigger sees."""
     session.execute(sa.insert(LiveChange).values(doctor_id=change.doctor_id, day=change.day))
 
 

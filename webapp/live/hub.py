@@ -1,7 +1,6 @@
-"""The open streams of one process, and the thread that hears of changes for all of them.
-
-The thread runs while there are streams, and a little longer, because every page that is opened closes one and opens
-another. If it can hear no more, all streams end: the pages say so, and come back.
+"""The open streams of one process, and the thread that learns of changes for all of them. The thread runs while there
+are streams, and a little longer, because every new page closes a stream and opens another. If the thread loses its
+connection, all streams end; the pages say so, and connect again.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ from webapp.troubles import cause_in_words
 
 logger = logging.getLogger(__name__)
 
-# A stream without news says that it is alive. Pages take one that is silent for longer as lost; so do proxies.
+# A stream without news sends a sign of life. Pages and proxies treat a stream that is silent for longer as lost.
 BEAT_SECONDS = 15.0
 # How often it is asked whether the viewers are still signed in.
 CHECK_SECONDS = 10.0
@@ -47,14 +46,14 @@ class StreamsOff(Exception):
 
 
 class Viewer(NamedTuple):
-    """Whose stream it is."""
+    """The owner of a stream."""
 
     user_id: int
     session_id: int
 
 
 class Stream:
-    """What one client has still to be told. Only the event loop's thread uses it."""
+    """The messages that wait for one client. Only the event loop's thread uses it."""
 
     def __init__(self, viewer: Viewer) -> None:
         self.viewer = viewer
@@ -64,14 +63,14 @@ class Stream:
         self._news = asyncio.Event()
 
     def give(self, message: bytes, instead: bytes) -> None:
-        """Tell the client this, or, if too much is waiting, what replaces all of it."""
+        """Add a message; if too many are waiting, one message replaces them all."""
         self._waiting.append(message)
         if len(self._waiting) > MOST_WAITING:
             self._waiting = [instead]
         self._news.set()
 
     def warn(self, left: timedelta) -> None:
-        """Tell the client that its session ends soon, or no longer does; `left` is until when it ends by itself."""
+        """Tell the client that its session ends soon, or no longer does; `left` is the time until then."""
         ends_soon = left <= WARNED_BEFORE
         if ends_soon != self._is_warned:
             self._is_warned = ends_soon
@@ -79,12 +78,12 @@ class Stream:
             self._news.set()
 
     def end(self) -> None:
-        """Tell nothing more."""
+        """Send no more messages."""
         self.is_over = True
         self._news.set()
 
     async def messages(self, beat: Callable[[], bytes]) -> AsyncIterator[bytes]:
-        """What to send, until the stream is over; `beat` while there is nothing to tell."""
+        """The messages to send, until the stream ends; `beat` while there is no news."""
         while not self.is_over:
             try:
                 async with asyncio.timeout(BEAT_SECONDS):
@@ -116,11 +115,11 @@ class Hub:
         return len(self._streams)
 
     async def join(self, viewer: Viewer) -> Stream:
-        """A new stream, which hears of everything that is committed from now on.
+        """Open a stream, which gets every change that is committed from now on.
 
         Raises:
             StreamsOff: the settings allow none.
-            Unavailable: there are too many, the server stops, or nothing can be heard of the database.
+            Unavailable: there are too many, the server stops, or the database is away.
         """
         if self._most == 0:
             raise StreamsOff
@@ -170,12 +169,12 @@ class Hub:
             stream.give(message, instead)
 
     def end_all(self) -> None:
-        """End all streams: the server stops, or can hear no more."""
+        """End all streams: the server stops, or no longer learns of changes."""
         for stream in self._streams:
             stream.end()
 
     def hear_of_sessions(self, asked: set[int], left: Mapping[int, timedelta]) -> None:
-        """End the streams of those of these sessions that have ended, and warn those that end soon."""
+        """End the streams of sessions that have ended, and warn those that end soon."""
         for stream in self._streams:
             session_id = stream.viewer.session_id
             if session_id in left:
@@ -205,7 +204,7 @@ class _Listener:
 
     def run(self) -> None:
         """Listen until the server stops, all streams have been gone for a while, or the database is away."""
-        # Without an event loop no one is there to be told.
+        # Without an event loop there are no streams.
         with suppress(RuntimeError):
             try:
                 with listening(self._database) as all_news:

@@ -1,7 +1,7 @@
-"""The list of changes that open pages hear of: which doctor's which day, and nothing about a person.
+"""The list of changes for open pages: the doctor and the day of each, and nothing about a person.
 
-Database triggers write it, so that no process and no console can change a day without a row. PostgreSQL also tells
-everyone who listens, when the change is committed; on SQLite the processes look whether something was written.
+Database triggers write it, so that no process and no console can change a day without a row. PostgreSQL also notifies
+all listeners when the change is committed; on SQLite the processes poll for changes.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from webapp.database import Base, ddl
 
 # The channel of PostgreSQL's notifications. A payload is 'doctor day'.
 CHANNEL = "docket_live"
-# What a row says where the change concerns all doctors, or all days.
+# The values of a row for a change that concerns all doctors, or all days.
 ANY_DOCTOR, ANY_DAY = 0, ""
 
 # The tables whose rows concern one doctor, on any day; those that concern all; and those of which only these columns
@@ -56,7 +56,7 @@ def sqlite_triggers() -> Iterator[str]:
 
 def _sqlite_triggers(table: str, changed: str) -> Iterator[str]:
     for event, rows in (("INSERT", ("NEW",)), ("UPDATE", ("OLD", "NEW")), ("DELETE", ("OLD",))):
-        # UNION leaves the same row out.
+        # UNION removes duplicate rows.
         yield _sqlite_trigger(table, event, " UNION ".join(dict.fromkeys(changed.format(row) for row in rows)), event)
 
 
@@ -107,7 +107,7 @@ def _postgresql_triggers(table: str, whose: str) -> Iterator[str]:
     for name, event, rows in (
         ("insert", "INSERT", "NEW"),
         ("update", "UPDATE", "NEW"),
-        # Where it was before.
+        # The doctor's day before the change.
         ("leave", "UPDATE", "OLD"),
         ("delete", "DELETE", "OLD"),
     ):

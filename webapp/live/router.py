@@ -21,7 +21,7 @@ from webapp.live.hub import Hub, Stream, StreamsOff, Viewer, event
 
 router = Router()
 
-# The last one: nginx would keep the messages until it has some kilobytes of them.
+# The last header is for nginx, which would otherwise buffer some kilobytes of messages.
 HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
 
 
@@ -36,10 +36,10 @@ async def live(page: CurrentPage) -> Response:
     try:
         stream = await hub.join(viewer)
     except StreamsOff:
-        # By this a browser knows not to ask again.
+        # This status stops a browser from connecting again.
         return Response(status_code=204)
     try:
-        # Read after the stream has begun to hear: no change is missed in between.
+        # The version is read after the stream was opened, so that no change in between is missed.
         hello = await run_in_threadpool(_hello, page, hub)
     except BaseException:
         hub.leave(stream)
@@ -50,7 +50,7 @@ async def live(page: CurrentPage) -> Response:
 
 @router.post("/live")
 def stay(page: CurrentPage) -> Response:
-    """Stay signed in: who presses this is there, which the requests of an open page do not show; staff."""
+    """Stay signed in: the button proves that the user is there, which the requests of an open page do not; staff."""
     _viewer_of(page)
     return Response(status_code=204)
 
@@ -74,7 +74,7 @@ def _viewer_of(page: Page) -> Viewer:
 def _hello(page: Page, hub: Hub) -> bytes:
     version = version_seen(page.session)
     page.close()
-    # Many pages that hear of the same change ask again one after another, and not all at once.
+    # Many pages that learn of the same change reload one after another, not all at the same moment.
     return b"retry: 2000\n" + event("hello", {"version": version, "time": page.known["clock"](), "streams": len(hub)})
 
 

@@ -1,4 +1,4 @@
-"""Who may hear of changes: staff, as long as their sessions last."""
+"""The sessions that may learn of changes: those of staff, as long as they last."""
 
 from __future__ import annotations
 
@@ -13,9 +13,8 @@ from webapp.auth.sign_in_rules import get_rules, needs_new_factor, unended
 
 
 def time_left(session: Session, session_ids: Collection[int], *, now: datetime) -> dict[int, timedelta]:
-    """How soon each of these sessions ends if its owner does nothing.
-
-    Those are left out that have ended, do not belong to active staff, or open only setting up a second factor.
+    """How soon each of these sessions ends if its owner does nothing. Sessions that have ended, do not belong to active
+    staff, or only allow setting up a second factor are left out.
     """
     staff = sa.exists().where(User.id == UserSession.user_id, User.active.is_(True), User.role != "patient")
     asked = UserSession.id.in_(session_ids)

@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 # Longer than any sender may take for one message; see the timeouts in mail.py and sms.py.
 LEASE = timedelta(minutes=5)
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=15), timedelta(hours=1)
-# An unforeseen error may pass; after this many tries it holds up later messages no more.
+# An unforeseen error may pass; after this many tries the message no longer holds up later ones.
 TRIES_AFTER_SURPRISES = 3
 # The length of the column.
 MOST_OF_A_REASON = 300
@@ -56,10 +56,10 @@ class Sender(Protocol):
     outcome: str
 
     def send(self, recipient: str, message_id: str, message: Rendered) -> None:
-        """Hand one message over; returns when it was taken.
+        """Hand one message over; returns when it was accepted.
 
         Raises:
-            Undelivered: it was not taken.
+            Undelivered: it was not accepted.
         """
 
     def close(self) -> None:
@@ -203,7 +203,7 @@ class Courier:
         """Deliver the next due message; False if there is none.
 
         Raises:
-            ServerAway: no message is taken now; this one waits for its next try.
+            ServerAway: the server accepts no messages now; this one waits for its next try.
         """
         now = self.clock()
         with self.database.reading() as session:
@@ -233,8 +233,8 @@ class Courier:
         try:
             message = self.write_out(claimed.template, claimed.recipient, claimed.values)
         except Exception as error:
-            # It would fail again in the same way, and hold back what comes later about the same appointment. An admin
-            # sees it, and can send it again when a new release has mended it.
+            # It would fail again in the same way, and hold back later messages about the same appointment. An admin
+            # sees it, and can send it again when a new release has fixed the error.
             self._report_failure(claimed, "cannot be rendered", error)
             raise NeverTaken("not_written_out", type(error).__name__) from error
         try:

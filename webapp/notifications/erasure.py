@@ -1,4 +1,4 @@
-"""Messages about a person who is forgotten, and their files.
+"""Deletes messages about an erased person, and their files.
 
 Messages are deleted, delivered or not. A message that was kept as a file first loses its contents, and stays as a sign
 for the worker, which deletes the file and then the row: another process, perhaps on another machine, has the files.
@@ -23,7 +23,9 @@ NO_RECIPIENT = ""
 
 
 def forget_patients_messages(session: Session, event: PatientErased, /, *, now: datetime) -> None:  # noqa: ARG001
-    """Forget the messages about the patient and their appointments, to any recipient, and all to their addresses."""
+    """Delete the messages about the patient and their appointments, to any recipient, and all messages to their
+    addresses.
+    """
     appointments = event.appointment_ids
     parts = [appointments[first : first + IDS_AT_ONCE] for first in range(0, len(appointments), IDS_AT_ONCE)]
     about = [_is_about("patient", [event.patient_id]), *(_is_about("appointment", part) for part in parts)]
@@ -32,12 +34,12 @@ def forget_patients_messages(session: Session, event: PatientErased, /, *, now: 
 
 
 def forget_accounts_messages(session: Session, event: AccountErased, /, *, now: datetime) -> None:  # noqa: ARG001
-    """Forget the messages about the account, such as links to a password."""
+    """Delete the messages about the account, such as links to a password."""
     _forget(session, _is_about("user", [event.user_id]))
 
 
 def forget_messages(session: Session, ids: Sequence[int]) -> None:
-    """Forget these messages, which name a person who is forgotten."""
+    """Delete these messages, which name an erased person."""
     for first in range(0, len(ids), IDS_AT_ONCE):
         _forget(session, OutboxMessage.id.in_(ids[first : first + IDS_AT_ONCE]))
 
@@ -67,13 +69,13 @@ def _forget(session: Session, which: sa.ColumnElement[bool]) -> None:
 
 
 def list_forgotten(session: Session, *, limit: int = IDS_AT_ONCE) -> list[tuple[int, str]]:
-    """The id and the Message-ID of forgotten messages whose files are still there."""
+    """The id and the Message-ID of emptied messages whose files still exist."""
     query = sa.select(OutboxMessage.id, OutboxMessage.message_id).where(OutboxMessage.recipient == NO_RECIPIENT)
     return [(row.id, row.message_id) for row in session.execute(query.order_by(OutboxMessage.id).limit(limit))]
 
 
 def delete_forgotten(session: Session, ids: Iterable[int]) -> None:
-    """Delete these forgotten messages, whose files are gone."""
+    """Delete these emptied messages, whose files are gone."""
     found = sa.delete(OutboxMessage).where(OutboxMessage.id.in_(list(ids)), OutboxMessage.recipient == NO_RECIPIENT)
     session.execute(found.execution_options(synchronize_session=False))
 

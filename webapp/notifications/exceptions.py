@@ -1,11 +1,11 @@
-"""Why a message was not taken. Each error has a code, which is stored with the message."""
+"""Why a message was not accepted. Each error has a code, which is stored with the message."""
 
 from __future__ import annotations
 
 from webapp.core.codes import CodedSentences, stored
 from webapp.i18n import lazy_gettext as _l
 
-# The sentences that the clinic's admins read about a message that was not taken.
+# The sentences for admins about a message that was not accepted.
 TROUBLES = CodedSentences(
     {
         "mail_address": _l(
@@ -32,7 +32,7 @@ TROUBLES = CodedSentences(
 
 
 class Undelivered(Exception):
-    """A message was not taken. `why` is the code of the trouble with its value, as it is stored."""
+    """A message was not accepted. `why` is the code of the problem with its value, as it is stored."""
 
     def __init__(self, code: str, value: str = "") -> None:
         self.why = stored(code, value)
@@ -43,12 +43,12 @@ class Undelivered(Exception):
 
 
 class NeverTaken(Undelivered):
-    """This message will never be taken at this address, so trying again is useless."""
+    """This message will never be accepted at this address, so trying again is useless."""
 
 
 class NotTakenNow(Undelivered):
-    """This message was not taken now; it may be later."""
+    """This message was not accepted now; it may be later."""
 
 
 class ServerAway(Undelivered):
-    """No message is taken now: the server cannot be reached, or rejects our login."""
+    """No message is accepted now: the server cannot be reached, or rejects our login."""

@@ -21,7 +21,7 @@ from webapp.notifications.rendering import Rendered
 # For one answer of the server. A message needs at most ten, and all of them must fit into the lease of delivery.py.
 TIMEOUT = 20
 PORTS = {"smtp": 587, "smtp+starttls": 587, "smtps": 465}
-# How safe each is, for the operator.
+# How the connection is protected, for the operator.
 SAFETY = {
     "smtp": "encrypted only if the server offers it; smtp+starttls:// would require it",
     "smtp+starttls": "always encrypted, by STARTTLS",
@@ -32,7 +32,7 @@ SAFETY = {
 class MailServer(NamedTuple):
     """A mail server, as in `DOCKET_SMTP_URL`.
 
-    `smtps` is encrypted from the first byte, `smtp+starttls` before anything is said, and `smtp` if the server offers
+    `smtps` is encrypted from the first byte, `smtp+starttls` before any other command, and `smtp` if the server offers
     it or a password is sent.
     """
 
@@ -78,7 +78,7 @@ class MailSender:
 
         Raises:
             NeverTaken: the server refuses this message or its address permanently. NotTakenNow: it refuses it now.
-            ServerAway: it takes none of our messages now.
+            ServerAway: it accepts none of our messages now.
         """
         try:
             recipient = mailable(recipient)
@@ -182,7 +182,7 @@ def _as_written(text: str) -> str:
 
 
 def _what_it_means(error: OSError | smtplib.SMTPException) -> Undelivered:
-    """What an error of the mail server means for the message, and for those that wait behind it."""
+    """The error for an answer of the mail server: whether it concerns this message, or all that wait behind it."""
     match error:
         case smtplib.SMTPRecipientsRefused(recipients=refused):
             return _by_code(*next(iter(refused.values())))

@@ -30,10 +30,10 @@ def _newest(name: str, words: str) -> sa.Index:
 class OutboxMessage(Base):
     """One message to one address. `dedupe_key` ensures that the same news is sent once, however often it is written.
 
-    `waiting` messages are due at `due_at`. A `sending` one is claimed by a worker until `lease_until`. `sent` was taken
-    by the server, `kept` was stored in a file because there is no server, `dead` was given up. `message_id` is the
-    mail's Message-ID, the same in every try. `values` is what the template needs, without secrets: links are signed
-    when the message is rendered. `last_error` is the code of a trouble with its value. `subject_type` and `subject_id`
+    `waiting` messages are due at `due_at`. A `sending` one is claimed by a worker until `lease_until`. `sent` was
+    accepted by the server, `kept` was stored in a file because there is no server, `dead` was given up. `message_id` is
+    the mail's Message-ID, the same in every try. `values` is what the template needs, without secrets: links are signed
+    when the message is rendered. `last_error` is the code of a problem with its value. `subject_type` and `subject_id`
     say what it is about, as in the audit log.
     """
 

@@ -48,7 +48,7 @@ class Message(NamedTuple):
 
 _OUTBOX = table_of(OutboxMessage)
 _DIALECTS: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
-# What is due now is due on the database's clock too: the clock of the machine that writes it may be ahead.
+# A message that is due now must also be due on the database's clock: the clock of this machine may be ahead.
 _WRITTEN_AT = sa.bindparam("written_at", type_=_OUTBOX.c.due_at.type)
 _EARLIER: dict[str, Any] = {"sqlite": sa.func.min, "postgresql": sa.func.least}
 _GIVEN = [column for column in _OUTBOX.columns if column.name not in {"id", "due_at", "lease_until", "finished_at"}]
@@ -65,7 +65,7 @@ _INSERTS = {(dialect, waits): _insert(dialect, waits=waits) for dialect in _DIAL
 
 
 def enqueue(session: Session, message: Message, *, now: datetime) -> bool:
-    """Put a message into the outbox; False if there is or was one with the same key."""
+    """Put a message into the outbox; False if the outbox has or had one with the same key."""
     due_at = message.due_at or now
     values = {
         "dedupe_key": message.dedupe_key,
@@ -126,7 +126,7 @@ def written_about(session: Session, subject: tuple[str, int], template: str, sin
 
 
 def portions(ids: Collection[int]) -> list[list[int]]:
-    """These ids in the portions in which to ask for them."""
+    """These ids in portions that are small enough for a query."""
     known = sorted(ids)
     return [known[at : at + KEYS_AT_ONCE] for at in range(0, len(known), KEYS_AT_ONCE)]
 
@@ -156,7 +156,7 @@ def withdraw_to(session: Session, recipient: str, *, subject: tuple[str, int]) -
 def change_subject(
     session: Session, subject_type: str, before: int, after: int, *, only: Collection[int] | None = None
 ) -> list[int]:
-    """Let messages about one subject be about another, because the two are one; or `only` those with these ids.
+    """Change the subject of messages, because two subjects became one; with `only`, just those with these ids.
 
     Returns the ids of the messages.
     """
@@ -176,9 +176,8 @@ def withdraw(
     recipients: Collection[str],
     keys_beginning: str,
 ) -> None:
-    """Withdraw waiting messages about one of these subjects or to one of these recipients.
-
-    What they say is no longer true. Their keys can be used again.
+    """Withdraw waiting messages about one of these subjects or to one of these recipients, because they are no longer
+    true. Their keys can be used again.
     """
     session.execute(
         sa.delete(OutboxMessage).where(
@@ -199,7 +198,7 @@ _ANY_WAITING = (
 
 
 def is_any_waiting(session: Session, template: str) -> bool:
-    """Whether a message of this kind is not delivered yet: quicker than withdrawing one that is not there."""
+    """Whether a message of this kind is waiting: quicker than withdrawing a message that does not exist."""
     return rows(session, _ANY_WAITING, template=template).first() is not None
 
 

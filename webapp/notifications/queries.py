@@ -125,7 +125,7 @@ def get_message(session: Session, number: int) -> StoredMessage:
     """One message.
 
     Raises:
-        NotFound: there is none with this id.
+        NotFound: no message has this id.
     """
     row = session.execute(_STORED.where(_MESSAGE.id == number)).one_or_none()
     if row is None:

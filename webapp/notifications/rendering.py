@@ -71,7 +71,7 @@ def render(
     `values` are those of the outbox; instants in them are ISO text. `sender` is the address that an e-mail comes from;
     it is also the organizer of the event in it.
 
-    Templates have `url(path)`, `signed(purpose, value)` for addresses that identify their holder, `number_of(purpose,
+    Templates have `url(path)`, `signed(purpose, value)` for addresses that identify the client, `number_of(purpose,
     nonce, digits=…)` for codes, and filters that show instants in the zone of `clinic.time_zone`.
 
     Raises:
@@ -114,7 +114,7 @@ def _render(
 def _calendar(
     values: dict[str, Any], recipient: str, sender: str, *, base_url: str, keys: Sequence[str]
 ) -> tuple[str, str]:
-    """The events of an e-mail as an .ics file, and its method; ('', '') if there are none."""
+    """The events of an e-mail as an .ics file, and its method; ('', '') without events."""
     calendar = values.get("calendar")
     if not calendar:
         return "", ""
@@ -152,7 +152,7 @@ def _readable(value: Any, *, lines_kept: bool = False) -> Any:
 
 
 def _seen(letter: str) -> str:
-    """The character, or a space instead of one that moves the cursor and is invisible."""
+    """The character, or a space instead of an invisible one that moves the cursor."""
     return " " if unicodedata.category(letter) in {"Cc", "Cs", "Zl", "Zp"} else letter
 
 

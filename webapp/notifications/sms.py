@@ -1,4 +1,4 @@
-"""Hands text messages to a gateway over HTTP: any that takes a POST, as the settings describe it."""
+"""Hands text messages to a gateway over HTTP: the settings describe the POST that it expects."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from webapp.core.tls import modern_once
 from webapp.notifications.exceptions import NeverTaken, NotTakenNow, ServerAway
 from webapp.notifications.rendering import Rendered
 
-# For connecting, sending and reading the answer, of which one piece is read.
+# The time-out for connecting, sending and reading the first piece of the answer.
 TIMEOUT = 20
 _QUOTES = {'"': "&quot;", "'": "&apos;"}
 # How a value is escaped in each kind of body that the settings allow, so that no text can end its field.
@@ -79,4 +79,4 @@ class SmsSender:
         raise NeverTaken(*said) if answer.is_client_error else NotTakenNow(*said)
 
     def close(self) -> None:
-        """There is nothing to close: each message has a connection of its own."""
+        """Nothing to close: each message has its own connection."""

@@ -1,7 +1,7 @@
-"""The address under which a patient is reached: the account's where there is an account, else what staff wrote.
+"""The e-mail address of a patient: the account's if there is an account, else the one that staff entered.
 
-The record keeps a copy of the account's address, so that lists and the search read one table. `follow_account` is the
-only place that changes it, and hears of every change of an account's address.
+The record keeps a copy of the account's address, so that lists and the search read one table. Only `follow_account`
+changes it, after every change of an account's address.
 """
 
 from __future__ import annotations

@@ -186,7 +186,7 @@ def register(page: CurrentPage, body: RegisterAccount) -> Response:
 
 
 def _keep_registration(page: Page, command: Register) -> Response:
-    """Keep it until its code is entered; the same answer for every address."""
+    """Store the registration until its code is entered; the answer is the same for every address."""
     asked, letterhead = CodeAsked(new_secret(), page.address), get_clinic(page.session).letterhead
     page.close()
     more = (asked, letterhead, page.settings.secret_keys)
@@ -306,7 +306,7 @@ def _change_by_staff(page: Page, actor: Actor, view: PatientView, body: ChangePa
     saved = records.saved_details(view.name, view.birth_date, view.phone, view.email)
     details = merged(saved, body)
     if details.email != saved.email and records.get_record(page.session, view.id).account is not None:
-        # The account opens to the owner of another mailbox from then on.
+        # From then on the owner of another mailbox can sign in to the account.
         require_confirmed(page)
     if not details.email:
         details = details.model_copy(update={"email": None})
@@ -345,7 +345,7 @@ def _make(page: Page, actor: Actor, view: PatientView, work: Callable[[Session],
     """Change a patient and answer with the new state.
 
     Raises:
-        PreconditionFailed: `If-Match` names another state. Also whatever `work` raises.
+        PreconditionFailed: `If-Match` names another state. Also the errors of `work`.
     """
     version_asked(page.request, fingerprint(patient_out(view)))
     page.close()

@@ -57,7 +57,7 @@ def add_person(session: Session, actor: Actor, command: UpdateProfile, *, now: d
     """
     command = checked(session, command, now=now)
     require_known_birth_date(session, command.birth_date)
-    # Of two forms that are sent at once, the second counts the first.
+    # Of two forms that are sent at the same moment, the second counts the first.
     own = lock_own_patient(session, actor)
     if own is None:
         raise NoSuchPatient
@@ -97,7 +97,7 @@ def change_person(
 
 
 def remove_person(session: Session, actor: Actor, patient_id: int, *, now: datetime) -> None:
-    """Remove a person whom the actor books for, which is possible while they have no record.
+    """Remove a person whom the actor books for, as long as they have no appointments.
 
     Raises:
         NoSuchPatient: the actor does not book for them, or they have an account. HasRecord: they have appointments.

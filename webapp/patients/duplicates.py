@@ -1,7 +1,7 @@
 """Whether one person has two records: under another spelling of the name, or with the same contact details.
 
-Pairs of records that may be of one person are noted for staff, who say whether they are. The person who registers is
-told nothing, because anyone can register with anyone's details.
+Pairs of records that may be of one person are noted for staff, who decide. The person who registers does not learn of
+them, because anyone can register with anyone's details.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from webapp.patients.search_parser import Term, phone_term
 # Of 100: 'Jansen, Anna' and 'Ana Janssen' score higher, 'Anna Jansen' and 'Anna Visser' lower.
 SIMILAR = 80
 MOST = 5
-# Of a name of which the other leaves out a part: 'Anna Maria Jansen' and 'Anna Jansen', but not 'Anna'.
+# The score if one name leaves out a part of the other: 'Anna Maria Jansen' and 'Anna Jansen', but not 'Anna'.
 FEWEST_WORDS = 2
 
 # The action in the audit log that joined two records; its details name the one that is gone.
@@ -85,7 +85,7 @@ def note_pair(session: Session, first: int, second: int, *, now: datetime) -> No
 
 
 def move_pairs(session: Session, goes: int, stays: int) -> None:
-    """Note what was said of one record about another that takes its place; settled pairs stay settled."""
+    """Move the pairs of one record to another that takes its place; settled pairs stay settled."""
     query = sa.select(PossibleDuplicate).where(
         (PossibleDuplicate.patient_id == goes) | (PossibleDuplicate.other_id == goes)
     )
@@ -125,7 +125,7 @@ def is_pair(session: Session, first: int, second: int) -> bool:
 
 
 def joined_before(session: Session, first: int, second: int) -> int | None:
-    """The one of two records that is left, if the other was joined with it; None if they were not joined."""
+    """The remaining one of two joined records; None if they were not joined."""
     found = list(session.scalars(sa.select(Patient.id).where(Patient.id.in_((first, second)))))
     if len(found) != 1:
         return None
@@ -147,7 +147,7 @@ def records_within(session: Session, patient_ids: Sequence[int]) -> list[int]:
         )
         looked_at = len(found)
         named = {details["record"] for details in session.scalars(joined)} - set(found)
-        # Those that were parted again are records of their own.
+        # Records that were separated again do not belong to it.
         there = set(session.scalars(sa.select(Patient.id).where(Patient.id.in_(named))))
         found += sorted(named - there)
     return found

@@ -1,4 +1,4 @@
-"""The record of a patient who is forgotten: an anonymous row stays, to which the appointments belong."""
+"""Erases a patient's record: an anonymous row stays, to which the appointments belong."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from webapp.core.names import sort_key
 from webapp.events.kinds import AccountErased, PatientErased
 from webapp.patients.models import NO_LINK, JoinedRecord, Patient, PatientWord, PossibleDuplicate
 
-# A name, like that of a new clinic: the record has no other.
+# A marked sentence, as the name of the anonymous record.
 ANONYMOUS = "Deleted patient"
 
 
 def blank_record(session: Session, event: PatientErased, /, *, now: datetime) -> None:
-    """Leave nothing of the record but its id, and that it was erased."""
+    """Blank the record; only its id and the time of erasing stay."""
     hide(session, event.patient_id)
     _update(
         session,
@@ -40,12 +40,12 @@ def blank_record(session: Session, event: PatientErased, /, *, now: datetime) ->
 
 
 def detach_account(session: Session, event: AccountErased, /, *, now: datetime) -> None:  # noqa: ARG001
-    """The record has no account any more."""
+    """Remove the link from the record to its account."""
     _update(session, sa.update(Patient).where(Patient.user_id == event.user_id).values(user_id=None))
 
 
 def hide(session: Session, patient_id: int) -> None:
-    """Let no search find the record, and end its links to people who book for it or for whom it books."""
+    """Hide the record from searches, and end its links to people who book for it or for whom it books."""
     session.execute(sa.delete(PatientWord).where(PatientWord.patient_id == patient_id))
     pair = sa.or_(PossibleDuplicate.patient_id == patient_id, PossibleDuplicate.other_id == patient_id)
     session.execute(sa.delete(PossibleDuplicate).where(pair))
@@ -55,7 +55,7 @@ def hide(session: Session, patient_id: int) -> None:
 
 
 def forget_joins(session: Session, patient_id: int) -> None:
-    """Forget what the records were that were joined to this one, and those that were joined to these."""
+    """Delete the stored state of records that were joined to this one, and of those that were joined to them."""
     stays = [patient_id]
     while stays:
         joins = sa.delete(JoinedRecord).where(JoinedRecord.stays_id.in_(stays)).returning(JoinedRecord.gone_id)

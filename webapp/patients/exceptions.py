@@ -14,7 +14,7 @@ class NoSuchPatient(NotFound):
 
 
 class RecordClosed(Conflict):
-    """The record is locked: the patient asked to be forgotten, and only the law keeps it."""
+    """The record is locked: the patient asked for erasure, and it is kept only because the law requires it."""
 
     code = "record_closed"
 

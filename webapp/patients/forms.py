@@ -29,7 +29,7 @@ NOT_A_DATE = _l("Enter a real date, such as 1984-03-27, or leave this empty.")
 
 @contextmanager
 def _as_field_error() -> Iterator[None]:
-    """Put what is refused next to the field that WTForms is checking."""
+    """Turn a refusal into an error of the field that WTForms is checking."""
     try:
         yield
     except Invalid as refusal:
@@ -50,7 +50,7 @@ class RegisterForm(DocketForm):
     country = ""
 
     def validate(self, extra_validators: Any = None) -> bool:
-        """Check everything that this form alone can tell, so that a patient corrects all fields at once."""
+        """Check everything that this form knows, so that a patient can correct all fields together."""
         is_valid = super().validate(extra_validators)
         return self.command() is not None and is_valid
 
@@ -77,7 +77,9 @@ class RegisterForm(DocketForm):
 
 
 class NewPatientForm(DocketForm):
-    """A new patient who has proved that the e-mail address is theirs. `ask` leaves out what the clinic does not ask."""
+    """A new patient who has proved that the e-mail address is theirs. `ask` removes the fields that the clinic does not
+    ask for.
+    """
 
     sentences = SENTENCES
     name = StringField(_l("Your name"), [InputRequired(_l("Enter your name."))])
@@ -102,7 +104,7 @@ class NewPatientForm(DocketForm):
 
 
 def ask(form: NewPatientForm | RegisterForm, clinic: Clinic) -> None:
-    """Leave out of a form what the clinic does not ask, and read telephone numbers as the clinic does."""
+    """Remove the fields that the clinic does not ask for, and read telephone numbers for the clinic's country."""
     form.country = clinic.home_country
     for name, asked in (("phone", clinic.asks_phone), ("birth_date", clinic.asks_birth_date)):
         if asked == "no" and name in form:
@@ -152,7 +154,7 @@ class MessagesForm(DocketForm):
 
 
 class PersonForm(DocketForm):
-    """A person whom a patient books for. `seen` is the fingerprint of what the form was opened with."""
+    """A person whom a patient books for. `seen` is the fingerprint of the state that the form showed."""
 
     sentences = SENTENCES
     name = StringField(_l("Name"), [InputRequired(_l("Enter a name."))])

@@ -1,8 +1,7 @@
-"""Until when one patient books for another: guardians lose their access at an age that the clinic sets.
-
-Only people who were younger when the link was made grow out of it: an adult who lets another person book for them stays
-with that. The end is a local midnight, which is stored with the link. Every query reads it with the database's clock
-(`models.link_stands`), so that access ends on the day even where no worker runs.
+"""Guardianship: until when one patient books for another. Guardians lose their access at an age that the clinic sets.
+This applies only to people who were younger when the link was made: an adult who lets another person book for them is
+not affected. The end is a local midnight, which is stored with the link. Every query reads it with the database's clock
+(`models.link_stands`), so that access ends on the day even if no worker runs.
 """
 
 from __future__ import annotations
@@ -26,12 +25,14 @@ from webapp.exceptions import Invalid
 from webapp.i18n import gettext as _
 from webapp.patients.models import Patient, link_stands
 
-# Both people are told so long before; no one loses access sooner because the clinic changed its setting.
+# Both people are told this long before, and a changed setting of the clinic never ends access sooner than that.
 NOTICE = timedelta(weeks=4)
 
 
 class Policy(NamedTuple):
-    """The clinic's age, or None for never, the day since which it is that, and the clinic's time zone."""
+    """The age that the clinic has set, or None for never, the day since which it applies, and the clinic's time
+    zone.
+    """
 
     age: int | None
     since: date | None
@@ -58,19 +59,19 @@ def end_of_link(birth_date: date | None, linked_at: datetime | None, policy: Pol
 
 
 def last_told_of(session: Session, *, now: datetime) -> datetime:
-    """Whose access ends by then is told today: the days are the clinic's."""
+    """The end of the last day of which people are told today, in the clinic's local days."""
     clinic = get_clinic(session)
     return first_instant(clinic.today(now) + NOTICE, clinic.zone)
 
 
 def list_stale(session: Session, *, among: Sequence[int] | None = None) -> list[int]:
-    """The people whose link has another end than it should have: a setting or the time zone has changed."""
+    """The people whose link has an outdated end, because a setting or the time zone has changed."""
     policy = _policy(session)
     return [number for number, _end in _stale(session, policy, among)]
 
 
 def renew_ends(session: Session, patient_ids: Sequence[int]) -> None:
-    """Store when the links to these people end. Where the day has changed, both are told again."""
+    """Store when the links to these people end. If the day has changed, both people are told again."""
     table = table_of(Patient)
     stale = _stale(session, _policy(session), patient_ids)
     if stale:
@@ -112,7 +113,7 @@ def require_same_birth_date(session: Session, patient_id: int, birth_date: date 
 
 
 def require_known_birth_date(session: Session, birth_date: date | None) -> None:
-    """Where guardians lose their access at an age, check that the date of birth of a new person is known.
+    """If guardians lose their access at an age, check that the date of birth of a new person is known.
 
     Raises:
         Invalid: it is missing.

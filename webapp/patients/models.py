@@ -11,7 +11,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from webapp.core.names import sort_key_of_new
 from webapp.database import SORTED_TEXT, Base, database_now
 
-# Numbers begin with + and have no spaces; what was no number when Docket began to read them may have either. Queries
+# Numbers begin with + and have no spaces; texts from before Docket read numbers may have either. Queries
 # must use exactly these words: with bound parameters neither database can tell that the partial index applies.
 _UNREADABLE = sa.text("phone <> '' AND (phone NOT LIKE '+%' OR phone LIKE '% %')")
 UNREADABLE_PHONE = sa.text(_UNREADABLE.text.replace("phone", "patients.phone"))
@@ -21,14 +21,14 @@ class Patient(Base):
     """A person with appointments. `user_id` is their own account; `managed_by_id` is the patient who books for them.
 
     `email` is always the account's address where there is an account: `webapp/patients/addresses.py` changes both.
-    `wants_email` and `wants_sms` say which messages about appointments the patient wants. `alert` is what staff must
-    know wherever they see the patient, in a word or two; `desk_note` is longer, and stands on the record.
+    `wants_email` and `wants_sms` say which messages about appointments the patient wants. `alert` is a word or two that
+    staff see wherever they see the patient; `desk_note` is longer, and is shown on the record.
 
     `managed_since` is when that link was made. It ends at `managed_until`, which is kept after the end; both people are
     told before, at `managed_told_at`. See `guardianship.py`.
 
-    `closed_at`: the person is to be forgotten; the record is locked, and no search finds it. `erase_on` is the day on
-    which the law lets it go, and `erased_at` when nothing that names the person was left: see `webapp/privacy/`.
+    `closed_at`: the person will be erased; the record is locked, and no search finds it. `erase_on` is the day on which
+    the legal period ends, and `erased_at` is when everything that names the person was deleted: see `webapp/privacy/`.
     """
 
     __tablename__ = "patients"
@@ -70,16 +70,16 @@ class Patient(Base):
 
 
 def link_stands(patient: Any = Patient) -> sa.ColumnElement[bool]:
-    """Whether the person who books for a patient still may: the link has not ended on the database's clock."""
+    """Whether the person who books for a patient still may do so: the link has not ended on the database's clock."""
     return sa.or_(patient.managed_until.is_(None), patient.managed_until > database_now())
 
 
-# What a patient for whom no one books has.
+# The columns of a patient without a guardian.
 NO_LINK = {"managed_by_id": None, "managed_since": None, "managed_until": None, "managed_told_at": None}
 
 
 class PatientWord(Base):
-    """One word that a patient is found by: see `search_index.py`. The index stays fast with many patients."""
+    """One word under which a patient is found: see `search_index.py`. The index stays fast with many patients."""
 
     __tablename__ = "patient_words"
 
@@ -110,10 +110,9 @@ class PossibleDuplicate(Base):
 
 
 class JoinedRecord(Base):
-    """What two records were before they were joined, so that they can be parted again.
-
-    `stays_id` is the record that took over everything, and `gone_id` the one that was deleted; either may be joined
-    with a third one later, so that the database does not ask that they exist. `kept` is a `KeptJoin`.
+    """The state of two records before they were joined, so that they can be separated again. `stays_id` is the record
+    that took over everything, and `gone_id` the one that was deleted. Neither has a foreign key, because either may be
+    joined with a third record later. `kept` is a `KeptJoin`.
     """
 
     __tablename__ = "joined_records"

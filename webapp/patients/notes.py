@@ -1,4 +1,4 @@
-"""What staff tell each other about a patient: the alert that every day shows, and the note on the record.
+"""Notes of staff about a patient: the alert that every day shows, and the note on the record.
 
 Both may say something about health, so neither is ever written to the audit log or sent in a message.
 """
@@ -36,7 +36,7 @@ def get_notes(session: Session, patient_id: int, *, lock: bool = False) -> Patie
 def write_notes(
     session: Session, actor: Actor, patient_id: int, notes: PatientNotes, *, seen: str, now: datetime
 ) -> None:
-    """Save what staff know of a patient. `seen` is the fingerprint of what the form was opened with.
+    """Save the alert and the note. `seen` is the fingerprint of the state that the form showed.
 
     Raises:
         NoSuchPatient, RecordClosed. EditedMeanwhile: another user saved first.

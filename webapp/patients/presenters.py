@@ -18,7 +18,7 @@ from webapp.patients.schemas import Person
 class PersonLine(NamedTuple):
     """A person whom a patient books for.
 
-    `born` is '27 March 1984', or '' where the date is not known; `until` is the day on which that ends, or ''.
+    `born` is '27 March 1984', or '' if the date is not known; `until` is the day on which the booking ends, or ''.
     """
 
     id: int
@@ -39,7 +39,7 @@ class DeviceLine(NamedTuple):
 
 
 class IdentityLine(NamedTuple):
-    """An account at an identity provider that opens the actor's account; `name` is what the provider is called."""
+    """An account at an identity provider that opens the actor's account; `name` is the provider's name."""
 
     id: int
     name: str
@@ -55,7 +55,7 @@ class Identities(NamedTuple):
 
 
 def linked_identities(page: Page, actor: Actor) -> Identities | None:
-    """The actor's accounts at identity providers; None where there are none, and none can be linked."""
+    """The actor's accounts at identity providers; None if nothing is linked and nothing can be linked."""
     found, providers = identities.list_linked(page.session, actor.user_id), page.settings.oidc_providers
     labels, issuers = {each.issuer: each.shown for each in providers}, {each.issuer for each in found}
     linked = [

@@ -79,7 +79,7 @@ def get_own(session: Session, actor: Actor) -> PatientView:
     """The actor's own record.
 
     Raises:
-        NoSuchPatient: the actor has none.
+        NoSuchPatient: the actor has no record.
     """
     found = [] if actor.is_staff else _views(session, actor, Patient.user_id == actor.user_id)
     if not found:
@@ -95,7 +95,7 @@ def list_patients(
     As on their pages, doctors have to search.
 
     Raises:
-        NoSuchPatient: the part begins after a patient who is not there any more. SearchNeeded: a doctor gave no text.
+        NoSuchPatient: the part begins after a patient who no longer exists. SearchNeeded: a doctor gave no text.
     """
     if actor.role == "doctor" and is_blank(text):
         raise SearchNeeded

@@ -99,7 +99,9 @@ def note_reading(session: Session, actor: Actor, patient_id: int, *, now: dateti
 def note_listing(
     session: Session, actor: Actor, patient_ids: Sequence[int], *, searched: bool = True, now: datetime
 ) -> None:
-    """Log which patients a member of staff saw in a list or search, without the text: it may be any person's name."""
+    """Log which patients a member of staff saw in a list or search, without the search text, which may be a person's
+    name.
+    """
     action = "patients_searched" if searched else "patients_listed"
     audit.record_list_read(session, actor, action, "patients", patient_ids, now=now)
 
@@ -120,7 +122,7 @@ def create_patient(
         LikelyDuplicate: the patient may have a record already, and staff did not say `anyway`.
     """
     details = checked(session, details, now=now)
-    # Of two clicks at one instant, the second finds whom the first has added.
+    # Of two clicks at the same instant, the second finds the patient whom the first has added.
     session.execute(sa.select(User.id).where(User.id == actor.user_id).with_for_update(key_share=True))
     if managed_by is not None:
         lock_details(session, managed_by)
@@ -134,7 +136,7 @@ def create_patient(
 
 
 def find_just_added(session: Session, actor: Actor, details: PatientDetails, *, now: datetime) -> int | None:
-    """The patient whom the actor added with these very details a moment ago: then the form was sent twice."""
+    """The patient whom the actor added with the same details a moment ago: then the form was sent twice."""
     wanted = checked(session, details, now=now)
     added = (
         sa.select(Patient.id, Patient.name, Patient.birth_date, Patient.phone, Patient.email)
@@ -154,7 +156,7 @@ def find_just_added(session: Session, actor: Actor, details: PatientDetails, *, 
 def change_patient(
     session: Session, actor: Actor, patient_id: int, details: PatientDetails, *, seen: str, now: datetime
 ) -> None:
-    """Change a patient's data. `seen` is the fingerprint of what the form was opened with.
+    """Change a patient's data. `seen` is the fingerprint of the state that the form showed.
 
     The e-mail address of a patient with an account is the account's: see `addresses.correct`.
 
@@ -173,7 +175,7 @@ def change_patient(
 def change_record(
     session: Session, actor: Actor, patient_id: int, record: RecordDetails, *, seen: str, now: datetime
 ) -> None:
-    """Change a patient's data together with what staff tell each other about them.
+    """Change a patient's data together with the notes of staff about them.
 
     Raises:
         See `change_patient` and `notes.write_notes`.
@@ -227,7 +229,7 @@ def _correct_address(
 
 
 def contact_of(details: PatientDetails, account: AccountAddress | None = None) -> Contact:
-    """How these details say that the patient is reached; the address of an account is left out, as it is not theirs."""
+    """The contact details in these data; the address of an account is left out, because it is not part of them."""
     return Contact("" if account is not None else details.email or "", details.phone)
 
 
@@ -250,7 +252,7 @@ def link_person(session: Session, actor: Actor, manager_id: int, patient_id: int
     """
     if manager_id == patient_id:
         raise Invalid(_("Patients can always book for themselves. Choose another person."))
-    # A link that has ended stands no more, even before the worker has taken it away.
+    # A link that has ended does not count, even before the worker has removed it.
     standing = sa.case((link_stands(), Patient.managed_by_id)).label("managed_by_id")
     both = sa.select(Patient.id, standing).where(Patient.id.in_((manager_id, patient_id)), Patient.closed_at.is_(None))
     locked = both.order_by(Patient.id).with_for_update(key_share=True)
@@ -270,7 +272,7 @@ def link_person(session: Session, actor: Actor, manager_id: int, patient_id: int
 
 
 def unlink_person(session: Session, actor: Actor, manager_id: int, patient_id: int, *, now: datetime) -> None:
-    """End that one patient books for another. Both patients and their appointments stay.
+    """End the link of a guardian to a patient. Both patients and their appointments stay.
 
     Raises:
         NoSuchPatient: the one does not book for the other.
@@ -287,7 +289,7 @@ def unlink_person(session: Session, actor: Actor, manager_id: int, patient_id: i
 
 
 def set_account_active(session: Session, actor: Actor, patient_id: int, *, active: bool, now: datetime) -> None:
-    """Disable a patient's account, which ends all its sessions at once, or enable it again.
+    """Disable a patient's account, which ends all its sessions, or enable it again.
 
     Raises:
         NoSuchPatient: the patient does not exist. Conflict: they have no account. LastAdmin: it is the only admin's.
@@ -342,7 +344,7 @@ def saved_details(name: str, birth_date: date | None, phone: str, email: str) ->
 
 
 def saved_record(details: PatientDetails, known: PatientNotes) -> RecordDetails:
-    """The same, with what staff tell each other about the patient."""
+    """The same, with the notes of staff about the patient."""
     return RecordDetails.model_construct(**dict(details), **dict(known))
 
 

@@ -1,6 +1,6 @@
 """The steps of a registration, shared by the page and the API.
 
-The page tells no one who has an account: each registration is kept until the code that goes to its address is entered.
+The page never reveals who has an account: each registration is kept until the code that goes to its address is entered.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def register(
     try:
         with database.reading() as session:
             clinic = get_clinic(session)
-            # What the database would refuse afterwards must not cost a hash.
+            # Data that the database would refuse afterwards must not cost a hash.
             service.require_asked(command, clinic)
             service.checked(session, command, now=now)
         about, words = [command.name, command.email], [clinic.name, clinic.address]

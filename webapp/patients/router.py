@@ -56,9 +56,8 @@ def show_register(page: CurrentPage) -> Response:
 
 @router.post("/register")
 def register(page: CurrentPage, sent: SentForm) -> Response:
-    """Keep what was typed, and send a code that creates the account, or signs in to the one there is; everyone.
-
-    The answer is the same for every address, so that no one learns who has an account.
+    """Store the registration, and send a code that creates the account, or signs in to the existing one; everyone. The
+    answer is the same for every address, so that it does not reveal who has an account.
     """
     form = RegisterForm(sent)
     ask(form, current_clinic(page))

@@ -73,7 +73,7 @@ class PatientNotes(BaseModel):
 
 
 class RecordDetails(PatientDetails, PatientNotes):
-    """All that staff write on a patient's record."""
+    """A patient's data and notes as staff enter them."""
 
 
 class KeptRecord(BaseModel):
@@ -95,7 +95,7 @@ class KeptRecord(BaseModel):
 
 
 class KeptJoin(BaseModel):
-    """What was moved when two records were joined: the record that is gone, and the other one before and after.
+    """The changes of a joining: the record that is gone, the other one before and after, and what was moved.
 
     `account` is the account that moved, and the lists hold the ids of what moved with the record.
     """
@@ -107,7 +107,7 @@ class KeptJoin(BaseModel):
     appointments: list[int]
     people: list[int]
     messages: list[int]
-    # Joins of earlier releases have none.
+    # Joins of earlier releases lack it.
     walk_ins: list[int] = []
 
 
@@ -165,7 +165,7 @@ class Account(NamedTuple):
 class PatientRecord(NamedTuple):
     """A patient as staff see them: who books for them, and whom they book for. Instants are UTC.
 
-    `closed_at`: the record is locked, to be erased on `erase_on`, or erased already where that is None.
+    `closed_at`: the record is locked and will be erased on `erase_on`; if that is None, it is erased already.
     """
 
     id: int

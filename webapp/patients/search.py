@@ -1,8 +1,7 @@
-"""Finding patients by what staff hear or type: a name, a birth date, a telephone number, an e-mail address.
-
-Everything that was typed must match. Words of names and addresses are looked up by their beginning in the word index,
-telephone numbers by their end (see `search_index.py`) or by their first digits. Only where nothing matches, words with
-a typing mistake or two are tried; the closest come first.
+"""Finds patients by a name, a birth date, a telephone number or an e-mail address. Everything in the text must match.
+Words of names and addresses are looked up by their beginning in the word index, telephone numbers by their end (see
+`search_index.py`) or by their first digits. Only where nothing matches, words with a typing mistake or two are tried;
+the closest come first.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ _OWNERS: Any = sa.select(_WORDS.patient_id)
 
 
 class bytewise(FunctionElement[str]):  # noqa: N801 - queries use it like a function.
-    """A text that is compared by code points, whatever the collation of the database."""
+    """A text that is compared by code points, independent of the database's collation."""
 
     type = sa.String()
     inherit_cache = True
@@ -136,7 +135,7 @@ class FoundPart(NamedTuple):
 def search_part(
     session: Session, text: str, *, among: sa.Select[int] | None, after: int | None = None, skip: int, limit: int
 ) -> FoundPart:
-    """The same for programs, which count and skip: by name, or the closest first where nothing matches exactly.
+    """The same for programs, which count and skip: by name, or the closest first if nothing matches exactly.
 
     The part begins after the patient with the id `after`.
 
@@ -163,7 +162,8 @@ def search_part(
 def _place_of(session: Session, patient_id: int, among: sa.Select[int] | None) -> str:
     """The place of a patient by name.
 
-    Only one who may be found has a place: where a stranger's place was, a patient's name could be compared with theirs.
+    Only patients who may be found have a place. Otherwise names of others could be guessed by comparing with their
+    places.
     """
     query = sa.select(Patient.sort_name).where(Patient.id == patient_id)
     place = session.scalar(query if among is None else query.where(Patient.id.in_(among)))
@@ -253,7 +253,7 @@ def _similar(session: Session, typed: Typed, conditions: list[sa.ColumnElement[b
     query = sa.select(_WORDS.patient_id, _WORDS.word).where(_WORDS.word.in_(looked_up))
     if conditions or certain:
         query = query.where(_WORDS.patient_id.in_(sa.select(Patient.id).where(*conditions, *certain)))
-    # Patients for whom one of the words is not close have no distance.
+    # Patients without a close word for each typed one have no distance.
     best: dict[int, dict[str, int]] = {}
     for patient_id, word in rows(session, query):
         mistakes = best.setdefault(patient_id, {})

@@ -51,7 +51,7 @@ class Span(NamedTuple):
 
 
 class Term(NamedTuple):
-    """One thing that was typed, in every way that it can be read.
+    """One part of the typed text, with all its possible readings.
 
     A reading matches where each of its parts begins a word of the patient; `exact` are whole words that match as well.
     `name_parts` are the words of the term where it can be a name; these may contain mistakes. `born` are the birth
@@ -84,7 +84,7 @@ class Typed(NamedTuple):
 
 
 def is_blank(text: str) -> bool:
-    """Whether nothing is left of the text once invisible signs are gone: a search for it would match everyone."""
+    """Whether the text is empty without its invisible signs: a search for it would match everyone."""
     return not understand(text).text
 
 

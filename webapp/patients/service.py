@@ -60,7 +60,7 @@ def require_birth_date(birth_date: date | None, now: datetime) -> None:
 
 
 def checked(session: Session, details: Details, *, saved: str = "", now: datetime) -> Details:
-    """The details with the telephone number as it is stored; `saved` is the stored one, which may stay as it is.
+    """The details with the telephone number as it will be stored; `saved` is the stored one, which may stay unchanged.
 
     Raises:
         Invalid: the birth date or the phone number is not possible.
@@ -139,7 +139,7 @@ def _create_account(
     session.add(patient)
     session.flush()
     keep_words(session, patient.id, name=command.name, email=command.email, phone=command.phone)
-    # Only staff see them: the person who registers is not told that anyone has a record here.
+    # Only staff see them: the person who registers does not learn who has a record here.
     note_duplicates(session, patient.id, now=now)
     by = DoneBy(user_id, "patient", command.name)
     publish(session, PatientJoined(by=by, patient_id=patient.id), now=now)
@@ -147,7 +147,7 @@ def _create_account(
 
 
 def require_asked(command: Register | NewPatient, clinic: Clinic) -> None:
-    """Require what the clinic wants to know of each new patient.
+    """Require the details that the clinic asks of each new patient.
 
     Raises:
         Invalid: the phone number or the date of birth is missing.
@@ -295,7 +295,7 @@ def update_profile(session: Session, actor: Actor, command: UpdateProfile, *, no
     own = session.execute(query.with_for_update(key_share=True)).one_or_none()
     if own is not None:
         require_same_birth_date(session, own.id, command.birth_date)
-    # What staff fill in does not concern the patient's record that they may still have.
+    # For staff this changes only the account, not a patient's record that they may still have.
     mine = sa.and_(Patient.user_id == actor.user_id, sa.literal(not actor.is_staff))
     changed = session.execute(
         sa.update(Patient)

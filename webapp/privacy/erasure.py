@@ -1,8 +1,7 @@
-"""Deleting a patient's data: at once, or when the legal period that the clinic has set is over.
-
-What names the person, and what they told us, goes. Appointments stay with their doctor, time, type and status, for the
-guard and for statistics, and point to an anonymous record; audit rows stay, without a name. `docs/privacy.md` lists
-both.
+"""Deletes a patient's data: immediately, or when the legal period that the clinic has set is over. Everything that
+names the person, and everything that they told the clinic, is deleted. Appointments stay with their doctor, time, type
+and status, for the guard and for statistics, and point to an anonymous record; audit rows stay, without a name.
+`docs/privacy.md` lists both.
 """
 
 from __future__ import annotations
@@ -56,7 +55,9 @@ class Dependant(NamedTuple):
 
 
 class Consequences(NamedTuple):
-    """What deleting a patient does. `erase_on` is the day on which a record that the law protects is erased."""
+    """The consequences of deleting a patient. `erase_on` is the day on which a record that the law protects is
+    erased.
+    """
 
     name: str
     has_account: bool
@@ -68,7 +69,7 @@ class Consequences(NamedTuple):
 
 
 class WorksHere(Conflict):
-    """The account of this person has a role at the clinic, and what it did must stay attributable."""
+    """The account of this person has a role at the clinic, and its actions must stay attributable."""
 
     code = "works_here"
 
@@ -86,7 +87,7 @@ class ClosedAlready(Conflict):
 
 
 def consequences(session: Session, patient_id: int, *, now: datetime) -> Consequences:
-    """What deleting this patient would do now.
+    """The consequences of deleting this patient now.
 
     Raises:
         NoSuchPatient: there is no such patient.
@@ -118,7 +119,7 @@ def forget_patient(
         NoSuchPatient. WorksHere: the account has a role at the clinic. ClosedAlready.
     """
     if not actor.is_staff:
-        # The rows of this very act would be the last with the person's network address.
+        # Otherwise the audit rows of this action would keep the person's network address.
         actor = actor._replace(address="")
     theirs = {row.id for row in session.execute(_dependants(patient_id))}
     goes = [patient_id, *sorted(theirs & set(people))]
@@ -192,7 +193,7 @@ def _close_or_erase(session: Session, clinic: Clinic, actor: Actor, patient_id: 
 
 
 def _last_day(session: Session, clinic: Clinic, patient_id: int, *, now: datetime) -> date | None:
-    """The day on which the clinic may let the record go; None if that is today."""
+    """The day on which the clinic may erase the record; None if that is today."""
     if not clinic.keep_records_years:
         return None
     latest = session.scalar(
@@ -200,7 +201,7 @@ def _last_day(session: Session, clinic: Clinic, patient_id: int, *, now: datetim
             Appointment.patient_id == patient_id, Appointment.starts_at <= now, Appointment.status != "cancelled"
         )
     )
-    # Without an appointment there is nothing that the law would ask for.
+    # The law does not require keeping a record without appointments.
     if latest is None:
         return None
     day = latest.astimezone(clinic.zone).date()
@@ -229,7 +230,7 @@ def _erase(session: Session, by: DoneBy, patient_id: int, *, now: datetime) -> N
 
 
 def _own_addresses(session: Session, patient_id: int, *addresses: str) -> tuple[str, ...]:
-    """Those of the addresses at which no other patient or account is reached: a family may share one."""
+    """The addresses that belong to no other patient or account, because a family may share one."""
     others = sa.select(Patient.id).where(
         Patient.id != patient_id, sa.or_(Patient.email == sa.bindparam("it"), Patient.phone == sa.bindparam("it"))
     )

@@ -13,7 +13,7 @@ CopyFormat = Literal["page", "json"]
 
 
 class ProvenForm(DocketForm):
-    """A form that only the owner of the account may send: it asks for the password again, where there is one."""
+    """A form that only the owner of the account may send: it asks for the password again, if the account has one."""
 
     current = PasswordField(_l("Your password"))
 

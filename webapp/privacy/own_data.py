@@ -1,4 +1,4 @@
-"""A copy of everything that Docket keeps about one patient: what they ask for under articles 15 and 20 of the GDPR.
+"""A copy of everything that Docket keeps about one patient, as articles 15 and 20 of the GDPR require.
 
 The copy is read in pieces from one snapshot, so its size takes no memory. It covers the patient, their account, and the
 people they book for who have no account of their own; a person with an account asks for their own copy.
@@ -39,7 +39,7 @@ FORMAT, VERSION = "docket-personal-data", 1
 CHUNK = 200
 # These sections hold one object, or null; the others hold lists.
 SINGLE = frozenset({"account", "record"})
-# What a message says to every recipient, and the event for calendars, which repeats the appointment.
+# Values of messages that are the same for every recipient, and the calendar event, which repeats the appointment.
 _SAME_FOR_ALL = frozenset({"clinic", "calendar"})
 
 Row = dict[str, Any]
@@ -149,7 +149,7 @@ def _records(session: Session, which: sa.ColumnElement[bool], *, of_others: bool
             "wants_email": row.wants_email,
             "wants_sms": row.wants_sms,
             "booked_for_by": row.booked_for_by,
-            # A note about another person may be about what they want the reader not to know.
+            # A note about another person may mention something that they do not want the reader to know.
             **({} if of_others else {"alert": row.alert, "desk_note": row.desk_note}),
             "created_at": row.created_at,
         }
@@ -175,7 +175,7 @@ def _appointments(session: Session, subject: Subject) -> Iterator[Row]:
             Appointment.squeeze_reason,
             Appointment.desk_note,
             Appointment.arrived_at,
-            # When the front desk called about it. Who did is their role, as everywhere in the copy.
+            # When the front desk called about it. The caller is named by role, as everywhere in the copy.
             Call.called_at,
             *([Appointment.private_note] if with_notes else []),
             Appointment.created_at,
@@ -193,7 +193,7 @@ def _appointments(session: Session, subject: Subject) -> Iterator[Row]:
 
 
 def _walk_ins(session: Session, subject: Subject) -> Iterator[Row]:
-    """When they came without an appointment, and what became of it."""
+    """The patient's walk-ins and their outcomes."""
     walk_in, patient, doctor = table_of(WalkIn).c, table_of(Patient).c, table_of(Doctor).c
     query = (
         sa.select(
@@ -210,7 +210,7 @@ def _walk_ins(session: Session, subject: Subject) -> Iterator[Row]:
         .select_from(table_of(WalkIn))
         .join(table_of(Patient), patient.id == walk_in.patient_id)
         .outerjoin(table_of(Doctor), doctor.id == walk_in.doctor_id)
-        # A note about another person may be about what they want the reader not to know.
+        # A note about another person may mention something that they do not want the reader to know.
         .where(walk_in.patient_id == subject.patient_id)
         .order_by(walk_in.id)
     )
@@ -253,7 +253,7 @@ def _messages(session: Session, subject: Subject) -> Iterator[Row]:
         yield {
             "kind": row.template,
             "channel": row.channel,
-            # The address of another person, such as a parent, is theirs.
+            # The address of another person, such as a parent, is left out.
             "to": row.recipient if row.recipient in own else None,
             "status": row.status,
             "created_at": row.created_at,

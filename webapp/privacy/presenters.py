@@ -29,7 +29,7 @@ TITLES: dict[str, Sentence] = {
     "consents": _l("Privacy notices you have read"),
     "history": _l("Who viewed or changed your data"),
 }
-# Keys without a label are for programs, or are said by another one.
+# Keys without a label are for programs, or part of another value.
 LABELS: dict[str, Sentence] = {
     "at": _l("When"),
     "starts_at": _l("When"),
@@ -105,7 +105,7 @@ def sections_of(found: Iterable[Section], clinic: Clinic) -> Iterator[DataSectio
 
 
 def _labelled(section: str, row: Row, *, clinic: Clinic) -> list[tuple[str, str]]:
-    """What a row says; empty values are left out."""
+    """The labelled values of a row; empty ones are left out."""
     if section == "appointments":
         row = row | {"cancellation_reason": row["cancellation_reason"] or REASONS.words(row["cancellation_code"])}
     named = ((key, _in_words(section, key, row.get(key), clinic)) for key in LABELS)

@@ -1,4 +1,4 @@
-"""Pages that ask for the password, or for the code of an account that has none, before they give or delete data."""
+"""Pages that ask for the password, or for a code if the account has no password, before they show or delete data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is deleted when it is old: one nightly run over every table that grows, by the clinic's settings.
+"""Deletes old rows: one nightly run over every table that grows, by the clinic's settings.
 
 `TABLES` says of every table how its rows end; a test fails for a table without an entry. Old rows are looked up without
 a lock, and deleted in small portions, so that bookings never wait for a run.
@@ -106,7 +106,7 @@ TABLES: dict[str, str] = {
 
 
 class Rule(NamedTuple):
-    """Which rows of a table are old; `name` is what the audit log calls them."""
+    """Which rows of a table are old; `name` is their name in the audit log."""
 
     name: str
     table: type[Base]
@@ -143,7 +143,7 @@ RULES = (
 
 
 def is_due(session: Session, *, now: datetime) -> bool:
-    """Whether this night's run has not been yet: the audit log has a row of each run."""
+    """Whether this night's run is still to come: the audit log has a row of each run."""
     clinic = get_clinic(session)
     night = datetime.combine(clinic.today(now), NIGHT, tzinfo=clinic.zone).astimezone(UTC)
     if now < night:
@@ -155,7 +155,7 @@ def is_due(session: Session, *, now: datetime) -> bool:
 def run(
     database: Database, *, now: datetime, folder: Path | None = None, stop: Callable[[], bool] = lambda: False
 ) -> dict[str, int]:
-    """Delete everything that is old, and write what it was into the audit log; returns the numbers.
+    """Delete everything that is old, and write the numbers into the audit log; returns them.
 
     It can be stopped between two portions, and goes on when it is run again. `folder` has the messages that are files.
     """
@@ -204,7 +204,7 @@ def _delete(database: Database, rule: Rule, *, now: datetime) -> Iterator[int]:
         deleted = database.write(_changed, delete)
         yield deleted
         if not deleted:
-            # The database, or another worker, thinks otherwise.
+            # The database's clock differs, or another worker was faster.
             return
 
 
@@ -227,7 +227,7 @@ def _release_kept(database: Database, *, now: datetime) -> Iterator[int]:
 
 
 def _forget_new_addresses(session: Session, *, now: datetime) -> int:
-    """Forget the addresses that accounts wanted, and did not confirm in time."""
+    """Delete wanted addresses that were not confirmed in time."""
     users = table_of(User)
     late = sa.update(users).where(users.c.new_email_until < now).values(new_email="", new_email_until=None)
     return _changed(session, late)
@@ -239,7 +239,7 @@ def _changed(session: Session, statement: sa.Update | sa.Delete) -> int:
 
 
 def _delete_stray_files(database: Database, folder: Path, *, now: datetime) -> int:
-    """Delete the files of messages that the outbox does not know any more."""
+    """Delete the files of messages that are no longer in the outbox."""
     before = (now - KEEP_STRAY_FILES).timestamp()
     found = [(path, named[1]) for path in folder.glob("*") if (named := _KEPT_FILE.fullmatch(path.name))]
     strays = 0

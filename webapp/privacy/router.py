@@ -21,7 +21,7 @@ router = Router()
 
 @router.get("/account/data")
 def show_own_data(page: CurrentPage) -> Response:
-    """What a copy of the patient's data holds, and the form to get it; patients."""
+    """Describe the copy of the patient's data, with the form to get it; patients."""
     signed_in(page, "patient")
     return _copy_form(page, ProvenForm())
 
@@ -45,7 +45,7 @@ def _copy_form(page: Page, form: ProvenForm, after: Submission | None = None) ->
 
 @router.get("/account/deletion")
 def show_deletion(page: CurrentPage) -> Response:
-    """What happens when a patient deletes their account, and the question; patients."""
+    """Describe the consequences of deleting the account, and ask; patients."""
     signed_in(page, "patient")
     return _deletion_page(page, DeletionForm())
 

@@ -23,7 +23,7 @@ DELETION = "privacy/patient_deletion.html"
 
 @router.get("/admin/patients/{patient_id}/data")
 def show_patient_data(page: CurrentPage, patient_id: PathId) -> Response:
-    """What a copy of a patient's data holds, and the form to get it; admins."""
+    """Describe the copy of a patient's data, with the form to get it; admins."""
     signed_in(page, "admin")
     return _copy_form(page, patient_id, ProvenForm())
 
@@ -50,7 +50,7 @@ def _copy_form(page: Page, patient_id: int, form: ProvenForm, after: Submission 
 
 @router.get("/admin/patients/{patient_id}/deletion")
 def show_deletion(page: CurrentPage, patient_id: PathId) -> Response:
-    """What happens when a patient's data is deleted on request, and the question; admins."""
+    """Describe the consequences of deleting a patient's data on request, and ask; admins."""
     signed_in(page, "admin")
     return deletion_page(page, DELETION, patient_id, DeletionForm())
 

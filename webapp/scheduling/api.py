@@ -196,7 +196,8 @@ def _require_bookable(page: Page, actor: Actor | None, patient_id: int) -> None:
     """Check that the actor may book for this patient.
 
     Raises:
-        NotSignedIn: the client is not signed in. NoSuchPatient: there is none, or the actor may not book for them.
+        NotSignedIn: the client is not signed in. NoSuchPatient: the patient does not exist, or the actor may not book
+        for them.
     """
     if actor is None:
         raise NotSignedIn(_("Sign in to see the free times for a patient."))

@@ -30,9 +30,9 @@ OVERLAP = "busy_times_doctor_overlap"
 class BusyTime(Base):
     """A span of a doctor's time that is taken, in minutes since 1970-01-01T00:00Z, buffers included.
 
-    Rows of different lanes may overlap: lane 0 is the ordinary one, lane 1 holds what was squeezed in. `doctor_id` has
-    no foreign key here, because the row that takes the time has one. The foreign key to the appointment makes SQLite
-    refuse to rebuild that table, which would silently drop the triggers.
+    Rows of different lanes may overlap: lane 0 is the ordinary one, lane 1 has squeezed-in appointments. `doctor_id`
+    has no foreign key here, because the row that takes the time has one. The foreign key to the appointment makes
+    SQLite refuse to rebuild that table, which would silently drop the triggers.
     """
 
     __tablename__ = "busy_times"
@@ -179,7 +179,7 @@ CONTENTS = sa.select(_BUSY.doctor_id, _BUSY.lane, _BUSY.from_minute, _BUSY.until
 
 
 def expected() -> sa.Select[*tuple[Any, ...]]:
-    """What `busy_times` should hold, in the columns of `CONTENTS`, computed from the tables that take time."""
+    """The expected rows of `busy_times`, in the columns of `CONTENTS`, computed from the tables that take time."""
     appointment = table_of(Appointment).c
     return sa.select(
         appointment.doctor_id,

@@ -81,9 +81,9 @@ def require_bookable(
 ) -> list[str]:
     """Raise the first refusal as an error; return the codes of the rules that staff override with their reason.
 
-    A start that is not a whole minute is off every grid. For staff, rules that cannot be overridden come first. Staff
-    who squeeze an appointment in set aside that the time is taken: `slot_taken` is then among the codes, and the caller
-    looks for the lane. Their reason also stands for the other rules.
+    A start that is not a whole minute is off every grid. For staff, rules that cannot be overridden come first. If
+    staff squeeze an appointment in, a taken time does not refuse it: `slot_taken` is then among the codes, and the
+    caller looks for the lane. Their reason also counts for the other rules.
     """
     if starts_at.second or starts_at.microsecond:
         raise RuleBroken(_("Appointments start on a whole minute."), code="off_grid", field="starts_at")

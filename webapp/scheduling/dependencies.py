@@ -29,8 +29,8 @@ Route = TypeVar("Route", bound=Callable[..., Response])
 def kept_for_visitors(answer: Route) -> Route:
     """A route that answers all visitors with the same bytes, made once for each state of all schedules and each minute.
 
-    What the route reads must raise the versions: see `clinic.schedule_versions`. Clients who send a cookie or a token
-    are no visitors.
+    Every table that the route reads must raise the versions: see `clinic.schedule_versions`. Clients who send a cookie
+    or a token are no visitors.
     """
 
     @wraps(answer)
@@ -54,7 +54,7 @@ def _kept_or_made(page: Page, answer: Callable[[], Response]) -> Response:
         made = answer()
         # A cookie would be for this client alone.
         if made.status_code == 200 and "set-cookie" not in made.headers:
-            # A client may send an address that is longer than its answer.
+            # Very long addresses are not cached: they may take more memory than the answer.
             size = len(made.body) + len(request.scope["path"]) + len(request.scope["query_string"])
             versions.answers.keep(key, version, made, weight=10 + size // 150)
         return _copy_of(made)
@@ -63,7 +63,7 @@ def _kept_or_made(page: Page, answer: Callable[[], Response]) -> Response:
 
 
 def _copy_of(response: Response) -> Response:
-    """The same answer, to which layers further out may add their headers."""
+    """A copy of the answer, because outer layers add their headers."""
     copy = Response(response.body, response.status_code)
     copy.raw_headers = list(response.raw_headers)
     return copy

@@ -35,7 +35,7 @@ class SqueezeInNotAllowed(SlotTaken):
 
 
 class SqueezeInFull(SlotTaken):
-    """As many appointments stand side by side at that time as the doctor allows."""
+    """There are as many appointments at that time as the doctor allows."""
 
     code = "squeeze_in_full"
 

@@ -59,10 +59,10 @@ def load_facts(
 ) -> dict[int, Facts]:
     """The facts for every request over the local days `first` to `last`, by doctor id, in two queries altogether.
 
-    In a session that only looks, schedules that this process has seen in their present version are not read again.
+    In a reading session, schedules that this process has cached for their present version are not read again.
     """
     window = days_span(pieces_of(clinic.zone, first, last), day_number(first), day_number(last))
-    # A kept schedule counts every appointment. Only the query can leave out the one that is being moved.
+    # A cached schedule contains every appointment. Only the query can leave out the one that is being moved.
     versions = versions_seen(session) if viewer.moving is None else None
     kept = _kept_schedules(versions, clinic, requests, first, last) if versions is not None else {}
     missing = [request for request in requests if request.doctor.id not in kept]
@@ -103,7 +103,7 @@ def load_facts(
 def _kept_schedules(
     versions: Versions, clinic: Clinic, requests: Sequence[BookingRequest], first: date, last: date
 ) -> dict[int, Facts]:
-    """The schedules that this process has seen in their present version."""
+    """The schedules that this process has cached for their present version."""
     found = (
         (
             request.doctor.id,
@@ -122,7 +122,7 @@ def _keep_schedules(
     last: date,
     schedules: dict[int, Facts],
 ) -> None:
-    """Work out what each schedule alone leaves, and keep both for this version."""
+    """Compute the starts that each schedule alone allows, and cache both for this version."""
     for request in requests:
         schedule = schedules[request.doctor.id]
         with_starts(schedule, array("q", starts_of_schedule(schedule)))
@@ -131,7 +131,7 @@ def _keep_schedules(
 
 
 def _weight(schedule: Facts) -> int:
-    """The memory that a kept schedule takes, in spans: 16 starts take as much as one span."""
+    """The memory of a cached schedule, in spans: 16 starts take as much as one span."""
     return 10 + len(schedule.doctor_busy) + len(schedule.starts or ()) // 16
 
 
@@ -149,7 +149,7 @@ def _key(clinic: Clinic, request: BookingRequest, first: date, last: date) -> tu
 def _load_schedules(
     session: Session, clinic: Clinic, requests: Sequence[BookingRequest], first: date, last: date, busy: Busy
 ) -> dict[int, Facts]:
-    """The facts of each request, but for what depends on who asks and when."""
+    """The facts of each request that do not depend on who asks and when."""
     pieces = pieces_of(clinic.zone, first, last)
     window = days_span(pieces, day_number(first), day_number(last))
     # An appointment that starts late on the last day may end on the next one, so hours are needed a day further.
@@ -231,12 +231,12 @@ class FreeTime(NamedTuple):
 
 
 def free_times(facts: Facts) -> list[FreeTime]:
-    """Everything that the rules offer, in order, with its place on the wall clock."""
+    """All starts that the rules offer, in order, with their wall-clock times."""
     return list(places(facts))
 
 
 def within_notice(facts: Facts) -> list[FreeTime]:
-    """The times that only the minimum notice keeps from patients, in order; staff can book them with a reason."""
+    """The times that only the minimum notice hides from patients, in order; staff can book them with a reason."""
     soon = replace(facts, notice=0, horizon=min(facts.horizon, facts.now + facts.notice))
     if facts.starts is not None:
         with_starts(soon, facts.starts)
@@ -264,8 +264,8 @@ def next_free(
 ) -> dict[int, list[FreeTime]]:
     """Up to `count` next free times of each doctor within the horizon, or all of the next `days` that have any, by id.
 
-    Looks at the first `look_days` days, and at the rest of the horizon only for doctors who have nothing at all in
-    them: one free time is enough for a link to all the others.
+    Looks at the first `look_days` days, and at the rest of the horizon only for doctors without a free time in them:
+    one free time is enough for a link to all the others.
     """
     today = clinic.today(now)
     last = today + timedelta(days=clinic.horizon_days)
@@ -289,7 +289,7 @@ def _of_days(times: Iterable[FreeTime], days: int) -> Iterator[FreeTime]:
 
 
 class WorkingTime(NamedTuple):
-    """When one doctor can see patients, and what stands against it, as spans of instants."""
+    """When one doctor can see patients, and when not, as spans of instants."""
 
     pieces: tuple[Piece, ...]
     window: Span

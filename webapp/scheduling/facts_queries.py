@@ -1,4 +1,4 @@
-"""The two queries behind free times: when doctors work, and whose time is taken. `availability` reads their rows."""
+"""The two queries behind free times: when doctors work, and whose time is taken. `facts` reads their rows."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ def _doctors_query() -> sa.Select[*tuple[Any, ...]]:
             _TAKEN.doctor_id.in_(sa.bindparam("doctor_ids", expanding=True)),
             _TAKEN.from_minute > low,
             _TAKEN.from_minute < high,
-            # Time that something else than an appointment takes has no appointment, and counts.
+            # Time that is not taken by an appointment has no appointment id, and counts.
             _TAKEN.appointment_id.is_distinct_from(sa.func.coalesce(_MOVING, 0)),
         )
         .group_by(_TAKEN.doctor_id)
@@ -227,7 +227,7 @@ def load_patient_appointments(session: Session, window: Span, now: datetime, vie
 
 
 def load_doctors_seen(session: Session, now: datetime, viewer: Viewer) -> frozenset[int]:
-    """The doctors to whom the patient has been: an appointment has begun that was neither cancelled nor missed."""
+    """The doctors whom the patient has seen: an appointment has begun that was neither cancelled nor missed."""
     return frozenset(rows(session, _SEEN, now=now, **_of_patient(viewer)).scalars())
 
 

@@ -1,7 +1,6 @@
-"""Where an appointment stands that is squeezed in: beside those that have its time, in the first lane without one.
-
-Lane 0 is the ordinary one. A doctor who allows two squeeze-ins at a time has the lanes 1 and 2 too. Inside a lane the
-guard lets nothing overlap, so more than that never stand side by side, even if many book at the same instant.
+"""The lane of an appointment that is squeezed in: the first one that is free at its time. Lane 0 is the ordinary one. A
+doctor who allows two squeeze-ins at a time has the lanes 1 and 2 too. Within a lane the guard refuses overlaps, so the
+doctor's limit holds even if many book at the same instant.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ def busy_lanes(session: Session, doctor_id: int, span: Span, *, ignoring: int | 
 def lane_beside(session: Session, doctor: DoctorRow, span: Span, *, ignoring: int | None = None) -> int:
     """The first lane of the doctor in which this span is free. The caller holds the doctor's lock.
 
-    Lanes beyond those that the doctor has now are counted too: something may stand there since the doctor had more.
+    Lanes beyond those that the doctor allows now are counted too: they may be in use since the doctor allowed more.
 
     Raises:
         SqueezeInNotAllowed: the doctor allows none. SqueezeInFull: as many lanes are taken as the doctor allows.

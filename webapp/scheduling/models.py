@@ -58,7 +58,9 @@ _MOST_OFFSET = 15 * 60
 
 
 def _promised_checks() -> list[sa.CheckConstraint]:
-    """The CHECKs that the promised wall minute is near the start: what writes a start must also write the promise."""
+    """The CHECKs that the promised wall minute is near the start: a statement that writes a start must also write the
+    promise.
+    """
     words = {
         "sqlite": "CAST(strftime('%s', starts_at) AS INTEGER) / 60",
         "postgresql": "CAST(date_part('epoch', starts_at) / 60 AS integer)",
@@ -77,16 +79,16 @@ class Appointment(Base):
     `promised_minute` is what the clinic's wall clock was to show at the start when it was booked or moved, as a
     `wall_minute`: it stays what people were told, even if a law later gives that hour to another instant.
 
-    `lane` is 0, or more for an appointment that stands beside others; `squeeze_reason` is why staff squeezed it in.
+    `lane` is 0, or more for an appointment that was squeezed in; `squeeze_reason` is why.
     `version` counts the changes, so that two people who edit the same appointment notice each other. `previous_status`
     is the status that an undo restores. `flagged_why` says why an active appointment needs attention: the doctor's
     hours or leave changed after it was booked. It is the code of a reason of the clinic, with the text that staff typed
     as its value; see `core/codes.py`. `cancellation_code` is also such a code, and `cancellation_reason` is the text
     that was typed. `override_reason` is why staff let the appointment break a rule. `moved_by_clinic`: staff moved it
     last, so the patient may move and cancel it until it starts. `private_note` is for the doctor only:
-    `note_doctor_id` is the one who wrote it if the appointment has another doctor since, who does not read it. Earlier
-    releases left it so; now it is kept apart (`booking/former_notes.py`). `desk_note` is for all staff. `arrived_at` is
-    when the patient came, while the status is arrived or completed.
+    `note_doctor_id` is the one who wrote it if the appointment has another doctor since, who does not read it. Only
+    earlier releases did that; now such notes are kept in a table (`booking/former_notes.py`). `desk_note` is for all
+    staff. `arrived_at` is when the patient came, while the status is arrived or completed.
 
     A `confidential` appointment does not exist for the person who books for the patient, on no page and in no message.
     """

@@ -1,4 +1,4 @@
-"""Times in the words of a clinic: the next free one, a day, and those nearest to one that was wanted."""
+"""Times in the words of a clinic: the next free time, a day, and the free times nearest to a wanted one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from webapp.scheduling.facts import BookingRequest, free_times, load_facts
 from webapp.scheduling.slots import DAY, to_datetime, to_minute
 from webapp.scheduling.viewer import ANYONE, Viewer
 
-# Free times near another one are sought so many days around it, and only then up to the horizon.
+# Free times near a wanted one are searched within so many days of it, and only then up to the horizon.
 NEAR_DAYS = (4, 15)
 
 

@@ -2,7 +2,7 @@
 
 It is the time in which a patient could have come: within opening and working hours or extra hours, outside closures and
 time off. Most days of a doctor are like other days of the same weekday, so they are counted once for each weekday; only
-days with something of their own, and those on which the clocks change, are worked out span by span.
+days with exceptions, and those on which the clocks change, are computed span by span.
 """
 
 from __future__ import annotations
@@ -55,7 +55,9 @@ def offered_minutes(
 
 
 def _days_of_change(pieces: Sequence[Piece], piece: Piece) -> Iterator[int]:
-    """The days around the instant at which a piece begins, unless it is the first: then nothing changes there."""
+    """The days around the instant at which a piece begins; none for the first piece, at which the clocks do not
+    change.
+    """
     if piece is not pieces[0]:
         for offset in (-1, 0, 1):
             yield (piece.start + piece.offset) // DAY + offset
@@ -70,7 +72,7 @@ def _days_off(own: Hours, pieces: Sequence[Piece], window: Span) -> Iterator[int
 
 
 def _ordinary(of_clinic: Hours, own: Hours, days: range) -> list[int]:
-    """The minutes of every day as if nothing but the weekly hours counted and no clock changed."""
+    """The minutes of every day by the weekly hours alone, without changes of the clocks."""
     same: dict[int, int] = {}
     for weekday in range(7):
         if not any(first or last for _start, _end, first, last in own.weekly.get(weekday, ())):

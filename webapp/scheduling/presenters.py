@@ -122,7 +122,7 @@ def doctor_cards(
     """
     # All doctors have times on the same few days.
     title_of = cache(lambda number: day_title(number_to_day(number), clinic, now=now))
-    # And many of them offer the same visit types.
+    # Many of them offer the same visit types.
     offer_of = cache(lambda name, minutes: formats.dotted([name, formats.minutes(minutes)]))
     return [
         _doctor_card(

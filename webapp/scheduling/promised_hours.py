@@ -1,7 +1,6 @@
-"""Appointments whose promised hour is not what the clinic's clock shows at their instant any more.
-
-A law may change the clocks, and a wrong time zone may be corrected. Data about time zones then give another hour for
-the same instant, while the patient still knows the one that was promised.
+"""Appointments whose instant no longer has the promised hour on the clinic's clock. A law may change the clocks, and a
+wrong time zone may be corrected. Time zone data then give another hour for the same instant, while the patient still
+knows the promised one.
 """
 
 from __future__ import annotations
@@ -47,7 +46,7 @@ class BrokenPromise(NamedTuple):
     def start_in(self, clinic: Clinic) -> datetime | None:
         """The instant at which the clinic's clock shows the promised time; None if the clocks skip it that day.
 
-        Of two instants it is the one that is nearer to the present start.
+        If there are two instants, it is the one nearer to the present start.
         """
         meant = instants_of(self.promised, clinic.zone)
         return min(meant, key=lambda instant: abs(instant - self.starts_at), default=None)
@@ -79,8 +78,8 @@ def find_broken(
     return (found[0][-1] if found else 0), [BrokenPromise._make(row[:-1]) for row in found]
 
 
-# Where all appointments ahead keep their promises, they do so until a schedule or the zone changes: time that passes
-# only takes some of them away. A process knows one version of the data about time zones.
+# If no promise is broken, none will be until a schedule or the zone changes: as time passes, appointments only drop out
+# of the query. A process knows one version of the data about time zones.
 
 
 def _is_known_to_be_well(session: Session, clinic: Clinic) -> bool:
@@ -96,7 +95,7 @@ def _note_to_be_well(session: Session, clinic: Clinic) -> None:
 def _condition(session: Session, clinic: Clinic, now: datetime) -> sa.ColumnElement[bool]:
     """The condition of a broken promise.
 
-    The offsets come from Python's data about time zones; the database, which has others, only adds them.
+    The offsets come from Python's time zone data; the database, which may have other data, only adds them.
     """
     since = now - _FURTHEST
     latest: datetime | None = rows(

@@ -91,7 +91,7 @@ class Rule:
 
     `binds_staff` is false if staff may override the rule with a reason. `patients_only` is true if the rule does not
     apply to staff at all. `hides` is false if the calendar shows the refusal in a banner instead of hiding times.
-    `of_schedule` is true if the rule reads nothing of who asks or when: what it refuses is the same for all requests
+    `of_schedule` is true if the rule does not depend on who asks or when: it refuses the same starts for all requests
     until the schedule changes.
     """
 

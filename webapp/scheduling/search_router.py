@@ -47,7 +47,7 @@ def find(page: CurrentPage) -> Response:
         request for doctor in listed if (request := _match(page.session, doctor, form, words, seen)) is not None
     ]
     number = clamp(whole_number(page.request.query_params.get("page")) or 1, len(requests), PAGE_SIZE)
-    # If one page shows all doctors, their first times are among those that it shows.
+    # If the page shows all doctors, the earliest time is among those on the page.
     days = presenters.DAYS_SHOWN if len(requests) <= PAGE_SIZE else None
     free = next_free(page.session, clinic, requests, now=page.now, days=days, viewer=viewer)
     first = {doctor_id: times[0] for doctor_id, times in free.items() if times}

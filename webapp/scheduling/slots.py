@@ -104,7 +104,7 @@ def days_span(pieces: Sequence[Piece], first: int, last: int) -> Span:
 
 
 def wall_of(pieces: Iterable[Piece], minute: Minute) -> int:
-    """What the wall clock shows at an instant."""
+    """The wall minute at an instant."""
     for start, end, offset in pieces:
         if start <= minute < end:
             return minute + offset
@@ -124,7 +124,7 @@ def merge(spans: Iterable[Span]) -> list[Span]:
 
 
 def subtract(window: Span, spans: Iterable[Span]) -> list[Span]:
-    """What is left of `window` without `spans`, in order."""
+    """The rest of `window` without `spans`, in order."""
     left: list[Span] = []
     here, end = window
     for low, high in sorted(spans):

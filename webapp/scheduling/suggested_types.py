@@ -1,6 +1,6 @@
-"""Which visit type a doctor's free times are for until the patient chooses one.
+"""The visit type of a doctor's free times until the patient chooses one.
 
-The clinic says with each visit type to whom it is suggested. A patient is new to a doctor whom they never saw. Programs
+The clinic says with each visit type to whom it is suggested. A patient who never saw the doctor is new. Programs
 that name no type get the doctor's first one instead (`checks.visit_type_for`).
 """
 
@@ -20,7 +20,7 @@ FOR_RETURNING = ("returning", "everyone", "none", "new")
 
 
 def doctors_seen(session: Session, viewer: Viewer, *, now: datetime) -> frozenset[int]:
-    """The ids of the doctors to whom the viewer's patient has been; empty where no patient is known."""
+    """The ids of the doctors whom the viewer's patient has seen; empty if no patient is known."""
     return load_doctors_seen(session, now, viewer) if viewer.knows_patient else frozenset()
 
 

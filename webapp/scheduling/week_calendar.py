@@ -324,7 +324,7 @@ def _overlaps(spans: Sequence[tuple[int, int]], span: tuple[int, int]) -> bool:
     return any(low < span[1] and span[0] < high for low, high in spans)
 
 
-# The rule that removes a day's last free time is the reason shown. The rules are tried in this order.
+# The page shows the rule that removes a day's last free time. The rules are tried in this order.
 REASONS = {
     "closure": _l("Closed"),
     "clinic_closed": _l("Closed"),
@@ -348,7 +348,7 @@ STAFF_REASONS = {
 
 def _reason(facts: Facts, span: Span, closures: Sequence[ClosureRow], day: date, today: date) -> str:
     """Why a future day has no free time, according to the rules."""
-    # Staff are offered the times within the notice, so it is never what leaves them without one.
+    # Staff see the times within the notice, so the notice is never their reason for an empty day.
     codes = [code for code in REASONS if not (facts.by_staff and code == "too_soon")]
     code = emptied_by(facts, span, codes)
     if facts.by_staff and code in STAFF_REASONS:

@@ -1,1 +1,1 @@
-"""How `docket serve` answers: the bounds of a connection, the processes that listen, and how they stop."""
+"""How `docket serve` answers: the limits of a connection, the processes that listen, and how they stop."""

@@ -1,7 +1,8 @@
-"""One HTTP connection, with a bound on everything that a client may make a server keep or wait for.
+"""One HTTP connection, with a limit on everything that a client may make a server store or wait for.
 
 uvicorn's protocol takes a header of any length, and waits for the rest of it for ever. This one answers 431 and 408, or
-just closes the connection where no answer would be read. It writes no line to the log: who is cut off can repeat it.
+just closes the connection if no answer would be read. It writes no line to the log, because clients could fill the log
+by repeating this.
 """
 
 from __future__ import annotations
@@ -12,13 +13,13 @@ from typing import Any, Literal, NamedTuple
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-# uvicorn warns of every request that is no HTTP, which would let strangers fill the log. Errors of our own are logged.
+# uvicorn warns of every request that is not HTTP, which would let strangers fill the log. Our own errors are logged.
 logger = logging.getLogger("webapp.serving.http")
 logger.setLevel(logging.ERROR)
 
 
 class Bounds(NamedTuple):
-    """What one connection may take. Times are in seconds."""
+    """The limits of one connection. Times are in seconds."""
 
     head_bytes: int = 32 * 1024
     header_fields: int = 100
@@ -33,11 +34,11 @@ class Bounds(NamedTuple):
     # Between two requests. Proxies reuse connections for a minute or less: if we closed them first, a request that is
     # on its way at that moment would be lost.
     idle_seconds: float = 75
-    # Requests that are sent before the one ahead of them is answered. Browsers send none.
+    # Requests that are sent before an earlier one is answered. Browsers do not do this.
     pipelined: int = 10
-    # An answer that the client does not read.
+    # How long the client may take to read an answer.
     stalled_seconds: float = 60
-    # When a server stops: a request that is on its way on an open connection is still answered.
+    # When a server stops: how long a request may still arrive on an open connection.
     linger_seconds: float = 0.3
     # When a server stops: the rest of a body.
     last_body_seconds: float = 3
@@ -63,7 +64,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().__init__(*arguments, **named)
         self.logger = logger
         self._doing: Doing = "silent"
-        # All connections of this server without a request, the one that has been so for longest first.
+        # All connections of this server without a request, the quietest first.
         self._quiet: dict[BoundedProtocol, None] = self.server_state.__dict__.setdefault("quiet", {})
         self._deadline: asyncio.TimerHandle | None = None
         self._pause: asyncio.TimerHandle | None = None
@@ -91,7 +92,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Read; count the bytes of headers that are not complete yet."""
         super().data_received(data)
-        # Bytes that came in one piece with a body are no part of the headers, so they are counted afterwards.
+        # Bytes of a body in the same piece are not part of the headers, so the count is made afterwards.
         if self._doing == "head":
             self._head_bytes += len(data)
             if self._head_bytes > self.bounds.head_bytes:
@@ -117,7 +118,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if len(self.pipeline) >= self.bounds.pipelined:
             self.transport.close()
         if self.transport.is_closing():
-            # No answer is read any more, so the application is not asked for one.
+            # The client reads no more answers, so the application is not called.
             return
         super().on_headers_complete()
         if self._stopping or getattr(self.server_state, "draining", False):
@@ -143,7 +144,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """An answer is written; if its request is read too, the connection waits for the next one."""
         super().on_response_complete()
-        # uvicorn's own timer ends with any byte, so that line breaks would keep a connection open.
+        # Any byte stops uvicorn's own timer, so line breaks would keep a connection open.
         self._unset_keepalive_if_required()
         if self._doing == "answering" and self.cycle.response_complete:
             self._now("idle", self.bounds.idle_seconds)
@@ -159,7 +160,7 @@ class BoundedProtocol(HttpToolsProtocol):
         _stop(self._stall)
 
     def shutdown(self) -> None:
-        """The server stops: answer what is being asked and what is on its way, then close the connection."""
+        """The server stops: answer the current request and one that is arriving, then close the connection."""
         self._stopping = True
         if not self._is_answered:
             self.cycle.keep_alive = False
@@ -169,12 +170,12 @@ class BoundedProtocol(HttpToolsProtocol):
             self._now(self._doing, self.bounds.last_body_seconds)
 
     def _unsupported_upgrade_warning(self) -> None:
-        """We offer no other protocol, and a request for one is answered as HTTP."""
+        """Log nothing: we offer no other protocol, and answer a request for one as HTTP."""
 
     # ------------------------------------------------------------------------------------------------- the bounds
 
     def _now(self, doing: Doing, seconds: float | None) -> None:
-        """What the connection does from now on, and how long it may."""
+        """Set the state of the connection, and how long it may last."""
         self._stop_timers()
         self._doing = doing
         self._quiet.pop(self, None)
@@ -192,7 +193,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self._pause = self.loop.call_later(self.bounds.pause_seconds, self._paused)
 
     def _paused(self) -> None:
-        # While the application reads nothing, neither do we, and the client cannot send.
+        # While the application does not read, neither do we, so the client cannot send.
         if self.flow.read_paused:
             self._wait_for_more()
         else:
@@ -228,7 +229,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     @property
     def _is_answered(self) -> bool:
-        # Before the first request there is no cycle, whatever uvicorn's annotation says.
+        # Before the first request the cycle is None, although uvicorn's annotation excludes that.
         cycle: RequestResponseCycle | None = self.cycle
         return cycle is None or cycle.response_complete
 

@@ -12,7 +12,7 @@ _M_ARENA_MAX = -8
 
 
 def spare_collector() -> None:
-    """Make the garbage collector ignore objects that live as long as the process: whatever exists by now.
+    """Make the garbage collector ignore objects that live as long as the process: all that exist now.
 
     Until now it has looked for nothing: see `webapp/__init__.py`. Looking through everything that was imported would
     take a tenth of a second, and finds a thousand small objects.

@@ -26,9 +26,8 @@ def holders_of(port: int) -> list[Holder]:
 
 
 def are_left_behind(holders: Sequence[Holder]) -> bool:
-    """Whether these are the processes of a server whose main process is gone; they are about to end.
-
-    A process that ends loses its command before it lets go of the port.
+    """Whether these are the processes of a server whose main process is gone; they are about to end. An ending process
+    loses its command before it releases the port.
     """
     return bool(holders) and all(not holder.command or "multiprocessing" in holder.command for holder in holders)
 

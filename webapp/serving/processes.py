@@ -1,7 +1,7 @@
 """The processes of `docket serve`: one, or several that share a socket, and how they stop without losing a request.
 
 A process that is told to stop first says so under `/health/ready`, so that proxies send nothing new. After the delay of
-the settings it takes every connection that is waiting, closes the socket, and answers what it was asked.
+the settings it accepts every waiting connection, closes the socket, and answers its requests.
 """
 
 from __future__ import annotations
@@ -37,15 +37,15 @@ logger = logging.getLogger(__name__)
 BACKLOG = 2048
 # Open files: connections, and those of the database.
 FILES = 4096
-# What was accepted has this long to be answered.
+# Accepted requests have this long to be answered.
 SECONDS_TO_FINISH = 10
 # A process that dies right at its start must not keep the machine busy with restarts.
 SECONDS_BETWEEN = 1.0
-# A killed server leaves its port to others when its processes have noticed: so long a new one waits for it.
+# The processes of a killed server release its port when they notice; a new server waits this long for that.
 SECONDS_TO_BIND = 10.0
-# Where no process is seen to listen any more. Another user's is never seen.
+# The wait if no listening process is visible; other users' processes never are.
 SECONDS_TO_VANISH = 2
-# The longest way of a handshake that has begun.
+# The longest round trip of a handshake that has begun.
 SECONDS_OF_HANDSHAKES = 0.1
 
 _SO_ATTACH_FILTER = 26
@@ -55,7 +55,7 @@ _NO_SYN = ((0x30, 0, 0, 13), (0x45, 0, 1, 0x02), (0x06, 0, 0, 0), (0x06, 0, 0, 0
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """The socket of this address. The processes of a server that was just killed get a moment to let go of it.
+    """The socket of this address. The processes of a server that was just killed get a moment to release it.
 
     Raises:
         OSError: another program uses it, or it is no address of this machine.
@@ -70,7 +70,7 @@ def listen(host: str, port: int) -> socket.socket:
             if holders and not are_left_behind(holders):
                 raise
             now = monotonic()
-            # The last of them may have ended since we asked for the port.
+            # The last of them may have ended since the attempt.
             seen = now if holders else seen
             if now > min(began + SECONDS_TO_BIND, seen + SECONDS_TO_VANISH):
                 raise
@@ -99,17 +99,17 @@ class GracefulServer(uvicorn.Server):
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Stop. Of several processes, only the main one acts on Ctrl-C, and tells the others."""
         if sig == signal.SIGINT:
-            # No proxy stands in front of a server that is stopped by hand.
+            # A server that is stopped by hand has no proxy.
             self.delay = 0
             if self.supervised:
                 return
         if self.supervised and not self.started:
-            # It has taken nothing yet, and while it started, others would wait for it.
+            # It has accepted nothing yet, and others would wait while it starts.
             os._exit(0)
         super().handle_exit(sig, frame)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Say that we stop, wait until proxies know, take what is waiting, close the socket, finish."""
+        """Report that we stop, wait until proxies know, accept waiting connections, close the socket, finish."""
         self.config.loaded_app.state.stopping = True
         # From now on connections are closed after their answers.
         self.server_state.draining = True  # type: ignore[attr-defined]
@@ -124,7 +124,7 @@ class GracefulServer(uvicorn.Server):
         loop = asyncio.get_running_loop()
         ignoring = [_ignore_new_at(each) for each in sockets]
         if any(ignoring):
-            # Those whose handshake is under way come to the queue.
+            # Connections whose handshake is under way reach the queue.
             await asyncio.sleep(SECONDS_OF_HANDSHAKES)
         accepted = [connection for each in sockets for connection in _waiting_at(each)]
         for server in self.servers:
@@ -236,7 +236,7 @@ class Supervisor:
                     self._workers[place] = self._start()
 
     def _finish(self) -> None:
-        # As long as one process holds the socket, connections are let in; the last one to close it takes them all.
+        # As long as one process holds the socket, connections are accepted; the last one to close it accepts them all.
         self._listening.close()
         delay = Settings().shutdown_delay
         for process in self._workers:
@@ -258,7 +258,9 @@ def _serve_in_worker(listening: socket.socket) -> None:
 
 
 def _stop_without_parent(server: GracefulServer) -> None:
-    """End this process when the main one is gone, however that ended: else it would serve on, and hold the port."""
+    """End this process when the main one is gone, for any reason: otherwise it would go on serving, and hold the
+    port.
+    """
     parent = multiprocessing.parent_process()
     if parent is None:
         return

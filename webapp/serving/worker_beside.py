@@ -1,6 +1,6 @@
 """The worker beside a server: a process of its own, which is started again when it dies.
 
-The server's own process imports nothing of what the worker does: that takes 25 MiB.
+The server's own process imports nothing of the worker, which takes 25 MiB.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Changes that may affect appointments, for programs: tried with `?preview=true`, refused with the list of
 appointments that still need a decision, or made.
 
-`staff/impact_pages.py` does the same for pages. The entity tag of a thing is the fingerprint of what is shown of it;
-services compare the fingerprint of what is saved, under the lock.
+`staff/impact_pages.py` does the same for pages. The entity tag of a thing is the fingerprint of its read model;
+services compare the fingerprint of the saved state, under the lock.
 """
 
 from __future__ import annotations
@@ -131,7 +131,7 @@ def part(kind: type[M], body: BaseModel) -> M:
 
 @dataclass(frozen=True)
 class Plan:
-    """A change: `work` makes it in a session, and returns what is then shown of the thing.
+    """A change: `work` makes it in a session, and returns the read model of the thing.
 
     `doctor_ids` are the doctors whose times it touches; None stands for all doctors. `settled` follows the decisions.
     """
@@ -144,10 +144,10 @@ class Plan:
 
 
 def seen_by(page: Page, shown: BaseModel, saved: BaseModel) -> str:
-    """The fingerprint of what is saved, for a service to compare under the lock.
+    """The fingerprint of the saved state, for a service to compare under the lock.
 
     Raises:
-        PreconditionFailed: `If-Match` is not the entity tag of what is shown.
+        PreconditionFailed: `If-Match` is not the entity tag of the present state.
     """
     version_asked(page.request, fingerprint(shown))
     return fingerprint(saved)
@@ -157,7 +157,7 @@ def make(page: Page, plan: Plan, *, preview: bool) -> Response:
     """Make a change and answer with the new state, or answer with its effects.
 
     Raises:
-        AppointmentsAffected, PreconditionFailed, and whatever the work raises.
+        AppointmentsAffected, PreconditionFailed, and the errors of the work.
     """
     if preview:
         return _effect(page, plan)
@@ -172,7 +172,7 @@ def remove(page: Page, plan: Plan, said: str, *, preview: bool) -> Response:
     """Remove something and answer with the sentence `said`, or answer with the effects.
 
     Raises:
-        AppointmentsAffected, PreconditionFailed, and whatever the work raises.
+        AppointmentsAffected, PreconditionFailed, and the errors of the work.
     """
     if preview:
         return _effect(page, plan)
@@ -189,7 +189,7 @@ def add(
     """Create something, once for each key, and answer with it and its `place`; or answer with the effects.
 
     Raises:
-        AppointmentsAffected, and whatever the work raises.
+        AppointmentsAffected, and the errors of the work.
     """
     if preview:
         return _effect(page, plan)
@@ -245,7 +245,7 @@ def _carry_out(session: Session, page: Page, plan: Plan, course: Course) -> Any:
 
 @contextmanager
 def _explained(page: Page) -> Iterator[None]:
-    """Add to refusals what programs read beside the sentence."""
+    """Add members for programs to refusals."""
     with precondition_of(page.request):
         try:
             yield

@@ -4,7 +4,7 @@ A form's page includes `staff/_change.html`. Its buttons send `step=preview` or 
 listed appointments come as one radio button for each, and a hidden field says which appointments were listed in which
 state: "the same for all" does not cover an appointment that was booked in the meantime; the page asks about it again.
 
-A route makes its change through a `ChangeSubmission`, which shows the form again where there is something to ask.
+A route makes its change through a `ChangeSubmission`, which shows the form again if there is something to ask.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ T = TypeVar("T")
 
 DECISIONS = "/decisions"
 KINDS = ("keep", "move", "cancel")
-# Instead of a proposal: the patient has arrived, so whatever is chosen for all, the appointment is kept.
+# Instead of a proposal: the patient has arrived, so the appointment is kept with any choice for all.
 ARRIVED = "arrived"
 # So many appointments have a choice of their own; the choice for all decides about the rest.
 SHOWN = 300
@@ -83,8 +83,9 @@ class Asked(Exception):
 
 
 class ChangeSubmission(Submission):
-    """A sent form whose change may strand appointments. `change` is what the page shows again, and `course` what became
-    of them."""
+    """A sent form whose change may affect appointments. `change` is the data for showing the page again, and `course`
+    the result for the appointments.
+    """
 
     def __init__(
         self,
@@ -148,7 +149,7 @@ def make(
 ) -> T:
     """Preview the change or make it, as the form asks: see `ChangeSubmission.make`."""
     page.close()
-    # A form that is shown again after signing in is not carried out, but keeps what was decided.
+    # A form that is shown again after signing in is not carried out, but keeps its decisions.
     if sent.get("step") == "preview" or UNSENT in sent:
         effect = schedule_impact.preview(
             page.database,
@@ -185,7 +186,7 @@ def finish_meanwhile(page: Page, actor: Actor, count: int) -> None:
 
 
 def _what_became(course: Course) -> str:
-    """'2 appointments are moved and 1 is kept.', or '' where none was affected."""
+    """'2 appointments are moved and 1 is kept.', or '' if none was affected."""
     said = [
         (course.moved, ngettext("%(n)d appointment was moved.", "%(n)d appointments were moved.", course.moved)),
         (
@@ -254,7 +255,7 @@ def _chosen(appointment: Affected, kind: str) -> str:
 
 
 def _written(appointment: Affected) -> str:
-    """What the hidden field says of an appointment besides its version: its proposal, or that the patient is here."""
+    """The part of the hidden field after an appointment's version: its proposal, or that the patient is here."""
     if appointment.arrived:
         return ARRIVED
     return formats.iso(appointment.proposal) if appointment.proposal is not None else ""

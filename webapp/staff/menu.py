@@ -20,7 +20,7 @@ class Place(NamedTuple):
 def staff_places(role: Role, path: str) -> list[Place]:
     """The menu of a role for the page at `path`: the place with the longest matching address is current.
 
-    What the front desk does beside a day belongs to the board, and what a doctor does there to the own day.
+    These pages belong to the board for the front desk, and to their own day for doctors.
     """
     places = _PLACES.get(role, _ADMINS_PLACES)
     fitting = [href for href, _text, _icon in places if _is_within(path, href)]
@@ -34,7 +34,7 @@ def _is_within(path: str, href: str) -> bool:
     return path == href or path.startswith(f"{href.rstrip('/')}/")
 
 
-# Lateness, absences, calls, walk-ins, and who was told of what.
+# Lateness, absences, calls, walk-ins, and lists of who was told.
 _BESIDE_A_DAY = "/desk"
 _DOCTORS_PLACES = (
     ("/schedule", _l("My day"), "calendar-days"),

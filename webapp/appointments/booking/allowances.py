@@ -1,7 +1,6 @@
 """What staff allow an appointment beyond the rules: exceptions with a reason, and a place beside a taken time.
 
-An appointment is squeezed in only if its time is taken: at a free time it stands where every other one does, and no
-reason is kept.
+An appointment is squeezed in only if its time is taken. At a free time it is an ordinary one, and no reason is stored.
 """
 
 from __future__ import annotations
@@ -97,10 +96,11 @@ def require_bookable(
 ) -> Allowance:
     """Check the rules; the refusal says only what the actor may know of the patient. The caller holds the locks.
 
-    The reason for squeezing in also stands for exceptions to other rules, unless staff gave a reason for these.
+    The reason for squeezing in also counts for exceptions to other rules, unless staff gave a reason for these.
 
     Raises:
-        SlotTaken, PatientBusy, RuleBroken. SqueezeInNotAllowed, SqueezeInFull: it cannot stand beside a taken time.
+        SlotTaken, PatientBusy, RuleBroken. SqueezeInNotAllowed, SqueezeInFull: it cannot be squeezed in beside a taken
+        time.
     """
     start = command.starts_at
     try:
@@ -131,13 +131,14 @@ def require_bookable(
 
 
 def place_again(session: Session, view: Stands) -> dict[str, object]:
-    """The columns with which an appointment takes its time again: a free time is in lane 0, whatever it was before.
-
-    Where its place is free it may stand beside one other in any case, and beside more if the doctor allows that now.
+    """The columns with which an appointment takes its time again. At a free time it gets lane 0, also if it was
+    squeezed in before. If its lane is free it may share its time with one other appointment, and with more if the
+    doctor allows that now.
 
     Raises:
         SlotTaken: its time was given to another one. PatientBusy: the patient has another one then.
-        SqueezeInNotAllowed, SqueezeInFull: it was squeezed in, and cannot stand beside what has its time now.
+        SqueezeInNotAllowed, SqueezeInFull: it was squeezed in, and its time cannot be shared with the present
+        appointments.
     """
     _require_patient_free(session, view)
     span = to_minute(view.busy_from), to_minute(view.busy_until)

@@ -1,4 +1,4 @@
-"""The row of an appointment: locked and read again before a change, written, and what is recorded and announced of it.
+"""The row of an appointment: it is locked and read again before a change, written, recorded and announced.
 
 Every use case that changes an appointment begins with `lock_for_change` and ends with `update_row` and `record`.
 """
@@ -119,7 +119,7 @@ def record(
 ) -> None:
     """Write an audit row about the appointment in the same transaction; the patient can read those that are `visible`.
 
-    For the holder of a link the row says only that, and not to whom the link was sent.
+    For a link in a message the row says only that a link was used, not to whom it was sent.
     """
     audit.record_by(
         session,

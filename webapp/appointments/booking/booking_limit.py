@@ -33,7 +33,7 @@ UNCONFIRMED, OF_NETWORK = "unconfirmed-booking", Bounds(WINDOW, 10, 20, 60)
 def require_within_booking_limit(session: Session, actor: Actor, clinic: Clinic, *, now: datetime) -> None:
     """Check that a patient has not booked and moved too often lately. Staff have no limit.
 
-    For the holder of a link, changes are counted per appointment.
+    For a client with a link from a message, changes are counted per appointment.
 
     Raises:
         TooManyChanges: the limit within a day is reached.
@@ -65,7 +65,8 @@ def require_confirmed_address(session: Session, actor: Actor, *, now: datetime) 
 
 
 def lock_unconfirmed(session: Session, actor: Actor) -> bool:
-    """Whether a patient's address is not confirmed; if so, two of their bookings at once wait for each other.
+    """Whether a patient's address is not confirmed; if so, two of their bookings at the same moment wait for each
+    other.
 
     The lock comes after those of doctors and before those of patients.
     """

@@ -13,7 +13,7 @@ def hand_over(session: Session, appointment_id: int, *, giver: int, taker: int) 
     """Let a locked appointment have the note of the doctor who takes it over, and keep another doctor's apart.
 
     A service of an earlier release, which may still run during an upgrade, leaves another doctor's note in the
-    appointment. So this is also asked before the present doctor, as giver and taker, writes a note.
+    appointment. So this is also called before the present doctor writes a note, with that doctor as giver and taker.
     """
     this = Appointment.id == appointment_id
     query = sa.select(Appointment.private_note, Appointment.note_doctor_id).where(this)

@@ -98,7 +98,7 @@ class AppointmentPage(NamedTuple):
 
 
 def parse_place(text: str) -> Place | None:
-    """The place that an address names, or None if it names none."""
+    """The place that an address names, or None."""
     at, _dot, written_id = text.rpartition(".")
     number = whole_number(written_id)
     if number is None:
@@ -276,7 +276,7 @@ def _conditions(wanted: AppointmentFilter) -> list[sa.ColumnElement[bool]]:
 
 
 def _any_of(column: Any, values: Sequence[int]) -> sa.ColumnElement[bool]:
-    """One value is compared with `=`: an index is then read in the order of its next column."""
+    """A single value is compared with `=`, so that an index is read in the order of its next column."""
     one: sa.ColumnElement[bool] = column == values[0] if len(values) == 1 else column.in_(list(values))
     return one
 

@@ -1,4 +1,6 @@
-"""What a guardian reads who books at the time of an appointment that is confidential: not that the patient is busy."""
+"""Refusals for a guardian who books at the time of a confidential appointment: they do not say that the patient is
+busy.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ def as_told_to(
     starts_at: datetime,
     error: AppError,
 ) -> AppError:
-    """The refusal of this start as the actor may read it: without what they must not know of the patient's day."""
+    """The refusal of this start as the actor may read it, without details of the patient's day that they must not
+    know.
+    """
     if error.code not in ABOUT_OTHER_APPOINTMENTS or actor.is_staff or actor.by_link:
         return error
     if patients.find_own_patient(session, actor) == patient_id:

@@ -1,7 +1,6 @@
-"""Patients who say themselves that they are here, after they have scanned the clinic's poster.
+"""Self check-in: patients scan the clinic's poster and say that they are here.
 
-The poster proves where they are, and the page of their appointment, or the link to it, who they are. Neither is asked
-for what the other says.
+The poster proves where they are. The page of their appointment, or the link to it, proves who they are.
 """
 
 from __future__ import annotations
@@ -27,14 +26,16 @@ EARLIEST = timedelta(hours=2)
 
 
 class CheckIn(NamedTuple):
-    """What the page of an appointment shows who has scanned the poster: the button, or a sentence instead."""
+    """What a patient who has scanned the poster sees on the page of their appointment: the button, or a sentence
+    instead.
+    """
 
     may: bool
     said: str = ""
 
 
 def check_in_of(view: AppointmentView, clinic: Clinic, scanned_at: datetime | None, *, now: datetime) -> CheckIn | None:
-    """Whether the reader may say that the patient is here; None where the page says nothing of it."""
+    """Whether the reader may say that the patient is here; None if the page does not mention it."""
     if scanned_at is None or view.status not in {*ACTIVE, "arrived"}:
         return None
     if view.status == "arrived":
@@ -44,7 +45,7 @@ def check_in_of(view: AppointmentView, clinic: Clinic, scanned_at: datetime | No
 
 
 def arrive(session: Session, actor: Actor, reference: str, *, scanned_at: datetime | None, now: datetime) -> None:
-    """Note that the patient is here; saying it twice has the same effect as once.
+    """Record that the patient is here; doing it twice has the same effect as once.
 
     Raises:
         NotHereYet: the poster was not scanned lately, it is too early, or the appointment does not take place (422).

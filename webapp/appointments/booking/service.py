@@ -71,7 +71,8 @@ def book(session: Session, actor: Actor, command: Booking, *, in_person: bool = 
     allowed = allowances.require_bookable(
         session, actor, clinic, request, command, viewer=viewer, patient_id=patient_id, now=now
     )
-    # After the time's own refusals: who asks for a taken time is told that, and nothing is counted.
+    # This comes after the refusals of the time itself: a request for a taken time is refused for that, and nothing is
+    # counted.
     if unconfirmed:
         require_first_booking(session, actor, now=now)
     kind = request.visit_type
@@ -129,11 +130,11 @@ def move(
 ) -> None:
     """Give an appointment another start; staff also another doctor or visit type, under the rules of the new ones.
 
-    It is one UPDATE, so the old time stays taken until the new one is certain. One that was squeezed in and moves to a
-    free time is an ordinary one from then on. The patient's confirmation stands if only the visit type changes.
+    It is one UPDATE, so the old time stays taken until the new one is certain. An appointment that was squeezed in and
+    moves to a free time becomes an ordinary one. The patient's confirmation is kept if only the visit type changes.
 
-    `why` is the code of one of the clinic's reasons, for the people who are notified. With `even_arrived` it may also
-    be one whose patient has arrived: on the same day they stay arrived.
+    `why` is the code of one of the clinic's reasons, for the people who are notified. With `even_arrived` the patient
+    may already have arrived: on the same day they stay arrived.
 
     Raises:
         SlotTaken, SqueezeInNotAllowed, SqueezeInFull, PatientBusy, ChangedMeanwhile, NotActive: 409.
@@ -206,7 +207,7 @@ def _record_move(
 
 
 def _moved(actor: Actor, view: AppointmentView, request: BookingRequest, clinic: Clinic, why: str) -> AppointmentMoved:
-    """What is announced of a move."""
+    """The event that announces a move."""
     return AppointmentMoved(
         by=actor.done_by,
         appointment_id=view.id,
@@ -236,8 +237,8 @@ def cancel(
     """Cancel an appointment and free its time. `why` is the code of one of the clinic's reasons; the people who are
     notified read its sentence, or what the clinic wants to `say` instead.
 
-    `even_late` sets aside until when patients may cancel: the patient will not come back. With `even_arrived` it may
-    also be one whose patient has arrived. Patients who are told `in_person` get no message.
+    `even_late` ignores the deadline for patients, because the patient will not come back. With `even_arrived` the
+    patient may already have arrived. Patients who are told `in_person` get no message.
 
     Raises:
         ChangedMeanwhile, NotActive: 409. TooLateToChange: 422. NoSuchAppointment: 404.
@@ -310,7 +311,7 @@ def require_changeable(view: AppointmentView, actor: Actor, clinic: Clinic, *, n
 
 
 def too_late_sentence(view: AppointmentView, clinic: Clinic) -> str:
-    """Until when a change was possible online, and what to do now."""
+    """A sentence that says until when a change was possible online, and what to do now."""
     until = last_change(view.starts_at, clinic, moved_by_clinic=view.moved_by_clinic)
     message = _("It is too late to change this appointment online. The deadline was %(when)s.")
     text = message % {"when": formats.day_and_time(until, clinic.zone)}

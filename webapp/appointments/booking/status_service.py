@@ -39,7 +39,7 @@ from webapp.scheduling.models import OCCUPYING, Appointment
 
 
 class SavedNote(BaseModel):
-    """The note as it is saved now. Two editors' versions are compared by its fingerprint."""
+    """The note as it is saved now. Its fingerprint shows whether another window saved another version."""
 
     private_note: str
 
@@ -53,7 +53,7 @@ class SavedDeskNote(BaseModel):
 def change_status(session: Session, actor: Actor, reference: str, command: ChangeStatus, *, now: datetime) -> None:
     """Mark an appointment as confirmed, arrived, no-show or completed; staff.
 
-    The holder of the appointment's link may also confirm it.
+    A client with the appointment's link may also confirm it.
 
     Raises:
         StatusNotPossible: not from its present status, or not yet (422). ChangedMeanwhile: 409. NoSuchAppointment: 404.
@@ -131,7 +131,7 @@ def undo(session: Session, actor: Actor, reference: str, command: UndoStatus, *,
 
     Raises:
         SlotTaken: the time was given to another appointment (409). PatientBusy: the patient has another one then (409).
-        SqueezeInNotAllowed, SqueezeInFull: it cannot stand beside these again (409).
+        SqueezeInNotAllowed, SqueezeInFull: it cannot be squeezed in beside these again (409).
         NothingToUndo, ChangedMeanwhile: 409.
         NoSuchAppointment: 404. Forbidden: patients cannot undo.
     """
@@ -217,7 +217,7 @@ def record_reading(session: Session, actor: Actor, appointment_id: int, *, now: 
 
 
 def record_listing(session: Session, actor: Actor, appointment_ids: Sequence[int], *, now: datetime) -> None:
-    """Record that staff received several appointments at once, each with what the patient told the doctor."""
+    """Record that staff received a list of appointments, each with what the patient told the doctor."""
     audit.record_list_read(session, actor, "appointments_listed", "appointments", appointment_ids, now=now)
 
 
@@ -242,7 +242,7 @@ def _publish_status(session: Session, actor: Actor, view: AppointmentView, statu
 
 
 def _why_flagged(session: Session, clinic: Clinic, view: AppointmentView, status: str, *, now: datetime) -> str:
-    """The code of why a restored appointment needs attention; '' if it fits, or if its time has come.
+    """The code of the reason why a restored appointment needs attention; '' if it fits, or if its time has come.
 
     An earlier override reason does not count, because the schedule may have changed while the appointment was
     cancelled.

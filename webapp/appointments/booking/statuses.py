@@ -74,7 +74,7 @@ class Wait(NamedTuple):
 class Step:
     """One row of the table: a status, those it may follow, when it is possible, and the message if it is too early.
 
-    `by_link`: the holder of the appointment's link may also set this status, as long as the appointment is upcoming.
+    `by_link`: a client with the appointment's link may also set this status, as long as the appointment is upcoming.
     """
 
     status: str

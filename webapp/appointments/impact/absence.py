@@ -1,9 +1,9 @@
-"""A doctor is away, for the rest of today or on a later day: what becomes of every appointment that is left, the time
-off, and the list of who was told of it.
+"""A doctor is away, for the rest of today or on a later day: decisions about every remaining appointment, the time off,
+and the list of who was told.
 
 Unlike other time off, it also concerns patients who have arrived or whose time has come. Each appointment goes to a
-colleague on that day, to another day of the same doctor, is cancelled, or is kept and flagged. It is done in one
-transaction, all or nothing: a day of one doctor is short, and a list of who goes where must not come true by halves.
+colleague on that day, to another day of the same doctor, is cancelled, or is kept and flagged. Everything is done in
+one transaction or not at all: one doctor's day has few appointments, and half of a plan is no plan.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ Fate = Literal["keep", "colleague", "later", "cancel"]
 
 
 class Chosen(NamedTuple):
-    """What becomes of one appointment, in the version that was seen; where to, if it moves."""
+    """The decision about one appointment, in the version that was seen, and its new time if it moves."""
 
     fate: Fate
     version: int
@@ -60,7 +60,7 @@ class Chosen(NamedTuple):
 
 
 class Left(NamedTuple):
-    """An appointment that is left of the day. `colleague` and `later` are free times that it can move to."""
+    """A remaining appointment of the day. `colleague` and `later` are free times that it can move to."""
 
     id: int
     reference: str
@@ -78,7 +78,7 @@ class Left(NamedTuple):
 class NotDecided(Conflict):
     """Some appointments have no decision, or could not be dealt with as decided; nothing was changed.
 
-    `problems` are the sentences about those that could not be, by reference.
+    `problems` are sentences about the appointments that failed, by reference.
     """
 
     code = "visits_affected"
@@ -108,7 +108,7 @@ class Outcome:
 
 
 def list_left(database: Database, actor: Actor, doctor: DoctorRow, day: date, *, now: datetime) -> list[Left]:
-    """What is left of the doctor's day, those who have arrived first, each with its proposals.
+    """The remaining appointments of the doctor's day with proposals; those of patients who have arrived come first.
 
     Only the front desk gives appointments to colleagues. The proposals are counted after the reading.
     """
@@ -147,7 +147,7 @@ def list_left(database: Database, actor: Actor, doctor: DoctorRow, day: date, *,
 def take_off(
     session: Session, actor: Actor, doctor_id: int, day: date, chosen: Mapping[str, Chosen], why: str, *, now: datetime
 ) -> Outcome:
-    """Enter the time off for what is left of a day, and carry out what was chosen for each appointment that is left.
+    """Enter the time off for the rest of a day, and carry out the decision about each remaining appointment.
 
     `why` is what staff typed: it is kept with flags, with cancellations, and with times inside the minimum notice.
 
@@ -202,7 +202,7 @@ def _note_told(
     *,
     now: datetime,
 ) -> int:
-    """Keep who was told of it, and how."""
+    """Store who was told, and how."""
     made = told_lists.begin(session, actor, "away", doctor_id=doctor_id, day=day, words=why, now=now)
     for each in decided:
         what, here = _BECAME[chosen[each.reference].fate], each.status not in ACTIVE
@@ -242,13 +242,13 @@ def _people(session: Session, left: Sequence[UpcomingAppointment]) -> dict[int, 
 
 
 def _holds(appointment: UpcomingAppointment, chosen: Chosen) -> bool:
-    """Whether this is a decision about the appointment as it is now."""
+    """Whether the decision is about the present version of the appointment."""
     moves = chosen.fate in ("colleague", "later")
     return chosen.version == appointment.version and not (moves and chosen.starts_at is None)
 
 
 def _undecided(appointment: UpcomingAppointment, chosen: Mapping[str, Chosen]) -> str:
-    """What is missing, beside the appointment."""
+    """The sentence for an appointment without a valid decision."""
     decision = chosen.get(appointment.reference)
     if decision is not None and decision.version != appointment.version:
         return _("It was changed meanwhile. Look again, then choose.")

@@ -31,7 +31,7 @@ PROPOSAL_DAYS = 42
 
 @dataclass
 class Alternatives:
-    """What proposals are made of: the facts by doctor, from when times are proposed, and when patients are engaged.
+    """The data for proposals: facts by doctor, the earliest time to propose, and when patients have other appointments.
 
     No time in `never` is proposed.
     """
@@ -68,9 +68,8 @@ def load_alternatives(
 
 
 def propose(known: Alternatives) -> dict[int, datetime]:
-    """For each appointment, its doctor's nearest time that its patient has free and that no other is proposed.
-
-    For many appointments it takes long, so it needs no database, and is called after the transaction.
+    """For each appointment, its doctor's nearest time at which the patient is free and which no other appointment gets.
+    This takes long for many appointments, so it needs no database and is called after the transaction.
     """
     clinic, engaged = known.clinic, known.engaged
     starts: dict[tuple[int, int], list[Minute]] = {}
@@ -101,7 +100,7 @@ def propose(known: Alternatives) -> dict[int, datetime]:
 
 
 class Colleague(NamedTuple):
-    """A free time of another doctor, which one appointment can be given to."""
+    """A free time of another doctor to whom an appointment can be given."""
 
     doctor_id: int
     doctor_name: str
@@ -126,10 +125,10 @@ def load_colleagues(
 
 
 def propose_colleagues(known: Alternatives) -> dict[int, Colleague]:
-    """For each appointment, the day's first time of a colleague who offers its type, and that no other is proposed.
+    """For each appointment, the day's first time of a colleague who offers its type; no two get the same time.
 
-    It is never before the appointment's own start, for a patient who does not hear of it comes then. At the same time,
-    a colleague of the same specialty is chosen first, and then the one who is given the fewest. Staff make these
+    It is never before the original start, because a patient who misses the message comes at that time. Among equal
+    times, colleagues of the same specialty come first, then those with the fewest proposals. Staff make these
     proposals, so they do not keep the minimum notice that patients have.
     """
     given: dict[int, list[Span]] = defaultdict(list)
@@ -210,7 +209,9 @@ def _engagements(session: Session, patient_ids: list[int], *, now: datetime) -> 
 
 
 def _meets_one_of(span: Span, sorted_spans: list[Span]) -> bool:
-    """The same for sorted spans that do not overlap: only the last one that begins before the end can meet it."""
+    """Whether a span meets one of these sorted spans that do not overlap: only the last one that begins before its end
+    can.
+    """
     place = bisect_left(sorted_spans, (span[1], 0)) - 1
     return place >= 0 and span[0] < sorted_spans[place][1]
 
@@ -220,7 +221,7 @@ def _meets(span: Span, others: list[Span]) -> bool:
 
 
 def nearest_first(starts: list[Minute], wanted: Minute) -> Iterator[Minute]:
-    """The starts, which are sorted, from the nearest to the furthest; of two equally near ones the earlier comes first.
+    """Sorted starts, reordered from the nearest to the furthest; of two equally near ones the earlier comes first.
 
     Of thousands of starts only a few are looked at, because other bookings wait meanwhile.
     """

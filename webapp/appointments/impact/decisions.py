@@ -1,7 +1,7 @@
 """The decisions about appointments that a change affects are carried out in the transaction of the change.
 
-Keeping flags the appointment. Moving and cancelling go through the services of booking. A few of them are made at once,
-all or nothing. Many of them would hold up all other bookings: then every affected appointment is flagged, and the
+Keeping flags the appointment. Moving and cancelling go through the services of booking. A few of them are made in this
+transaction, all or nothing. Many would hold up all other bookings: then every affected appointment is flagged, and the
 decisions are stored as `pending_decisions`.
 """
 
@@ -100,7 +100,7 @@ def settle(
 
 
 def _is_open(appointment: UpcomingAppointment, decision: Decision) -> bool:
-    """Whether this is no decision: it is about an older version, or a move without a time."""
+    """Whether the appointment still needs a decision: this one is about an older version, or a move without a time."""
     return decision.version != appointment.version or (decision.kind == "move" and decision.starts_at is None)
 
 
@@ -138,9 +138,8 @@ def _description(
     *,
     now: datetime,
 ) -> Callable[[], list[Affected]]:
-    """What describes the affected appointments for display, each with the nearest free time of its own.
-
-    Everything is read at once; the free times are chosen when it is called.
+    """A function that describes the affected appointments for display, each with its nearest free time. The data is
+    read now; the function chooses the free times when it is called.
     """
     doctor_ids = sorted({appointment.doctor_id for appointment in affected})
     who = {doctor.id: doctor for doctor in doctors.list_by_ids(session, doctor_ids)}

@@ -1,4 +1,4 @@
-"""Flags on appointments that need attention: a few statements set or remove them, however many there are."""
+"""Sets and removes flags on appointments that need attention, with a few statements for any number of them."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Decisions that are stored, and carried out after the change that they are about.
 
 Many moves and cancellations in one transaction would hold up all other bookings, so `finish` makes them in small ones.
-If it is interrupted, staff continue with one button. What it cannot do stays flagged, so nothing is forgotten in
-silence.
+If it is interrupted, staff continue with one button. Appointments for which it fails stay flagged, so nothing gets lost
+unnoticed.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from webapp.exceptions import AppError, Unavailable
 from webapp.patients import service as patients
 from webapp.scheduling.models import Appointment
 
-# Each transaction makes as many as fit into its time. On SQLite only one transaction writes at a time, and those that
-# wait look up to a tenth of a second apart whether it is their turn: the pause is theirs.
+# Each transaction makes as many as fit into its time. On SQLite only one transaction writes at a time, and waiting ones
+# retry up to a tenth of a second apart; the pause lets them in.
 BATCH_SECONDS = 0.1
 PAUSE_SECONDS = 0.12
 # Each transaction first takes the locks of all patients whom it may get to.
@@ -58,7 +58,7 @@ def finish(database: Database, actor: Actor, *, now: datetime) -> int:
 
 def count_waiting(session: Session, actor: Actor) -> int:
     """How many decisions are not carried out yet, about appointments that the actor may see."""
-    # As a join, SQLite reads every appointment to find that none waits.
+    # With a join, SQLite would read every appointment even if no decision is waiting.
     theirs = sa.exists().where(Appointment.id == PendingDecision.appointment_id, visible_to(actor))
     return session.scalar(sa.select(sa.func.count()).select_from(PendingDecision).where(theirs)) or 0
 

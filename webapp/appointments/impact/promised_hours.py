@@ -195,7 +195,7 @@ def _keep(
 def _in_safe_order(clinic: Clinic, appointments: Iterable[BrokenPromise]) -> list[BrokenPromise]:
     """First those that move to a later instant, the last one first, then those to an earlier one, the first one first.
 
-    So each finds its new time already left by the one that was there.
+    So the appointment that had the new time has always left it.
     """
     later: list[BrokenPromise] = []
     earlier: list[BrokenPromise] = []

@@ -77,9 +77,9 @@ def carry_out(
 ) -> T:
     """Make a change that may affect appointments of these doctors (None: of all), and carry out the decisions on them.
 
-    `work` writes the change on the session that it is given. Flags are removed from appointments that fit again. At
-    last `settled` does what can be done only after all decisions. With a `course`, and nothing to be done then, the
-    caller must `finish` what comes `later` after the transaction; otherwise everything is done in it.
+    `work` writes the change on the session that it is given. Flags are removed from appointments that fit again.
+    `settled` runs last, after all decisions. With a `course` and without `settled`, the caller must `finish` what comes
+    `later` after the transaction; otherwise everything is done in it.
 
     Raises:
         AppointmentsAffected: an appointment has no decision, has changed since, or could not be moved to the chosen

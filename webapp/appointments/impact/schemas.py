@@ -1,4 +1,4 @@
-"""What is decided about appointments that a change affects, and what is shown of those that need a decision."""
+"""Decisions about appointments that a change affects, and the read models of those that need a decision."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class Pending(NamedTuple):
 
 @dataclass
 class Course:
-    """What becomes of the affected appointments: `later` are left to `finish`, the others are dealt with.
+    """The result for the affected appointments: `later` are left to `finish`, the others are done.
 
     `unflagged` need no decision any more because of the change; `left` could not be moved or cancelled by `finish`.
     `told` are the lists of who was told.

@@ -1,4 +1,4 @@
-"""Who was told of a change because of which appointments were moved or cancelled.
+"""Lists of who was told of a change that moved or cancelled appointments.
 
 Time off has a list for each day of a doctor. A closure has one list, and so has any other change: of hours, of what is
 offered, of who takes bookings.

@@ -1,6 +1,6 @@
-"""The links in messages: which appointment a link shows, and who holds it. The holder does not have to sign in.
+"""The links in messages: which appointment a link shows, and who may use it without signing in.
 
-A link names an appointment by a random key, and stands for the address that it was sent to. It is valid as long as the
+A link names an appointment by a random key, and the address that it was sent to by a code. It is valid as long as the
 clinic would still write to that address about the appointment: when an address is corrected, links sent to the wrong
 one stop working. They also stop working when the account of that address is disabled, seven days after the appointment
 or its cancellation, and when staff end all links that were sent so far: the appointment then gets another key.
@@ -48,7 +48,7 @@ _FACTS_OF_KEY = FACTS.where(table_of(Appointment).c.link_key == sa.bindparam("ke
 def find_link_access(
     session: Session, token: str, keys: Sequence[str], *, address: str = "", now: datetime
 ) -> tuple[Actor, str]:
-    """The holder of the link with this token, and the reference of its appointment.
+    """The actor for the link with this token, and the reference of its appointment.
 
     `address` is the client's IP address.
 

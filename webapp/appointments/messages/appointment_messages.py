@@ -111,7 +111,7 @@ def notice_values(
         "clinic": clinic.letterhead,
         **addressed_values(facts, recipient, clinic, notice.template, now=now),
         **_author(notice.by, recipient),
-        # A start that stays is no old time.
+        # An unchanged start is no old time.
         "before": formats.iso(notice.before) if notice.before and notice.before != facts.starts_at else "",
         "why": notice.why,
         "was": notice.was._asdict(),

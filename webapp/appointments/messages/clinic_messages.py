@@ -1,8 +1,8 @@
 """A message in the clinic's own words to the patients of several appointments, each address once.
 
 Every address gets one message, which names all of its appointments among those that were chosen: a patient with two
-appointments, and a parent with two children, read the words once. A patient whom no message reaches is on the
-list of who was told, with a call to make. Who had such a message within a day gets another only if staff say so.
+appointments, and a parent with two children, read the words once. Patients whom no message reaches are on the list of
+who was told, with a call to make. Patients who had such a message within a day get another one only if staff say so.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from webapp.scheduling.models import ACTIVE, Appointment
 
 # With the clinic's name and the appointment it fits into three parts of a text message, which is what a gateway joins.
 LONGEST = 300
-# So long after one message, another to the same patient is most likely a mistake, or more than they want.
+# Within this time after one message, another to the same patient is probably a mistake, or more than they want.
 RECENTLY = timedelta(hours=24)
 
 _OF = table_of(Appointment).c
@@ -148,7 +148,7 @@ def send(
     made = told_lists.begin_once(session, actor, "message", words=words, once=once, now=now)
     if made is None:
         return None
-    # What is read after the locks stays true until the end: cancelling and moving take them, too.
+    # Data that is read after the locks stays true until the end, because cancelling and moving take them, too.
     for patient_id in sorted({facts.patient_id for facts in find_upcoming(session, actor, ids, now=now)}):
         patients.lock_patient(session, patient_id)
     upcoming = find_upcoming(session, actor, ids, now=now)
@@ -178,7 +178,7 @@ def send(
 def withdraw_about(session: Session, appointment_id: int) -> None:
     """Withdraw the messages that wait and name an appointment which was cancelled or got another time, doctor or type.
 
-    What else they say is on the list of who was told, with calls to make.
+    The rest of their content is on the list of who was told, with calls to make.
     """
     if outbox.is_any_waiting(session, CLINIC_MESSAGE):
         facts = facts_of(session, appointment_id)
@@ -187,9 +187,8 @@ def withdraw_about(session: Session, appointment_id: int) -> None:
 
 
 def withdraw_naming(session: Session, address: str, references: Collection[str]) -> None:
-    """Withdraw the messages to an address that wait and name one of these appointments: it reads of them no more.
-
-    Who would have read the words for another reason is on the list of who was told, with a call to make.
+    """Withdraw waiting messages to an address that may no longer read about one of these appointments. Recipients who
+    should still read the words for another appointment are on the list of who was told, with a call to make.
     """
     of = OutboxMessage
     waiting = of.recipient == address, of.template == CLINIC_MESSAGE, of.status == "waiting"

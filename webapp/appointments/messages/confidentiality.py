@@ -1,7 +1,7 @@
-"""Making an appointment confidential, or not any more: whether the person who books for the patient sees it.
+"""Makes an appointment confidential, or undoes that: whether the person who books for the patient sees it.
 
-What was sent before cannot be taken back. Messages that still wait do not reach the guardian, and the links in earlier
-ones stop working for them.
+Sent messages cannot be taken back. Waiting messages do not reach the guardian, and the links in earlier ones stop
+working for them.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""When messages are sent: e-mails at once, text messages in the clinic's daytime unless they cannot wait for it."""
+"""When messages are sent: e-mails immediately, text messages in the clinic's daytime unless they cannot wait for it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def next_daytime(clinic: Clinic, now: datetime) -> datetime:
 
 
 def due_at(clinic: Clinic, channel: Channel, soonest: datetime, *, urgent: bool, now: datetime) -> datetime:
-    """When a message is due: e-mails at once, text messages in daytime.
+    """When a message is due: e-mails immediately, text messages in daytime.
 
     A text message does not wait for the morning if the appointment is, or was, before that.
     """

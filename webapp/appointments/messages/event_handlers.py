@@ -80,7 +80,7 @@ def announce_to_right_patient(session: Session, event: AppointmentReassigned, /,
 def announce_return(session: Session, event: AppointmentStatusChanged, /, *, now: datetime) -> None:
     """Write the messages about an appointment whose cancellation was undone; other statuses are not announced.
 
-    Who is at the clinic, or did not come, is not told any more that the doctor is late.
+    Patients who have arrived or missed the appointment are no longer told that the doctor is late.
     """
     if event.before == "cancelled":
         enqueue(session, event.appointment_id, Notice(RESTORED, event.by), now=now)

@@ -1,9 +1,9 @@
 """Tells patients that their doctor is running late, or on time again, if the clinic wishes.
 
-Those are told whose appointment begins within the hours that the clinic has set, and who are not at the clinic yet.
-They are told when it differs by at least ten minutes from what they were told last; what still waits was not told. A
-second message waits until ten minutes after the first, so that who says one thing and then another writes to no one
-again and again, and everyone hears what is true in the end.
+Patients are told if their appointment begins within the hours that the clinic has set and they are not at the clinic
+yet. They get a message if the delay differs by at least ten minutes from the last one that they were told; a waiting
+message does not count as told. A second message waits until ten minutes after the first, so that a doctor who changes
+the figure often does not send a series of messages, and everyone gets the final figure.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from webapp.notifications.models import OutboxMessage
 from webapp.notifications.outbox import Message
 from webapp.scheduling.models import ACTIVE, OPEN, Appointment
 
-# A patient who was told of 20 minutes does not need to hear of 25.
+# Patients who were told 20 minutes do not get another message for 25.
 MATTERS = 10
 PAUSE = timedelta(minutes=10)
 # A message that waits goes out this long before the appointment at the latest.
@@ -48,7 +48,7 @@ _SOON = FACTS.where(
 
 
 class Told(NamedTuple):
-    """Of how many minutes people were told last, and when."""
+    """The delay that people were told last, in minutes, and when."""
 
     minutes: int
     at: datetime
@@ -69,13 +69,15 @@ class Expected(NamedTuple):
 
 
 class Audience(NamedTuple):
-    """The appointments that a change may reach, and within how many hours they begin; 0: the clinic tells no one."""
+    """The appointments that a change may reach, and within how many hours they begin; 0: the clinic sends no such
+    messages.
+    """
 
     hours: int
     expected: list[Expected]
 
     def count(self, minutes: int) -> int:
-        """For how many appointments this lateness would be told."""
+        """The number of appointments for which messages about this delay would be sent."""
         return sum(each.hears_of(minutes) for each in self.expected)
 
 
@@ -104,7 +106,7 @@ def _expected(facts: AppointmentFacts, recipients: list[Recipient], told: Told |
 
 
 def run_late(session: Session, actor: Actor, slug: str, command: RunLate, *, now: datetime) -> int:
-    """Set how late a doctor is today; returns for how many appointments that is told.
+    """Set how late a doctor is today; returns for how many appointments messages are sent.
 
     Raises:
         NotFound: as in `webapp.doctors.lateness.get_doctor_on_duty`.
@@ -135,7 +137,7 @@ def late_values(
 
 
 def _message(clinic: Clinic, expected: Expected, recipient: Recipient, minutes: int, *, now: datetime) -> Message:
-    """Text messages are sent at night, too: the patient is about to leave home."""
+    """The message about a delay. Text messages are sent at night, too, because the patient is about to leave home."""
     facts = expected.facts
     return Message(
         dedupe_key=f"{LATE}:{facts.id}:{minutes}:{now.timestamp():.0f}:{short(recipient.address)}",
@@ -152,8 +154,9 @@ def _message(clinic: Clinic, expected: Expected, recipient: Recipient, minutes: 
 def _told(
     session: Session, reached: Sequence[tuple[AppointmentFacts, list[Recipient]]], *, since: datetime
 ) -> dict[int, Told]:
-    """What those who are told of each appointment were told last. What waits was not told; nor was, for example, the
-    right patient of an appointment that was another's before."""
+    """The last delay that the recipients of each appointment were told. Waiting messages do not count, and neither do
+    messages to others, such as an earlier patient of the same appointment.
+    """
     addresses = {facts.id: {each.address for each in recipients} for facts, recipients in reached}
     query = sa.select(
         _MESSAGE.subject_id,

@@ -109,7 +109,9 @@ def _overridden(session: Session, view: AppointmentView, command: GiveToPatient,
 
 
 def _tell_wrong_patient(session: Session, actor: Actor, view: AppointmentView, *, now: datetime) -> None:
-    """Write the message that it is cancelled for those who knew of it, and withdraw what they would still be told."""
+    """Write a message about the cancellation to those who knew of the appointment, and withdraw their waiting
+    messages.
+    """
     facts = AppointmentFacts(*rows(session, _FACTS_OF_ID, appointment_id=view.id).one())
     known = _is_known(session, facts)
     for address in addresses_of(facts):

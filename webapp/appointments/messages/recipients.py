@@ -189,7 +189,7 @@ def _addresses_of(facts: AppointmentFacts) -> Iterator[tuple[Recipient, bool]]:
     manager = facts.manager_id, facts.manager_user_id
     patient = facts.patient_id, facts.patient_user_id
     named = facts.patient_name if facts.manager_known else brief
-    # What is known of a person without an account was typed by the one who books for them.
+    # The details of a person without an account were typed by the person who books for them.
     own = facts.patient_user_id is not None or facts.manager_known
     calls, managers_calls = facts.wants_sms and facts.patient_known, facts.manager_wants_sms and facts.manager_known
     offers: list[tuple[Channel, str, bool, tuple[int | None, int | None], str]] = [

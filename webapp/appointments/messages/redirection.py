@@ -1,8 +1,9 @@
-"""Undelivered messages follow a patient to another address or telephone number.
+"""Redirects undelivered messages when a patient's address or telephone number changes.
 
-When an address is corrected, what was sent to the wrong one has often failed already. What is still true is sent to the
-new one. Reminders are only withdrawn: the next run writes them for the new address while they are due. So are messages
-in the clinic's own words, which may name several people's appointments: the list of who was told then asks for a call.
+When an address is corrected, messages to the wrong one have often failed already. Those that are still true are sent to
+the new one. Reminders are only withdrawn: the next run writes them for the new address while they are due. So are
+messages in the clinic's own words, which may name several people's appointments: the list of who was told then asks for
+a call.
 """
 
 from __future__ import annotations
@@ -70,8 +71,8 @@ def withdraw_from(
 ) -> None:
     """Let no undelivered message about a patient reach a guardian who may not read it any more.
 
-    What the patient has not been told goes to the patient. Reminders are written again without what is not for the
-    guardian.
+    Messages that the patient has not had go to the patient. Reminders are written again without the appointments that
+    the guardian may not see.
     """
     channels: tuple[tuple[Channel, str], ...] = (("email", email), ("sms", phone))
     for channel, address in channels:
@@ -130,7 +131,7 @@ def _redirect(
 
 def _is_true(message: OutboxMessage, facts: AppointmentFacts) -> bool:
     if message.template == LATE and message.status == "dead":
-        # How late the doctor was when it was given up says little about now.
+        # A delay that was true when the message was given up says little about now.
         return False
     stands = facts.status == "cancelled" if message.template == CANCELLED else facts.status in ACTIVE
     told: str = message.values["visit"]["starts_at"]

@@ -26,7 +26,7 @@ from webapp.notifications.outbox import Message, enqueue, written_already
 from webapp.patients import service as patients
 from webapp.scheduling.models import ACTIVE, OPEN, Appointment
 
-# On SQLite no booking can be written meanwhile, so these are written in batches.
+# On SQLite no booking can be written at the same time, so reminders are written in batches.
 PORTION = 100
 
 _APPOINTMENT, _EVENT = table_of(Appointment).c, table_of(AuditEvent).c
@@ -115,7 +115,7 @@ def _unwritten(session: Session, clinic: Clinic, day: Day) -> dict[str, list[int
 def _enqueue(session: Session, clinic: Clinic, day: Day, unwritten: dict[str, list[int]], *, now: datetime) -> int:
     """Write these reminders for that day, if their appointments are still active.
 
-    Cancelling and moving take the patient's lock, so what is read after taking it stays true until the end.
+    Cancelling and moving take the patient's lock, so data that is read after taking it stays true until the end.
     """
     if not unwritten:
         return 0
@@ -134,8 +134,8 @@ def _enqueue(session: Session, clinic: Clinic, day: Day, unwritten: dict[str, li
 def _grouped(clinic: Clinic, appointments: Iterable[AppointmentFacts]) -> dict[str, Reminder]:
     """The appointments by the address that is reminded of them.
 
-    Where the clock does not show the promised hour any more, a reminder would name the wrong one. It waits until the
-    clinic has put that right.
+    If the clock no longer shows the promised hour, a reminder would name the wrong one. It waits until the clinic has
+    corrected that.
     """
     found: dict[str, Reminder] = {}
     doubtful: set[str] = set()

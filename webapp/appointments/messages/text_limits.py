@@ -1,7 +1,7 @@
 """How many text messages patients may cause in a day.
 
-Each of them costs the clinic money, and a telephone number is only what a person typed. A number that has got enough,
-and an account that has caused enough, get e-mails only. What the clinic does, and reminders, have no limit.
+Each of them costs the clinic money, and a telephone number is only what a person typed. A number or an account that has
+reached its limit gets e-mails only. Reminders and messages that the clinic causes have no limit.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from webapp.appointments.messages.told_since import History, Since
 from webapp.core import phones
 from webapp.notifications import outbox
 
-# Before an appointment that begins sooner, few people look at their e-mails again.
+# Few people read their e-mails again before an appointment that begins sooner than this.
 SOON = timedelta(hours=2)
 
 What = Literal["moved", "cancelled", "kept", "message"]
@@ -39,7 +39,7 @@ class SentMessage(NamedTuple):
 
 
 class Line(NamedTuple):
-    """One appointment of a list, by its id. `was_at`, `starts_at` and `doctor_name` are what happened then.
+    """One appointment of a list, by its id. `was_at`, `starts_at` and `doctor_name` are from the time of the change.
 
     `changed`: the appointment has been changed since, and `now` is what it is; `undone`: it is as it was before.
     `phone` may be that of the person who books for the patient, or ''. `why` says why to call them; a call counts from

@@ -26,7 +26,7 @@ LongToken = Annotated[str, Path(max_length=600)]
 
 @router.get("/email/confirm/{token}")
 def ask_confirmation(page: CurrentPage, token: LongToken) -> Response:
-    """Ask for confirmation first, because mail scanners follow links too; the holder of the link."""
+    """Ask for confirmation first, because mail scanners follow links too; anyone with the link."""
     try:
         found = confirmation.find_address(page.session, _said(page, token), now=page.now)
     except AddressNotConfirmable as error:
@@ -46,7 +46,7 @@ def ask_confirmation(page: CurrentPage, token: LongToken) -> Response:
 
 @router.post("/email/confirm/{token}")
 def confirm_address(page: CurrentPage, token: LongToken) -> Response:
-    """Store that the address is confirmed; the holder of the link, signed in or not."""
+    """Store that the address is confirmed; anyone with the link, signed in or not."""
     actor = current_actor(page)
     try:
         outcome = page.write(

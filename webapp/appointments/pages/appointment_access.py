@@ -26,7 +26,7 @@ class AppointmentAccess(NamedTuple):
 def appointment_access(page: Page) -> AppointmentAccess:
     """The actor and the appointment, according to the address.
 
-    The holder of a link acts only through it, even if they are signed in.
+    A request with a link has only the rights of the link, even if the browser is signed in.
 
     Raises:
         NotSignedIn: the page needs a sign-in. AppointmentLinkOver: the link is not valid or no longer valid.

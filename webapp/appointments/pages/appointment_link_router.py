@@ -26,7 +26,7 @@ router = Router()
 
 @router.get("/visit/{token}")
 def show_appointment_by_link(page: CurrentPage) -> Response:
-    """One appointment, without what the patient told the clinic; the holder of the link."""
+    """One appointment, without what the patient told the clinic; anyone with the link."""
     access = appointment_access(page)
     clinic = current_clinic(page)
     view = queries.get_appointment(page.session, access.actor, access.reference)
@@ -53,7 +53,7 @@ def show_appointment_by_link(page: CurrentPage) -> Response:
 
 @router.get("/visit/{token}/confirmation")
 def ask_confirmation(page: CurrentPage) -> Response:
-    """Ask whether the patient is coming; the holder of the link."""
+    """Ask whether the patient is coming; anyone with the link."""
     access = appointment_access(page)
     view = queries.get_appointment(page.session, access.actor, access.reference)
     if view.status == "scheduled" and view.is_active(page.now):
@@ -68,7 +68,7 @@ def ask_confirmation(page: CurrentPage) -> Response:
 
 @router.post("/visit/{token}/confirmation")
 def confirm(page: CurrentPage, sent: SentForm) -> Response:
-    """Confirm that the patient is coming; the holder of the link."""
+    """Confirm that the patient is coming; anyone with the link."""
     access = appointment_access(page)
     command = ConfirmForm(sent).command()
     page.close()

@@ -43,7 +43,7 @@ from webapp.scheduling.viewer import Viewer
 
 router = Router()
 
-# What people type into the forms for booking, whatever time they choose.
+# The fields for typed text in the forms for booking; they are kept if the user chooses another time.
 TYPED = {"reason", "notes", "override_reason", "squeeze_reason"}
 # These refuse one patient but not another, so a user who books for several people may choose another one.
 ABOUT_THE_PATIENT = {"patient_overlap", "patient_busy", "patient_gap", "too_many_visits"}
@@ -134,7 +134,7 @@ def book(page: CurrentPage, sent: SentForm) -> Response:
             reference: str | None = page.database.write(service.book, actor, command, now=page.now)
         except (Conflict, Invalid, NotFound, Unavailable) as refusal:
             error = refusal
-            # The same form was sent before: what it asks for is there.
+            # The same form was sent before, so the appointment exists.
             reference = queries.find_same_booking(page.session, actor, command)
         if reference is not None:
             response = page.redirect(f"/appointments/{reference}?booked=1")

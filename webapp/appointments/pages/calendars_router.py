@@ -27,7 +27,9 @@ router = Router()
 @router.get("/appointments/{reference}.ics")
 @router.get("/visit/{token}.ics")
 def show_calendar_file(page: CurrentPage) -> Response:
-    """One appointment as a calendar file; its patient, who books for them, its doctor, admins, the link's holder."""
+    """One appointment as a calendar file; its patient and guardian, its doctor, the front desk, admins, anyone with the
+    link.
+    """
     access = appointment_access(page)
     actor = access.actor
     clinic = current_clinic(page)

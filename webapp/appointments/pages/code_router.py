@@ -157,7 +157,7 @@ def _signed_in(page: Page, asked: Waiting, entered: Entered, address: str, flash
 
 
 def _start_again(page: Page) -> Response:
-    """Nothing was asked for in this browser, or it was too long ago."""
+    """No code was requested in this browser, or too long ago."""
     actor = current_actor(page)
     return page.redirect("/login" if actor is None else home_of(actor.role))
 

@@ -1,4 +1,4 @@
-"""What the page of one appointment shows in addition to it: possible changes, its history, and details for staff."""
+"""Read models for the page of one appointment: possible changes, its history, and details for staff."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ from webapp.i18n import gettext as _
 from webapp.i18n import lazy_gettext as _l
 from webapp.patients import guardianship
 
-# What staff did to an appointment, in the audit log: another doctor, another visit type.
+# Actions of staff in the audit log: the appointment got another doctor, another visit type.
 GIVEN, RETYPED = "given_to_doctor", "type_changed"
 _MARKED = _l("Marked “%(status)s” by %(who)s")
-# What the history says of an action, and of one that was done with a link of ours.
+# The history's sentence for an action, and for one that was done with a link from a message.
 SENTENCES: dict[str, Sentence] = {
     "booked": _l("Booked by %(who)s"),
     "moved": _l("Moved by %(who)s from %(from)s to %(to)s"),
@@ -109,7 +109,7 @@ def change_options(view: AppointmentView, actor: Actor, clinic: Clinic, now: dat
 def book_again_href(view: AppointmentView, actor: Actor, now: datetime) -> str | None:
     """Where to book the same again: doctor, visit type and patient. None while the appointment is still ahead.
 
-    The holder of a link learns neither the patient's id nor a visit type that messages do not name.
+    A client with a link learns neither the patient's id nor a visit type that messages do not name.
     """
     if view.is_active(now):
         return None
@@ -154,7 +154,7 @@ def list_history(session: Session, actor: Actor, view: AppointmentView, clinic: 
     # Patients read that it was the clinic.
     names = accounts.names_of(session, programs) if programs and actor.is_staff else {}
     if any(each.action == GIVEN for each in entries):
-        # What a doctor did before was not done by the present one.
+        # An earlier doctor's actions were not done by the present one.
         of_doctors = [each.actor_user_id for each in entries if each.actor_role == "doctor" and each.actor_user_id]
         names = names | accounts.names_of(session, of_doctors)
     known = _changed_names(session, entries)

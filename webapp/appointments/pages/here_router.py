@@ -24,7 +24,7 @@ router = Router()
 
 @router.get("/here/{key}")
 def show_here(page: CurrentPage, key: str) -> Response:
-    """What everyone reads who scans the poster; everyone."""
+    """The page for visitors who scan the poster; everyone."""
     clinic = current_clinic(page)
     if not poster.is_of(clinic, key):
         raise PosterOver
@@ -36,13 +36,13 @@ def show_here(page: CurrentPage, key: str) -> Response:
 
 @router.post("/appointments/{reference}/here")
 def say_here(page: CurrentPage) -> Response:
-    """Say that the patient is here; the patient, and who books for them."""
+    """Say that the patient is here; the patient, and their guardian."""
     return _say_here(page)
 
 
 @router.post("/visit/{token}/here")
 def say_here_by_link(page: CurrentPage) -> Response:
-    """Say that the patient is here; the holder of the link."""
+    """Say that the patient is here; anyone with the link."""
     return _say_here(page)
 
 

@@ -49,7 +49,7 @@ class MoveTarget(NamedTuple):
 def target_of(
     page: Page, actor: Actor, view: AppointmentView, here: str, *, doctor: str | None = None, kind: str | None = None
 ) -> MoveTarget:
-    """What the ids in an address or a form mean; patients keep doctor and visit type, whatever they send.
+    """The target that the ids in an address or a form name; for patients, doctor and visit type stay the same.
 
     Where another doctor does not offer the visit type, the doctor's default type is proposed.
 

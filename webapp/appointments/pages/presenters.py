@@ -1,4 +1,4 @@
-"""What the pages of booking and moving show: the nearest free times, and what refuses a time, worded for the reader.
+"""Read models for the pages of booking and moving: the nearest free times, and refusals, worded for the reader.
 
 Templates show booked appointments from `AppointmentView`; `AppointmentPreview` uses the same names.
 """
@@ -171,7 +171,7 @@ def staff_refusals(page: Page, request: BookingRequest, start: datetime, viewer:
 
 
 def _too_short(page: Page, request: BookingRequest, start: Minute, viewer: Viewer) -> str:
-    """What fits at a start that is free, but not for as long as the visit type takes; '' at any other."""
+    """A sentence about what fits at a start that is free but too short for the visit type; '' for any other start."""
 
     def is_free(span: Span) -> bool:
         return not lanes.busy_lanes(page.session, request.doctor.id, span, ignoring=viewer.moving)

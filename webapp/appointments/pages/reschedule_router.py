@@ -1,6 +1,6 @@
 """Cancelling an appointment, and moving it to another time. Both ask first.
 
-They are the same pages for a user who is signed in and for the holder of the link in a message.
+They are the same pages for a user who is signed in and for a client with the link in a message.
 """
 
 from __future__ import annotations
@@ -148,7 +148,7 @@ def reschedule(page: CurrentPage, sent: SentForm) -> Response:
 
 
 def _is_cancelled(page: Page, access: AppointmentAccess, command: Cancellation) -> bool:
-    """Whether the appointment is cancelled already, and no reason that was typed would be lost.
+    """Whether the appointment is cancelled already, so that no typed reason would be lost.
 
     The same form may have been sent before: then one change has been made since its page was shown.
     """
@@ -254,7 +254,9 @@ def _reschedule_page(
 
 
 class _Choice(NamedTuple):
-    """What is said of a chosen time: the rules that refuse it to staff, what has it, and the appointment at it."""
+    """What the page says about a chosen time: the rules that refuse it to staff, the appointment that has it, and the
+    new one.
+    """
 
     refused: presenters.StaffRefusals = presenters.StaffRefusals([])
     taken: presenters.TakenTime | None = None
@@ -275,7 +277,7 @@ def _may_send(actor: Actor, error: AppError | None, refused: presenters.StaffRef
     """Whether the page offers to move the appointment to the chosen time.
 
     Staff may override a rule or squeeze it in, and a change that failed because the database was busy may be tried
-    again at once.
+    again immediately.
     """
     if actor.is_staff:
         return (refused.overridable or refused.may_squeeze) and not isinstance(error, NotActive)

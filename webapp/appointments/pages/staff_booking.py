@@ -1,8 +1,8 @@
-"""Staff book for a patient: they choose the patient, then see the appointment with every rule that refuses it.
+"""Booking by staff: they choose the patient, then see the appointment with every rule that refuses it.
 
-Rules that may be overridden need a written reason. A clash with another appointment cannot be overridden, but where the
-doctor allows it, an appointment is squeezed in beside those that have its time, also with a reason. Date, time
-and visit type are in the same form as the reason and the note, so looking at another time keeps the typed text.
+Rules that may be overridden need a written reason. A clash with another appointment cannot be overridden, but if the
+doctor allows it, staff can squeeze an appointment in at a taken time, also with a reason. Date, time and visit type are
+in the same form as the reason and the note, so looking at another time keeps the typed text.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def book(page: Page, actor: Actor, sent: FormData) -> Response:
     try:
         reference: str | None = page.database.write(service.book, actor, command, now=page.now)
     except (Conflict, Invalid, NotFound, Unavailable) as error:
-        # If the same form was sent before, what it asks for is there.
+        # If the same form was sent before, the appointment exists.
         reference = queries.find_same_booking(page.session, actor, command)
         if reference is None:
             return _summary(page, form, request, requested, error)
@@ -209,7 +209,7 @@ def _patient(page: Page, form: StaffBookForm) -> PatientRow:
     """The patient whom the form names.
 
     Raises:
-        NoSuchPatient: there is none.
+        NoSuchPatient: no patient has this id.
     """
     patient_id = whole_number(form.patient.data)
     found = search.patients_by_id(page.session, [patient_id]) if patient_id is not None else []

@@ -1,4 +1,6 @@
-"""Tells the owner of an account that someone tried to create another one with its address: perhaps they forgot."""
+"""Tells the owner of an account that someone tried to create another one with its address: perhaps they forgot that
+they have one.
+"""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """Changing the e-mail address of an account, which is also where all its messages go.
 
-The owner asks for another address and proves who they are with the password. The new address counts once the link that
-was sent to it is followed; until then the old one stays. Admins correct the address of a patient, for example one with
-a typing mistake: it counts at once, because the patient cannot be reached otherwise, but is not confirmed. In both
-cases the old address is told, and what was sent to it opens nothing any more.
+The owner asks for another address and proves who they are with the password. The new address takes effect once the link
+that was sent to it is followed; until then the old one stays. Admins correct the address of a patient, for example one
+with a typing mistake: it takes effect immediately, because the patient cannot be reached otherwise, but is not
+confirmed. In both cases a mail goes to the old address, and the links that were sent to it stop working.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def request_change(
 ) -> None:
     """Ask for another address: send its link, and tell the present address. An earlier request ends.
 
-    Whether the address has an account already is not said here: only its owner finds out, who follows the link.
+    The answer does not say whether the address has an account already: only its owner, who follows the link, finds out.
     `verified` is the hash of the password that was verified.
 
     Raises:
@@ -119,7 +119,7 @@ def request_change(
 
 
 def send_link_again(session: Session, actor: Actor, letterhead: dict[str, str], *, now: datetime) -> str:
-    """Send the link to the wanted address again, and return that address; '' if none is wanted any more.
+    """Send the link to the wanted address again, and return that address; '' if the change was given up.
 
     Raises:
         TooManyConfirmations: it was sent three times within the hour.
@@ -211,7 +211,9 @@ def _write(session: Session, account: AccountAddress, email: str, *, confirmed_a
 
 
 def _require_few(session: Session, user_id: int, email: str, *, now: datetime) -> None:
-    """Bound what one account sends, and what a mailbox gets, whose owner may have no account, from many accounts."""
+    """Limit the mails that one account sends, and those that a mailbox gets from many accounts; its owner may have no
+    account.
+    """
     # A link that was withdrawn before it was sent leaves only the mail to the old address behind.
     written = [notifications.written_about(session, ("user", user_id), each, now - WINDOW) for each in (TO_NEW, TO_OLD)]
     written.append(notifications.sent_since(session, email, TO_NEW, now - WINDOW))

@@ -1,4 +1,6 @@
-"""Asking a user who is signed in to prove once more who they are, before what a session is worth stealing for."""
+"""Asks a user who is signed in to prove once more who they are, before an action that would be worth stealing a session
+for.
+"""
 
 from __future__ import annotations
 
@@ -52,7 +54,7 @@ def confirm(page: CurrentPage, sent: SentForm) -> Response:
 
 @router.post("/confirm/again")
 def sign_in_again(page: CurrentPage, sent: SentForm) -> Response:
-    """Sign out, and in again: the way of an account that has nothing else to prove; everyone who is signed in."""
+    """Sign out, and in again: for accounts that have no other proof; everyone who is signed in."""
     found = _signed_in(page)
     wanted = ConfirmForm(sent).next.data or ""
     page.write(sessions.end_session, found.actor, found.actor.session_id, now=page.now)

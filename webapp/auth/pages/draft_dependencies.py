@@ -47,7 +47,7 @@ def keep_unsent_form(page: Page) -> tuple[str, str] | None:
     if not drafts.is_worth_keeping(sent):
         return None
     actor = current_actor(page)
-    # The browser remembers the account that has signed in last: it has written this.
+    # The account that signed in last with this browser has written this.
     last = signed_value(page, DEVICE_COOKIE, "device").partition(":")[0]
     account = service.account_key(actor.email) if actor else last
     back = way_back(page.request)

@@ -1,4 +1,4 @@
-"""Going on with a form after signing in again."""
+"""Continues with a form after signing in again."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ router = Router()
 
 @router.get("/continue")
 def show_kept_form(page: CurrentPage) -> Response:
-    """The form that was not sent because the session had ended; its writer. Its button shows it, filled in."""
+    """The form that was not sent because the session had ended; the user who filled it in. A button leads back to
+    it.
+    """
     actor = signed_in(page)
     kept = find_draft(page, actor)
     if kept is None:

@@ -1,4 +1,4 @@
-"""What every way of signing in has in common at its end: cookies, the draft, the next page."""
+"""The end of every way of signing in: cookies, the draft, the next page."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from webapp.core.web import Page
 
 
 def enter(page: Page, secret: str, wanted: str, *, onward: str = "", flash: str | None = None) -> Response:
-    """The answer to a first step that was right: on to the page that was wanted, or first to the second factor.
+    """The answer to a successful first step: on to the page that the user wanted, or first to the second factor.
 
     `secret` is the id of the session that has just begun. `onward` replaces the first page of the actor's role, where
     no page was wanted or another comes before it.

@@ -1,4 +1,4 @@
-"""Answers that several routers of the second factor give."""
+"""Pages that several routers of the second factor show."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ def show_codes(page: Page, codes: list[str], onward: str) -> Response:
 
 
 def lead_on(page: Page, actor: Actor, wanted: str) -> Response:
-    """Note that the actor has just proved who they are, and lead on to what they wanted, with a new session id."""
+    """Record that the actor has just proved who they are, and redirect to the page that they wanted, with a new session
+    id.
+    """
     secret = page.write(sessions.note_proof, actor.session_id, now=page.now)
     response = page.redirect(local_path(wanted, default="/account"))
     set_session_cookie(page, response, secret)

@@ -50,7 +50,7 @@ def set_first_password(page: CurrentPage, sent: SentForm) -> Response:
 
 @router.post("/account/code")
 def send_own_code(page: CurrentPage, sent: SentForm) -> Response:
-    """Send a code to the actor's own address, which confirms it and signs in afresh; everyone who is signed in."""
+    """Send a code to the actor's own address, which confirms it and signs in again; everyone who is signed in."""
     wanted = local_path(str(sent.get("next", "")) or "/account", default="/account")
     lead_back_to(page.request, wanted)
     actor = signed_in(page)

@@ -30,7 +30,7 @@ class LoginForm(DocketForm):
         return self.by == "code" or (self.by == "enter" and not self.password.data)
 
     def validate(self, extra_validators: Any = None) -> bool:
-        """Check everything that this form alone can tell."""
+        """Check everything that this form knows."""
         is_valid = super().validate(extra_validators)
         if not self.password.data and not self.wants_code:
             self.password.errors = [*self.password.errors, _("Enter your password.")]
@@ -108,7 +108,7 @@ class EmailForm(DocketForm):
 
 
 class NewPasswordForm(DocketForm):
-    """A new password, from the holder of a password link."""
+    """A new password, from a client with a password link."""
 
     new = PasswordField(_l("New password"), [InputRequired(_l("Choose a password."))])
 

@@ -1,4 +1,4 @@
-"""Links with which the owner of an account chooses a password. The link itself authorises its holder."""
+"""Links with which the owner of an account chooses a password. The link itself authorises the client."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Token = Annotated[str, Path(max_length=200)]
 
 @router.get("/password/reset/{token}")
 def show_new_password(page: CurrentPage, token: Token) -> Response:
-    """The form for a new password; the holder of the link."""
+    """The form for a new password; anyone with the link."""
     try:
         owner = password_links.find_password_link(page.session, token, now=page.now)
     except LinkNotValid as error:
@@ -40,7 +40,7 @@ def show_new_password(page: CurrentPage, token: Token) -> Response:
 
 @router.post("/password/reset/{token}")
 def set_new_password(page: CurrentPage, sent: SentForm, token: Token) -> Response:
-    """Set the password once, which signs its owner out everywhere; the holder of the link."""
+    """Set the password once, which signs its owner out everywhere; anyone with the link."""
     form = NewPasswordForm(sent)
     try:
         owner = password_links.find_password_link(page.session, token, now=page.now)

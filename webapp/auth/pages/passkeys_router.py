@@ -109,7 +109,7 @@ def _creation_options(page: Page) -> str:
 
 
 def _proof_options(page: Page) -> str:
-    """For the page that asks for the second factor, and for that which asks again who it is."""
+    """For the pages that ask for the second factor, and for a new proof of who the user is."""
     found = current_session(page)
     if found is None:
         raise BadRequest(_("Sign in to see this page."))

@@ -42,10 +42,10 @@ def counted_attempt(page: Page, actor: Actor) -> Iterator[int]:
 
 
 def require_password(page: Page, actor: Actor, typed: str) -> None:
-    """Require the actor's current password, or for an account that has none, that it has just been signed in to.
+    """Require the actor's current password, or a very recent sign-in if the account has no password.
 
     Raises:
-        WrongCurrentPassword: it is another. TooManyLogins, AttemptsUnderWay: see `login_throttle`. StaleSession: the
+        WrongCurrentPassword: it is wrong. TooManyLogins, AttemptsUnderWay: see `login_throttle`. StaleSession: the
             account has no password, and signed in too long ago.
     """
     if not auth.has_password(page.session, actor.user_id):
@@ -58,7 +58,7 @@ def prove_password(page: Page, actor: Actor, typed: str) -> None:
     """Require the current password of an account that has one.
 
     Raises:
-        WrongCurrentPassword: it is another. TooManyLogins, AttemptsUnderWay: see `login_throttle`.
+        WrongCurrentPassword: it is wrong. TooManyLogins, AttemptsUnderWay: see `login_throttle`.
     """
     stored = auth.stored_hash(page.session, actor)
     with counted_attempt(page, actor) as attempt:

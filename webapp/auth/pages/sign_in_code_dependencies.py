@@ -41,7 +41,7 @@ def send_code(page: Page, command: AskForCode, wanted: str) -> Response:
 
 
 def who_asks(page: Page, email: str) -> CodeAsked:
-    """This browser, as it asks for a code for this address."""
+    """This browser's request for a code for this address."""
     before = waiting(page)
     browser = before.browser if before is not None else new_secret()
     return CodeAsked(browser, page.address, known_device(page, email))

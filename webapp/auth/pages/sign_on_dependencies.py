@@ -1,4 +1,4 @@
-"""The browser that is at an identity provider: its cookie says what it began, and where the user wants to go.
+"""The cookie of a browser that is at an identity provider: it says what was begun, and where the user wants to go.
 
 The cookie is signed and holds a random `state`, which the provider's answer must repeat: an answer that another
 browser began is refused. Verifier and nonce follow from the state and our secret key, and never leave the server.
@@ -75,7 +75,7 @@ def set_cookie(page: Page, response: Response, value: str) -> None:
 
 
 def drop_cookie(page: Page, response: Response) -> None:
-    """What the browser began is over."""
+    """Delete the cookie: what the browser began is over."""
     response.delete_cookie(
         page.cookie_name(SIGN_ON_COOKIE), path="/", secure=page.settings.secure_cookies, httponly=True, samesite="lax"
     )

@@ -1,7 +1,7 @@
 """How a link to a password reaches the person whose account it opens: by mail, and past the admin who makes it.
 
 A link on an admin's screen would let the admin sign in as that person. So it goes to the person's mailbox; both are
-told by mail, and the audit log says who made it. Only where no mail server is set, the admin sees it, with a warning.
+told by mail, and the audit log says who made it. Only if no mail server is set, the admin sees it, with a warning.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class LinkDelivery(NamedTuple):
 
 
 def hand_over(session: Session, actor: Actor, user_id: int, how: LinkDelivery, *, now: datetime) -> str:
-    """Make a link for another person's account, and tell both. Returns its token where the admin must hand it over.
+    """Make a link for another person's account, and notify both. Returns its token if the admin must hand it over.
 
     The caller has checked that the account may have a link.
     """

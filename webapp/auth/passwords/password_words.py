@@ -1,8 +1,8 @@
 """Passwords that a guesser tries first: made of words about the clinic, the program, the person or the calendar.
 
-What a password has besides such words decides. Digits and signs around a word, and digits that stand for letters, do
-not count: programs that guess passwords try these, too. `reason_to_refuse` says in words what is wrong, because "too
-easy" does not tell people what to do instead.
+Only the part besides such words counts. Digits and signs around a word, and digits in place of letters, do not count,
+because programs that guess passwords try these, too. `reason_to_refuse` says in words what is wrong, because "too easy"
+does not tell people what to do instead.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ _NO_LETTERS = re.compile(r"[\W\d_]")
 
 
 def reason_to_refuse(password: str, *, about: Sequence[str], clinic: Sequence[str]) -> str:
-    """What this password is made of, as a sentence; '' where it has enough of its own.
+    """A sentence that says what this password is made of; '' if the password has enough besides such words.
 
     `about` are texts about the person, such as name and e-mail address, `clinic` those about the clinic.
     """
@@ -88,7 +88,7 @@ def _plain(text: str) -> str:
 
 
 def _readings(password: str) -> Iterator[str]:
-    """The letters of a password without runs of keys: as they stand, and with digits and signs read as letters."""
+    """The letters of a password without runs of keys: unchanged, and with digits and signs read as letters."""
     kept = _without_runs(_plain(password))
     yield _NO_LETTERS.sub("", kept)
     yield _NO_LETTERS.sub("", _AROUND.sub("", kept).translate(LOOK_ALIKES))
@@ -140,7 +140,9 @@ def _rows() -> tuple[str, ...]:
 
 
 def _is_common(password: str) -> bool:
-    """Whether a list of stolen passwords or frequent words has it, as it stands or without what is around it."""
+    """Whether a list of stolen passwords or frequent words contains it, unchanged or without the digits and signs
+    around it.
+    """
     folded = password.casefold()
     # Imported here, because the lists take time and memory that only a new password needs.
     from zxcvbn.matching import RANKED_DICTIONARIES

@@ -42,7 +42,7 @@ context = CryptContext(
     argon2__parallelism=1,
 )
 AT_ONCE = 4
-# A request that cannot have one of these places within this time is told to come again, instead of waiting in a queue.
+# A request that cannot have one of these places within this time is refused with the advice to try again later.
 MOST_SECONDS = 1.0
 _places = BoundedSemaphore(AT_ONCE)
 # zxcvbn keeps the user's own words in a global: two concurrent estimates would read each other's.
@@ -61,7 +61,7 @@ def _one_of_few() -> Iterator[None]:
     """Do the slow work in one of a few places.
 
     Raises:
-        TooManyPasswords: there was none in time.
+        TooManyPasswords: no place became free in time.
     """
     if not _places.acquire(timeout=MOST_SECONDS):
         raise TooManyPasswords
@@ -115,7 +115,7 @@ def verify(password: str, stored: str | None) -> tuple[bool, str | None]:
     if min(len(password), len(wanted)) > MAXIMUM_LENGTH:
         stored = None
         password = wanted = ""
-    # What older versions have hashed: the password as it is typed now, or as a keyboard of the other kind sent it.
+    # Older versions hashed the password as typed, which may be in the other Unicode form, depending on the keyboard.
     for reading in dict.fromkeys((wanted, password, unicodedata.normalize("NFD", wanted))):
         with _one_of_few():
             if stored is None:
@@ -145,7 +145,7 @@ def require_length(password: str, *, field: str) -> None:
 
 
 def require_good_password(password: str, *, about: list[str], clinic: Sequence[str] = (), field: str) -> None:
-    """Refuse passwords that are short, common, or made of what a guesser knows.
+    """Refuse passwords that are short, common, or made of words that a guesser knows.
 
     `about` are the user's own words, such as name and e-mail address; `clinic` are those of the clinic.
 

@@ -43,7 +43,7 @@ def make_access_token(keys: Sequence[str], user_id: int, session_hash: str, *, n
 
 
 def is_expired(keys: Sequence[str], token: str, *, now: datetime) -> bool:
-    """Whether one of our keys signed the token, and its time is over: an old one of ours, and no forgery."""
+    """Whether one of our keys signed the token and it has expired: then it is an old token and no forgery."""
     return read_access_token(keys, token, now=now - _EVER) is not None
 
 

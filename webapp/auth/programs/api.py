@@ -118,7 +118,7 @@ def refresh_tokens(page: CurrentPage, command: Refresh) -> Response:
     page.close()
     granted = page.database.write(api_sessions.rotate, command.refresh_token, address=page.address, now=page.now)
     if granted is None:
-        # It was recorded as such, with the session that it ended.
+        # That was recorded, with the session that it ended.
         page.request.state.refusal = ""
         raise RefreshTokenNotValid
     return _tokens(page, granted)

@@ -76,7 +76,7 @@ def _machine_of(page: Page, token: str) -> Actor:
         elif api_tokens.handle_of(page.settings.secret_keys, token):
             page.request.state.refusal = "token_ended"
         raise NotSignedIn(_("The API token is invalid, has expired or was revoked."), code="invalid_token")
-    # A cookie that comes along proves nothing for a program.
+    # A cookie beside a token proves nothing for a program.
     page.known["actor"], page.known["session"] = found.actor, None
     page.request.state.user_id = found.actor.user_id
     route: str = page.request.scope["route"].path
@@ -121,7 +121,7 @@ WritingCaller = Annotated[Actor, Security(_token_bearer)]
 def require_role(actor: Actor, *roles: Role) -> None:
     """Require the actor to have one of these roles; a program may do what admins may, within its scopes.
 
-    What is the front desk's is the admins' too.
+    Admins may also do everything that the front desk may.
 
     Raises:
         Forbidden: the actor has another role.

@@ -49,8 +49,8 @@ def finish_login(
 ) -> Granted | AppError:
     """Sign in after a verified attempt, as `service.finish_login` does, and grant the first pair of tokens.
 
-    `code` is one of the second factor. Where it is missing or wrong, the error is returned, to be raised once the
-    attempt is committed.
+    `code` is a code of the second factor. If it is missing or wrong, the error is returned, and the caller raises it
+    after the attempt is committed.
 
     Raises:
         WrongCredentials: the password was changed meanwhile, or the account disabled.
@@ -77,7 +77,7 @@ def _ask_factor(
     *,
     now: datetime,
 ) -> tuple[AppError | None, bool]:
-    """Why the second factor does not let the program in, if so, and whether it was proven."""
+    """The error if the second factor refuses the program, and whether the factor was proven."""
     since = session.scalar(sa.select(User.factor_since).where(User.id == verified.user_id))
     if since is None:
         missing = get_rules(session).needs_factor(verified.role)
@@ -95,7 +95,7 @@ def _ask_factor(
 def grant(session: Session, user_id: int, secret: str, *, now: datetime) -> Granted:
     """Grant the first pair of tokens for a session that has just begun; `secret` is its secret id."""
     session_hash = hashed(secret)
-    # A program asks in its own time, so the hours of staff do not hold for it; a month does.
+    # Programs work at any time, so the limits of staff's sessions do not apply to them, only a month.
     mine = sa.update(UserSession).where(UserSession.id_hash == session_hash).values(expires_at=now + SESSION_LIFETIME)
     session_id = session.scalars(mine.returning(UserSession.id)).one()
     return Granted(user_id, session_hash, _next_token(session, session_id, now=now))

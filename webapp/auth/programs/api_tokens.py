@@ -1,8 +1,8 @@
-"""API tokens: how a program acts, without any person's password. Admins make them, and can end them at once.
+"""API tokens let a program act without a person's password. Admins make them, and can end them at any time.
 
-A token is `docket_`, a readable handle of eight characters, `_`, 256 random bits, and a short check that we can make.
+A token is `docket_`, a readable handle of eight characters, `_`, 256 random bits, and a short checksum.
 It is shown once; we store its hash. Its fixed beginning lets scanners find it where it does not belong, and the handle
-says which one it is. The check is no secret: it lets the limit of requests tell our tokens from invented ones without
+says which one it is. The checksum is no secret: with it the rate limit can tell our tokens from invented ones without
 the database.
 
 The actor has the role `machine` and sees what admins see, but every request must be within the scopes of the token:
@@ -77,7 +77,7 @@ class TokenRow(NamedTuple):
 
 
 class FoundToken(NamedTuple):
-    """A token that a request holds: the actor, its scopes, and whether it is over or its use is to be written down."""
+    """A token in a request: the actor, its scopes, whether it has expired, and whether its use should be recorded."""
 
     id: int
     actor: Actor

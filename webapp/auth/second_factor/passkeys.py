@@ -112,7 +112,7 @@ def creation_options(
         rp_name=clinic,
         user_name=actor.email,
         user_display_name=actor.name,
-        # It must not name the person, and be the same for all passkeys of the account.
+        # It must not name the person, and must be the same for all passkeys of the account.
         user_id=derived_key(keys[-1], f"passkey-owner.{actor.user_id}"),
         challenge=challenge,
         exclude_credentials=_descriptors(known),
@@ -124,7 +124,7 @@ def creation_options(
 
 
 def request_options(known: Sequence[str], challenge: bytes, site: Site) -> str:
-    """What a browser needs to sign with a passkey, as JSON: one of `known`, or any if there are none."""
+    """What a browser needs to sign with a passkey, as JSON: one of `known`, or any passkey if that is empty."""
     from webauthn import generate_authentication_options, options_to_json
     from webauthn.helpers.structs import UserVerificationRequirement
 
@@ -220,7 +220,7 @@ def register(
 
 
 def _verified(answer: dict[str, Any], challenge: bytes, site: Site) -> VerifiedRegistration:
-    """What a browser says of its new passkey, checked.
+    """The verified data of a new passkey.
 
     Raises:
         WrongPasskey: it does not fit what was asked.

@@ -27,7 +27,7 @@ from webapp.exceptions import NotFound, NotSignedIn
 from webapp.i18n import gettext as _
 
 STEP, DIGITS = 30, 6
-# Clocks of telephones are not exact, and typing takes time: the step before and the one after count, too.
+# Clocks of telephones are not exact, and typing takes time, so the codes of the step before and after are valid, too.
 DRIFT = (0, -1, 1)
 KIND = "factor"
 SECRET, SETUP = "authenticator-app", "authenticator-setup"
@@ -48,7 +48,9 @@ class Setup(NamedTuple):
 
 
 class Factors(NamedTuple):
-    """What an account has: since when an app, how many passkeys, and how many unused recovery codes."""
+    """The second factors of an account: since when it has an app, how many passkeys, and how many unused recovery
+    codes.
+    """
 
     app_since: datetime | None
     passkeys: int
@@ -122,7 +124,9 @@ def note_added(
     now: datetime,
     name: str = "",
 ) -> list[str]:
-    """What follows a new factor: mail and audit; for staff the end of other sessions, and recovery codes at first."""
+    """Complete adding a factor: mail and audit; for staff also end other sessions, and make recovery codes for the
+    first factor.
+    """
     first = session.scalar(sa.select(User.factor_since).where(User.id == actor.user_id)) is None
     _write_since(session, actor.user_id, now=now)
     _end_others(session, actor)
@@ -153,7 +157,7 @@ def note_removed(
     now: datetime,
     name: str = "",
 ) -> None:
-    """What follows a removed factor: mail, audit, and the end of the recovery codes if it was the last one.
+    """Complete removing a factor: mail, audit, and the end of the recovery codes if it was the last one.
 
     Raises:
         FactorRequired: it was the last one, and the clinic requires one.
@@ -179,7 +183,7 @@ def renew_codes(
 
 
 def admit_proof(session: Session, user_id: int, *, address: str, now: datetime) -> int:
-    """Admit an attempt to prove who someone is, and return its id.
+    """Admit an attempt to prove the second factor, and return its id.
 
     Raises:
         TooManyProofs: too many wrong ones. AttemptsUnderWay: with the pending ones there may be.
@@ -281,7 +285,7 @@ def lock(session: Session, user_id: int) -> None:
 
 
 def _write_since(session: Session, user_id: int, *, now: datetime) -> bool:
-    """Bring `factor_since` in line with the factors that there are, and return whether there is one."""
+    """Update `factor_since` from the existing factors, and return whether there is one."""
     factors = get_factors(session, user_id)
     if factors.app_since is None and not factors.passkeys:
         session.execute(sa.update(User).where(User.id == user_id).values(factor_since=None))
@@ -292,7 +296,7 @@ def _write_since(session: Session, user_id: int, *, now: datetime) -> bool:
 
 
 def _end_others(session: Session, actor: Actor) -> None:
-    """A copy of the session of staff must not go on without the new factor, or with the removed one."""
+    """End other sessions of staff: a stolen one must not continue without the new factor, or with the removed one."""
     if not actor.is_staff:
         return
     others = UserSession.user_id == actor.user_id, UserSession.id != actor.session_id

@@ -1,6 +1,7 @@
 """Accounts without a password: setting the first one, and other changes that usually need the current password.
 
-There the proof is a code: shortly after signing in, which only a code can do, these changes need nothing else.
+For these accounts the proof is a code: they can only sign in with one, so a very recent sign-in is enough for these
+changes.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ FRESH_FOR = timedelta(minutes=15)
 
 
 class Proof(NamedTuple):
-    """How the owner of an account proves who they are: by its password, or by a session that is `fresh`."""
+    """How the owner of an account proves who they are: with the password, or with a `fresh` session."""
 
     has_password: bool
     fresh: bool

@@ -34,8 +34,8 @@ DIGITS = 6
 LIFETIME, MOST_TRIES = timedelta(minutes=10), 5
 # Protects a mailbox from being flooded, and an account from guesses: five codes of five tries in an hour. Browsers that
 # have signed in to the account before are counted apart, so that strangers cannot use up the codes of its owner. Each
-# sign-in makes a browser known again, also that of a stranger who registered with the address: so all known browsers
-# together have a bound, too.
+# sign-in makes a browser known again, also the browser of a stranger who registered with the address, so all known
+# browsers together have a limit, too.
 MOST_CODES, MOST_OF_KNOWN, WINDOW = 5, 10, timedelta(hours=1)
 # What networks may request in an hour: an address, a household, a provider's region.
 OF_NETWORK = Bounds(WINDOW, 30, 60, 180)
@@ -43,14 +43,14 @@ OF_NETWORK = Bounds(WINDOW, 30, 60, 180)
 SENDING, ENTERING = "code-sent", "code"
 # How long a browser that has entered a code may take to create an account.
 PROOF_LIFETIME = timedelta(hours=1)
-# A form that is sent twice at once creates one account.
+# A form that is sent twice at the same moment creates one account.
 SENT_TWICE = timedelta(minutes=1)
 
 Verdict = Literal["right", "wrong", "worn_out", "expired"]
 
 
 class CodeAsked(NamedTuple):
-    """Who asks: the random id that only this browser holds, and its device if that is known to the account."""
+    """The browser that asks: its random id, and its device if that is known to the account."""
 
     browser: str
     address: str
@@ -69,7 +69,7 @@ def send(
 ) -> None:
     """Send a code to this address, unless its account is disabled or it has been sent enough codes.
 
-    `registration` waits with the code; without one, the browser's earlier one for this address does, if there is any.
+    `registration` is stored with the code; without it, the browser's earlier registration for this address is kept.
 
     Raises:
         TooManyCodes: too many codes were requested from this network.
@@ -110,13 +110,15 @@ def send(
 
 
 def _end_last(session: Session, browser: str, account: str, *, really: bool, now: datetime) -> None:
-    """End the browser's last code for this account. Where no further one is sent it stays valid, in the same time."""
+    """End the browser's last code for this account. If no other one is sent it stays valid, and the work takes as
+    long.
+    """
     mine = SignInCode.browser == browser, SignInCode.account == account, SignInCode.expires_at > now
     session.execute(sa.update(SignInCode).where(*mine, sa.literal(really)).values(expires_at=now))
 
 
 def _mail(session: Session, message: Message, *, really: bool, now: datetime) -> None:
-    """Write the message; where none is sent it is written and taken back, because that takes the same time."""
+    """Write the message; if none may be sent, it is written and rolled back, because that takes the same time."""
     with session.begin_nested() as trial:
         notifications.enqueue(session, message, now=now)
         if not really:
@@ -124,7 +126,7 @@ def _mail(session: Session, message: Message, *, really: bool, now: datetime) ->
 
 
 def _is_enough(session: Session, account: str, device: str, *, now: datetime) -> bool:
-    """Whether this browser, and others like it, have been sent as many codes for the account as an hour allows."""
+    """Whether this browser, and others of its kind, have been sent as many codes for the account as an hour allows."""
     recent = sa.select(
         sa.func.count(SignInCode.id),
         sa.func.count(SignInCode.id).filter(SignInCode.device == device),
@@ -159,9 +161,9 @@ def enter(session: Session, browser: str, email: str, code: str, *, keys: Sequen
         last = sa.select(SignInCode.tries).where(*_of(browser, email)).order_by(SignInCode.id.desc()).limit(1)
         return "worn_out" if (session.scalar(last) or 0) >= MOST_TRIES else "expired"
     mine = sa.update(SignInCode).where(SignInCode.id == row.id, *_live(browser, email, now))
-    # A code may have been sent with an older key, and is entered with all that are still accepted.
+    # A code may have been sent with an older key, so all accepted keys are tried.
     hashes = [_code_hash([key], row.nonce, code) for key in keys]
-    # What was not sent cannot be known, only guessed.
+    # A code that was not sent can only have been guessed.
     known = (SignInCode.code_hash.in_(hashes), SignInCode.mailed.is_(True))
     spent = mine.where(*known).values(proved_at=now, expires_at=now)
     if session.execute(spent.returning(SignInCode.id)).one_or_none() is not None:
@@ -171,7 +173,7 @@ def enter(session: Session, browser: str, email: str, code: str, *, keys: Sequen
 
 
 def take_registration(session: Session, browser: str, email: str) -> dict[str, Any] | None:
-    """What this browser typed about a new account with this address; it is kept no longer."""
+    """The data that this browser typed for a new account with this address; it is deleted by this."""
     kept = sa.select(SignInCode.registration).where(*_of(browser, email), SignInCode.registration.is_not(None))
     found = session.scalar(kept.order_by(SignInCode.id.desc()).limit(1))
     session.execute(sa.update(SignInCode).where(*_of(browser, email)).values(registration=None))
@@ -191,12 +193,12 @@ def admit(session: Session, *, email: str, device: str, address: str, now: datet
 
 
 def find_proof(session: Session, browser: str, email: str, *, now: datetime) -> int | None:
-    """The code with which this browser has proved that it reads this mailbox, if an account may still be made of it."""
+    """The code with which this browser has proved its access to the mailbox, if it may still create an account."""
     return session.scalar(sa.select(SignInCode.id).where(*_proof(browser, email, now)).limit(1))
 
 
 def use_proof(session: Session, browser: str, email: str, *, now: datetime) -> bool:
-    """Use up the proof, which makes one account; whether there was one."""
+    """Use up the proof, which is good for one account; returns whether there was one."""
     used = sa.update(SignInCode).where(*_proof(browser, email, now))
     earlier = sa.func.coalesce(SignInCode.used_at, now)
     return bool(session.execute(used.values(used_at=earlier).returning(SignInCode.id)).all())
@@ -225,7 +227,7 @@ def _of(browser: str, email: str) -> tuple[sa.ColumnElement[bool], ...]:
 
 
 def _find_live(session: Session, browser: str, email: str, *, now: datetime) -> sa.Row[int, str, bool] | None:
-    """The live code; one that was sent comes before those that only look as if they were."""
+    """The live code; one that was sent comes before those that were only stored."""
     query = sa.select(SignInCode.id, SignInCode.nonce, SignInCode.mailed).where(*_live(browser, email, now))
     return session.execute(query.order_by(SignInCode.mailed.desc(), SignInCode.id.desc()).limit(1)).one_or_none()
 

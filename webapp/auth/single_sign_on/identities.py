@@ -1,11 +1,11 @@
 """Accounts at identity providers that open accounts here.
 
-An identity is an issuer and its name for a person, never an e-mail address: those change hands. Only the first sign-in
-may find its account by address, and only where both sides have proved who reads that mailbox: the provider says that
+An identity is an issuer and its name for a person, never an e-mail address, because addresses change hands. Only the
+first sign-in may find its account by address, and only if both sides have verified the mailbox: the provider says that
 it has verified the address, and the account here has confirmed it, or was made by an admin for that address and has no
-password yet. Otherwise a stranger who registered with another person's address would wait in an account that this
-person then signs in to. An account has one identity of each issuer: a second person with the same address, who was
-given a colleague's old one, does not get the colleague's account.
+password yet. Otherwise a stranger could register with another person's address, and that person would then sign in to
+the stranger's account. An account has one identity of each issuer: a second person who was given a colleague's old
+address does not get the colleague's account.
 """
 
 from __future__ import annotations
@@ -138,7 +138,7 @@ def link(
 def unlink(
     session: Session, actor: Actor, identity_id: int, letterhead: Letterhead, shown: str, *, now: datetime
 ) -> None:
-    """Remove one of the actor's own identities; `shown` is what its provider is called.
+    """Remove one of the actor's own identities; `shown` is the name of its provider.
 
     Raises:
         NotFound: it is not the actor's, or is gone.

@@ -1,12 +1,12 @@
 """The client of an OpenID Connect provider: the code flow with PKCE, and what makes an ID token trustworthy.
 
 A provider is named by its issuer. Everything else comes from its discovery document, which is kept for an hour, and so
-are its keys; an unknown key makes us read them again, once a minute at most. Nothing that a provider sends is believed
-before its signature, issuer, audience, nonce and times are right, and nothing is sent unencrypted over a network.
+are its keys; an unknown key makes us read them again, once a minute at most. Nothing that a provider sends is trusted
+before its signature, issuer, audience, nonce and times are verified, and nothing is sent unencrypted over a network.
 
-A provider that hangs must not hold our threads: waits are short, answers are bounded, and only a few requests wait for
-it at a time. The libraries for requests and signatures are large and most processes never need them, so they are
-imported where they are used.
+A provider that hangs must not block our threads: waits are short, answers have a maximum size, and only a few requests
+wait for it at a time. The libraries for requests and signatures are large and most processes never need them, so they
+are imported where they are used.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ class OidcClient:
 
     def _identity(self, claims: dict[str, Any]) -> Identity:
         email, amr, name = claims.get("email"), claims.get("amr"), claims.get("name")
-        # Some say "true": only the boolean is what the standard calls verified.
+        # Some providers send the text "true"; by the standard only the boolean means verified.
         verified = isinstance(email, str) and claims.get("email_verified") is True
         return Identity(
             issuer=self.provider.issuer,
@@ -151,7 +151,7 @@ class OidcClient:
         return self._read("POST", metadata["token_endpoint"], data=sent, auth=pair)
 
     def _completed(self, metadata: dict[str, Any], access_token: object, claims: dict[str, Any]) -> dict[str, Any]:
-        """The claims of the token, with those that the provider shows only at its other address for the same person."""
+        """The claims of the token, and those from the provider's user info address about the same person."""
         role = self.provider.role_claim
         whole = "email" in claims and (not role or role in claims or role.partition(".")[0] in claims)
         address = metadata.get("userinfo_endpoint")
@@ -164,7 +164,7 @@ class OidcClient:
 
     @contextmanager
     def _asking(self, now: datetime) -> Iterator[None]:
-        """Take one of the few places of those who wait for the provider; none while it is known to be away."""
+        """Take one of the few places for requests that wait for the provider; refuse while it is known to be away."""
         if self._away_until is not None and now < self._away_until:
             raise ProviderAway(self.provider.shown)
         if not self._places.acquire(timeout=1):
@@ -180,7 +180,7 @@ class OidcClient:
             self._places.release()
 
     def _read(self, method: str, address: str, **more: Any) -> dict[str, Any]:
-        """The JSON object of an answer. It is not followed elsewhere, not unpacked, and not read without end.
+        """The JSON object of an answer, without following redirects, without decompression and up to a maximum size.
 
         Raises:
             ProviderAway: no answer in time, or 5xx. SignOnRefused: any other answer that is no JSON object.
@@ -252,14 +252,14 @@ class OidcClient:
         return claims
 
     def _is_for_us(self, claims: dict[str, Any]) -> bool:
-        """A token for several programs must say that we are the one that asked for it."""
+        """Whether the token was made for us. One for several programs must name us as the party that asked for it."""
         own, audience = self.provider.client_id, claims["aud"]
         if isinstance(audience, list) and len(audience) > 1 and "azp" not in claims:
             return False
         return bool(claims.get("azp", own) == own)
 
     def _key(self, metadata: dict[str, Any], kid: object, algorithm: str, now: datetime) -> Any:
-        """The provider's key with this id, or its only one of the kind where the token names none."""
+        """The provider's key with this id; if the token names no key, its only key of that kind."""
         for keys in self._key_sets(metadata, now):
             fitting = [key for key in keys if _is_for(key, algorithm)]
             if kid is not None:
@@ -269,7 +269,7 @@ class OidcClient:
         raise self._untrusted()
 
     def _key_sets(self, metadata: dict[str, Any], now: datetime) -> Iterator[list[dict[str, Any]]]:
-        """The keys that we know, and then those that the provider has now."""
+        """The keys that we know, then those that the provider publishes now."""
         known = self._keys
         if known is not None and now - known.at < KEPT_FOR:
             yield known.value["keys"]

@@ -14,7 +14,7 @@ from webapp.i18n import lazy_form_text as _l
 
 
 class WordsForm(DocketForm):
-    """Why the patient comes, and what else was said; `back` is the page from which its reader came."""
+    """The reason and the note of an appointment; `back` is the page from which the user came."""
 
     reason = TextAreaField(_l("Reason for the appointment"), [Length(max=500, message=TOO_LONG)], filters=[unix_lines])
     notes = TextAreaField(_l("Notes"), [Length(max=1000, message=TOO_LONG)], filters=[unix_lines])
@@ -40,7 +40,7 @@ class RightPatientForm(DocketForm):
     version = VersionField()
 
     def command(self) -> GiveToPatient | None:
-        """The change, as the service takes it; None where no patient is chosen."""
+        """The change, as the service takes it; None if no patient is chosen."""
         patient_id = whole_number(self.patient.data)
         if patient_id is None:
             return None

@@ -1,4 +1,4 @@
-"""Staff change an appointment in place: what the patient told, and the patient it is for."""
+"""Changes of an appointment by staff: its texts, and its patient."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PATIENTS_SHOWN = 10
 
 @router.get("/appointments/{reference}/reason")
 def show_words(page: CurrentPage, reference: str) -> Response:
-    """What the patient told, to be changed; its staff who may read it."""
+    """The form with reason and note; its staff who may read them."""
     actor = signed_in(page, *STAFF)
     view = _readable(page, actor, reference)
     form = _words_form(view)
@@ -38,7 +38,7 @@ def show_words(page: CurrentPage, reference: str) -> Response:
 
 @router.post("/appointments/{reference}/reason")
 def change_words(page: CurrentPage, sent: SentForm, reference: str) -> Response:
-    """Change what the patient told; its staff who may read it."""
+    """Change reason and note; its staff who may read them."""
     actor = signed_in(page, *STAFF)
     view = _readable(page, actor, reference)
     form = WordsForm(sent)
@@ -53,7 +53,7 @@ def change_words(page: CurrentPage, sent: SentForm, reference: str) -> Response:
             return page.redirect(_back(view, form), flash=_("The reason is saved."))
     if error is not None:
         view = queries.get_appointment(page.session, actor, reference)
-        # What the other person wrote is shown beside what was typed, before it is replaced.
+        # The other person's text is shown beside the typed one, before it is replaced.
         form.compare_with(_words_form(view))
         form.version.data = str(view.version)
         form.add_error(error)
@@ -62,7 +62,7 @@ def change_words(page: CurrentPage, sent: SentForm, reference: str) -> Response:
 
 @router.get("/appointments/{reference}/patient")
 def ask_patient(page: CurrentPage, reference: str) -> Response:
-    """Which patient an appointment is for; its staff."""
+    """The search for the right patient of an appointment; its staff."""
     actor = signed_in(page, *STAFF)
     view = queries.get_appointment(page.session, actor, reference)
     return _patient_page(page, actor, view, RightPatientForm(data={"version": str(view.version)}))

@@ -1,4 +1,4 @@
-"""How far many decisions about appointments are carried out, and a button that continues them; staff."""
+"""The progress of many decisions about appointments, and a button that continues them; staff."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ router = Router()
 
 @router.get(DECISIONS)
 def show_progress(page: CurrentPage) -> Response:
-    """How many of them are done; doctors for their own appointments, others for all."""
+    """Show how many of them are done; doctors for their own appointments, others for all."""
     actor = signed_in(page, *STAFF)
     asked = page.request.query_params
     waiting = count_waiting(page.session, actor)

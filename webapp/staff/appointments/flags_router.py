@@ -1,4 +1,4 @@
-"""A flagged appointment that stays as it is: staff give the reason, and it needs attention no longer."""
+"""Removes the flag of an appointment that stays as it is; staff give the reason."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ router = Router()
 
 @router.get("/appointments/{reference}/flag")
 def ask_about_flag(page: CurrentPage, reference: str) -> Response:
-    """What to do about a flagged appointment; its staff."""
+    """Ask what to do about a flagged appointment; its staff."""
     actor = signed_in(page, *STAFF)
     view = queries.get_appointment(page.session, actor, reference)
     if not view.flagged_why:
@@ -31,7 +31,7 @@ def ask_about_flag(page: CurrentPage, reference: str) -> Response:
 
 @router.post("/appointments/{reference}/flag")
 def settle_flag(page: CurrentPage, reference: str, sent: SentForm) -> Response:
-    """Take the flag off an appointment that stays; its staff."""
+    """Remove the flag from an appointment that stays; its staff."""
     actor = signed_in(page, *STAFF)
     form = FlagForm(sent)
     error: AppError | None = None
@@ -60,7 +60,7 @@ def settle_flag(page: CurrentPage, reference: str, sent: SentForm) -> Response:
 def _page(
     page: Page, view: AppointmentView, form: FlagForm, error: AppError | None = None, *, status: int = 200
 ) -> Response:
-    """The question what to do with the appointment; with an error it keeps what was typed."""
+    """The question what to do with the appointment; with an error it keeps the typed text."""
     return page.render(
         "staff/appointments/flag.html",
         status=error.status if error else status,

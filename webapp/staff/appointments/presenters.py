@@ -28,8 +28,8 @@ from webapp.scheduling.promised_hours import find_broken
 class AppointmentLine(NamedTuple):
     """One appointment as the list shows it. Instants are UTC; `day` is 'Mon 3 March 2026', `booked` the day of booking.
 
-    `steps` are the likely statuses, which one tap sets. `changeable`: it can be moved and cancelled; `choosable`:
-    something can be done with it and others at once.
+    `steps` are the likely statuses, which one tap sets. `changeable`: it can be moved and cancelled; `choosable`: it
+    can be chosen for a bulk action.
     """
 
     reference: str
@@ -57,19 +57,19 @@ class AppointmentLine(NamedTuple):
 
     @property
     def appointment(self) -> AppointmentLine:
-        """Itself: what forms of a status ask of a card."""
+        """The line itself: the macros for status buttons take a card with this member."""
         return self
 
 
 class DayOfList(NamedTuple):
-    """The appointments of one day under its heading, which is '' where the list is not in the order of days."""
+    """The appointments of one day under its heading, which is '' if the list is not ordered by day."""
 
     title: str
     lines: list[AppointmentLine]
 
 
 class PromiseLine(NamedTuple):
-    """An appointment whose clock does not show the promised hour: both in words, and why it could not be put right."""
+    """An appointment with another hour than the promised one: both in words, and why it could not be corrected."""
 
     reference: str
     patient_name: str
@@ -80,7 +80,7 @@ class PromiseLine(NamedTuple):
 
 
 class DayLink(NamedTuple):
-    """A link to days that are often wanted; `is_shown` where the list shows them now."""
+    """A link to days that are often wanted; `is_shown`: the list shows them now."""
 
     words: str
     href: str
@@ -103,7 +103,7 @@ class ShownRule(NamedTuple):
 
 
 class ShownAnswer(NamedTuple):
-    """Why one instant is not offered: the rules that refuse it; empty where it can be booked."""
+    """Why one instant is not offered: the rules that refuse it; empty if it can be booked."""
 
     title: str
     rules: list[ShownRule]

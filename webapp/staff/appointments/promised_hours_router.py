@@ -1,4 +1,4 @@
-"""Appointments whose promised hour is not what the clinic's clock shows any more: put right all at once; admins."""
+"""Appointments whose promised hour differs from the clinic's clock, and their correction; admins."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from webapp.staff.appointments.presenters import promise_lines
 router = Router()
 
 ADDRESS = "/admin/appointments/promised-hours"
-# So many appointments are listed; the button puts the others right, too.
+# So many appointments are listed; the button corrects the others, too.
 SHOWN = 100
 
 
@@ -43,7 +43,7 @@ def keep_promises(page: CurrentPage) -> Response:
 
 @router.post(f"{ADDRESS}/{{reference}}")
 def change_promise(page: CurrentPage, reference: str) -> Response:
-    """Let one of them keep its instant, and tell the patient the hour that the clock shows; admins."""
+    """Let one of them keep its instant, and tell the patient the hour on the clock; admins."""
     actor = signed_in(page, "admin")
     told = page.write(promised_hours.tell_hours, actor, now=page.now, reference=reference)
     if not told:

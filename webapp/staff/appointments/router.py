@@ -38,12 +38,12 @@ from webapp.staff.patients.presenters import likely_lines
 
 router = Router()
 
-# A list that begins now has those who may only be late.
+# A list that begins now includes patients who may just be late.
 STILL_EXPECTED = timedelta(minutes=15)
 # How many of the patients that a search finds are considered.
 MOST_PATIENTS = 100
 FILTERS = ("from", "until", "doctor", "status", "visit_type", "patient", "flagged", "unconfirmed")
-# What the address of a new booking may name.
+# The parameters of a new booking's address.
 NAMED = ("doctor", "visit_type", "patient")
 
 
@@ -117,7 +117,7 @@ def export_appointments(page: CurrentPage) -> Response:
 
 @router.get("/admin/appointments/new")
 def new_booking(page: CurrentPage) -> Response:
-    """The booking for a caller, with what this address names, as bookmarks do; front desk."""
+    """The booking for a caller, with the choices in this address, for bookmarks; front desk."""
     signed_in(page, *DESK)
     query = page.request.query_params
     return page.redirect(with_query("/desk/booking", **{name: query.get(name) for name in NAMED}))
@@ -144,9 +144,9 @@ ORDER_NAMES: dict[listing.Order, Sentence] = {
 
 
 class ResolvedSearch(NamedTuple):
-    """The appointments that a search means, sentences about what it leaves out, and whether those are patients.
+    """The filter for a search, sentences about ignored parts, and whether these are about patients.
 
-    `from_now`: no day was asked for, so it begins with who is next.
+    `from_now`: the search has no day, so the list begins with the next appointment.
     """
 
     filter: AppointmentFilter

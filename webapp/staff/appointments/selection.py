@@ -1,8 +1,6 @@
-"""Several appointments that staff have chosen: which of them an action can be done with, and doing it.
-
-Each appointment is changed in a transaction of its own, so bookings never wait for a long selection, and one that was
-changed by another person meanwhile keeps none of the others back. What patients are told of is noted in a list of who
-was told, in the same transaction.
+"""Bulk actions: for which of the chosen appointments an action is possible, and carrying it out. Each appointment is
+changed in its own transaction, so bookings never wait for a long selection, and an appointment that another person
+changed meanwhile does not block the others. Who was told is noted in a list, in the same transaction.
 """
 
 from __future__ import annotations
@@ -22,14 +20,14 @@ from webapp.database import Database
 from webapp.exceptions import AppError
 from webapp.i18n import gettext as _
 
-# More than two pages of the list. A slip of the hand writes to so many patients at most.
+# More than two pages of the list. A mistake writes to at most so many patients.
 MOST_CHOSEN = 200
 # The code of the reason with which appointments are cancelled together; what patients are told is written beside it.
 BY_CLINIC = "by_clinic"
 
 
 class Named(NamedTuple):
-    """An appointment by its reference, in the version that the person saw; None for whichever it has."""
+    """An appointment by its reference, in the version that the user saw; None for any version."""
 
     reference: str
     version: int | None = None
@@ -43,16 +41,15 @@ class Judged(NamedTuple):
 
 
 class Order(NamedTuple):
-    """What is to be done with each: `words` is what patients are told, `list_id` the list of who was told, if any."""
+    """The parameters of an action: `words` is the text for patients, `list_id` the list of who was told, if any."""
 
     words: str = ""
     list_id: int | None = None
 
 
 class Action(NamedTuple):
-    """What can be done with several appointments: why not with one of them, or '', and doing it with one.
-
-    Messages are written all at once: see `clinic_messages`.
+    """A bulk action: a function that says why it is not possible with an appointment, or '', and one that does it.
+    Messages are written together: see `clinic_messages`.
     """
 
     why_not: Callable[[AppointmentView, datetime], str]
@@ -60,7 +57,7 @@ class Action(NamedTuple):
 
 
 class Result(NamedTuple):
-    """Why it could not be done, by reference, for those with which it could not; and the list of who was told."""
+    """The reasons of failures by reference, and the list of who was told."""
 
     failed: dict[str, AppError]
     list_id: int | None = None
@@ -134,10 +131,10 @@ def carry_out(
     once: str = "",
     now: datetime,
 ) -> Result:
-    """Do it with each of them. `once` is the mark of the form.
+    """Carry out the action with each of them. `once` is the mark of the form.
 
-    A form that is sent twice has the same effect and the same answer as one: what it cancelled before is on its list.
-    If the server was killed in between, the second one does the rest.
+    A form that is sent twice has the same effect and the same answer as once: the list has the appointments that it
+    cancelled before. If the server was killed in between, the second one does the rest.
     """
     list_id, begun = None, False
     if action == "cancel":

@@ -1,4 +1,4 @@
-"""Several chosen appointments at once: a preview of what would happen to whom, and doing it; front desk."""
+"""Bulk actions with chosen appointments: a preview of the effect on each patient, and carrying it out; front desk."""
 
 from __future__ import annotations
 
@@ -36,18 +36,17 @@ router = Router()
 
 ADDRESS = "/admin/appointments/selection"
 LIST = "/admin/appointments"
-# What is meant where an address does not say.
+# The action if the address does not name one.
 USUAL = "confirm"
-# The longest words that patients are told, by action; a reason stands inside a message that has more to say.
+# The longest text for patients, by action; a reason is only a part of its message.
 LONGEST = {"cancel": 200, "message": clinic_messages.LONGEST}
 LONGEST_MARK = 40
 
 
 class Asked(NamedTuple):
-    """What a person wants to do, and what they typed. `once` marks the form, so that it counts once.
-
-    `seen` are the words of which they saw a preview. `warned_of` are references of the patients of whom the page said
-    that they had a message within a day, and `again` of those who get this one, too.
+    """The action and the typed text in a form. `once` marks the form, so that it counts once. `seen` are the words of
+    which the user saw a preview. `warned_of` are references of patients who, as the page said, had a message within a
+    day, and `again` of those who get this one, too.
     """
 
     action: str
@@ -69,8 +68,8 @@ class Recent(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What the page says of what was tried: problems by reference, what was done, what is wrong with the words, or why
-    nothing was done.
+    """The page's answer to an attempt: problems by reference, what was done, an error of the words, or why nothing was
+    done.
 
     `list_href` leads to who was told.
     """
@@ -92,7 +91,7 @@ class Examples(NamedTuple):
 
 @router.get(ADDRESS)
 def preview(page: CurrentPage) -> Response:
-    """Which patients an action reaches, and where it is not possible; front desk. The reading is logged."""
+    """The patients whom an action reaches, and those for whom it is not possible; front desk. The reading is logged."""
     actor = signed_in(page, *DESK)
     query = page.request.query_params
     return _show(page, actor, Asked(query.get("action", USUAL), query.getlist("chosen"), query.get("back", "")))
@@ -100,7 +99,7 @@ def preview(page: CurrentPage) -> Response:
 
 @router.post(ADDRESS)
 def carry_out(page: CurrentPage, sent: SentForm) -> Response:
-    """Do it with those that the preview listed; front desk."""
+    """Carry out the action with the appointments that the preview listed; front desk."""
     actor = signed_in(page, *DESK)
     chosen = _named(sent)
     asked = Asked(
@@ -117,7 +116,7 @@ def carry_out(page: CurrentPage, sent: SentForm) -> Response:
     _require_few(chosen)
     error = _wrong_with(asked)
     if UNSENT in sent:
-        # The session had ended: nothing is done before it is sent again.
+        # The session had ended, so the form has to be sent again before anything is done.
         return _show(page, actor, asked._replace(seen=""))
     if error:
         return _show(page, actor, asked._replace(seen=""), Answer(error=error, status=422))
@@ -186,7 +185,7 @@ def _said(action: str, done: int) -> str:
 
 
 def _named(sent: FormData) -> list[Named]:
-    """The appointments that a form names, each once, as `K7QM-2F9X.3` with the version that its sender saw."""
+    """The appointments that a form names, each once, as `K7QM-2F9X.3` with the version that the user saw."""
     found: dict[str, Named] = {}
     for text in sent.getlist("chosen"):
         reference, _dot, version = str(text).partition(".")
@@ -231,7 +230,7 @@ def _show(page: Page, actor: Actor, asked: Asked, answer: Answer | None = None) 
 
 
 def _recent(page: Page, asked: Asked, possible: Sequence[AppointmentView]) -> list[Recent]:
-    """The patients who had a message within a day, where another is to be written, in order of their appointments."""
+    """The patients who had a message within a day, if another one is to be written, in order of their appointments."""
     if asked.action != "message":
         return []
     first = {each.patient_id: each for each in reversed(possible)}

@@ -79,7 +79,7 @@ def change_confidentiality(page: CurrentPage, reference: str, sent: SentForm) ->
 
 
 def _seen_by(told: Told, *, hidden: bool) -> str:
-    """Who sees an appointment after the change, and what can't be taken back."""
+    """A sentence: who sees an appointment after the change, and what can't be undone."""
     if not told.guardian:
         return _("The appointment is confidential.") if hidden else _("The appointment is no longer confidential.")
     if not hidden:
@@ -137,7 +137,7 @@ def _change(
     form: StatusForm | UndoForm,
     work: Callable[..., None],
 ) -> Response:
-    """Make the change and return to the page with the button; HTMX gets the doctor's day at once."""
+    """Make the change and return to the page with the button; HTMX gets the doctor's day in the same answer."""
     back = _way_back(form.back.data, reference)
     command: BaseModel | None = form.command()
     error: AppError | None = None
@@ -147,7 +147,7 @@ def _change(
         try:
             page.write(work, actor, reference, command, now=page.now)
         except (Conflict, Invalid, Unavailable) as refusal:
-            # A second tap on the same button asks for what is there already.
+            # A second tap on the same button asks for the status that is set already.
             error = None if _is_done(page, actor, reference, command) else refusal
     day = _day_of(page, back) if actor.role == "doctor" else None
     if day is not None and page.wants_fragment:
@@ -167,7 +167,7 @@ def _change(
 
 
 def _is_done(page: Page, actor: Actor, reference: str, command: BaseModel) -> bool:
-    """Whether the appointment is as the button wanted it: it has that status, or its last change is undone."""
+    """Whether the appointment is in the requested state: it has that status, or its last change is undone."""
     view = queries.get_appointment(page.session, actor, reference)
     match command:
         case ChangeStatus():
@@ -202,5 +202,5 @@ def _note_form(saved: SavedNote) -> NoteForm:
 
 
 def _note_page(page: Page, view: AppointmentView, form: NoteForm, *, status: int = 200) -> Response:
-    """The note and its appointment; with an error it keeps what was typed."""
+    """The note and its appointment; with an error it keeps the typed text."""
     return page.render("staff/appointments/note.html", status=status, appointment=view, form=form)

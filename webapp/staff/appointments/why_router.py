@@ -28,7 +28,7 @@ router = Router()
 
 @router.get("/admin/appointments/why")
 def why(page: CurrentPage) -> Response:
-    """Every rule that refuses a start, or that none does; front desk."""
+    """Every rule that refuses a start, or that no rule does; front desk."""
     actor = signed_in(page, *DESK)
     form = WhyForm.of_address(page.request.query_params)
     choices = listing.find_choices(page.session)

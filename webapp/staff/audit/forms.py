@@ -34,7 +34,7 @@ def _security_choices() -> list[SelectChoice]:
 
 
 class LogFilterForm(DocketForm):
-    """Who did what, when and from where: what both logs are filtered by; each filter may be left empty."""
+    """The filters of both logs: who did what, when and from where; each may be left empty."""
 
     who = SearchField(_l("User"), filters=[searched_name])
     first = DayField(_l("From"), [Optional()], unreadable=NO_DATE_OR_EMPTY, within=YEARS)

@@ -41,7 +41,7 @@ MOST_PATIENTS = 20
 
 
 class AuditSearch(NamedTuple):
-    """What an admin looks for; '' and None leave a filter out. Days are the clinic's, both included."""
+    """An admin's search; '' and None leave a filter out. Days are the clinic's, both included."""
 
     who: str = ""
     patient: str = ""
@@ -231,7 +231,7 @@ PLACES = {
     "audit": (_l("The audit log"), None),
 }
 
-# Things that are no longer there, with the number by which the log knows them.
+# Things that no longer exist, with their number in the log.
 GONE = {
     "appointment": _l("Appointment %(id)d"),
     "doctor": _l("Doctor %(id)d"),
@@ -243,7 +243,7 @@ GONE = {
 
 
 def _names_of_subjects(session: Session, events: Sequence[Event]) -> dict[tuple[str, int], Named]:
-    """The names of what the rows concern, with one query for each kind."""
+    """The names of the rows' subjects, with one query for each kind."""
     found: dict[tuple[str, int], Named] = {}
     for kind, read in READERS.items():
         ids = {event.subject_id for event in events if event.subject_type == kind}

@@ -1,4 +1,4 @@
-"""What happened at the doors, with the names of people, for the admin who asks who tried to get in."""
+"""Security events with the names of people, for admins who ask who tried to get in."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ from webapp.staff.audit.words import WAYS, security_words
 
 
 class SecurityEntry(NamedTuple):
-    """One row in words. `href` leads to the account, where one is known; `about` is a way or the pattern of a page."""
+    """One row in words. `href` leads to the account, if it is known; `about` is a way of signing in or the pattern of a
+    page.
+    """
 
     id: int
     at: datetime

@@ -124,7 +124,7 @@ ACTIONS: dict[str, Sentence] = {
     "audit_exported": _l("Exported the audit log"),
 }
 
-# What a nightly run deleted, by the names in its row.
+# Words for what a nightly run deleted, by the names in its row.
 OLD_DATA: dict[str, Sentence] = {
     "messages": _l("messages: %(n)s"),
     "files": _l("message files: %(n)s"),
@@ -145,7 +145,7 @@ OLD_DATA: dict[str, Sentence] = {
     "new_addresses": _l("unconfirmed addresses: %(n)s"),
 }
 
-# What happens at the doors: see `audit.security_events`.
+# Words for security events: see `audit.security_events`.
 SECURITY: dict[str, Sentence] = {
     "signed_in": _l("Signed in"),
     "signed_out": _l("Signed out"),
@@ -166,7 +166,7 @@ SECURITY: dict[str, Sentence] = {
     "origin_refused": _l("Sent a form from another site"),
     "requests_throttled": _l("Sent too many requests"),
 }
-# How an account was signed in to. Anything else that an event is about is the pattern of an address.
+# Words for ways of signing in. The other values of `about` are patterns of addresses.
 WAYS: dict[str, Sentence] = {
     "password": _l("with a password"),
     "code": _l("with a code"),
@@ -181,7 +181,7 @@ ROLES: dict[str, Sentence | str] = {
     "doctor": _l("doctor"),
     "admin": _l("admin"),
     "machine": _l("API token"),
-    # The name beside it is enough.
+    # The name beside it says enough.
     "system": "",
 }
 
@@ -192,7 +192,7 @@ def action_words(action: str) -> str:
 
 
 def security_words(action: str) -> str:
-    """What happened at the doors, in words."""
+    """A security event in words."""
     return str(SECURITY.get(action) or action.replace("_", " ").capitalize())
 
 

@@ -42,7 +42,7 @@ from webapp.staff.drawing import LETTERS_OF_WEIGHT, drawn
 
 
 class Shown(NamedTuple):
-    """Whose data a board shows: the ids of its appointments, and of the patients who walked in."""
+    """The data that a board shows: the ids of its appointments, and of the patients who walked in."""
 
     appointment_ids: list[int]
     walk_in_ids: list[int]
@@ -54,9 +54,8 @@ class Panel(NamedTuple):
     `changeable` says that it can be moved and cancelled, and `at_start` that the panel lies over the first columns,
     because its own doctor's is one of the last.
 
-    `squeeze` is where another one is squeezed in at its time, or '' where the doctor allows no more.
-
-    `said` is what was just done, and `problem` why it could not be done; both may be ''.
+    `squeeze` is the address for squeezing another one in at its time, or '' if the doctor allows no more. `said` is the
+    sentence about the last action, and `problem` the reason of its failure; both may be ''.
     """
 
     appointment: AppointmentView
@@ -172,7 +171,7 @@ def _in_second_half(board: Day, panel: Panel) -> bool:
 
 
 def _board_again(page: Page, actor: Actor, day: date) -> Response:
-    """The board for an open page that heard of a change: after each one, hundreds may ask for the same."""
+    """The board for an open page that learned of a change: after each change, hundreds may ask for the same."""
     versions, slug = versions_seen(page.session), page.request.query_params.get("doctor", "")
     key = ("board", day, slug, actor.role, choices.get_choice(page.session, actor), language_tag())
     state = (version_seen(page.session), page.now.replace(second=0, microsecond=0))
@@ -232,7 +231,7 @@ def _log(page: Page, actor: Actor, day: date, slug: str, shown: Shown) -> None:
 
 
 def _groups(everyone: Sequence[DoctorRow]) -> list[tuple[str, list[DoctorRow]]]:
-    """The doctors by specialty, in the order of the alphabet."""
+    """The doctors by specialty, in alphabetical order."""
     return [
         (specialty, [each for each in everyone if each.specialty == specialty])
         for specialty in sorted({each.specialty for each in everyone})
@@ -253,7 +252,7 @@ def _drawer(page: Page) -> Callable[[Callable[..., str], Outline, str], str]:
         opened = opened if any(each.reference == opened for each in outline.taken.appointments) else ""
         if opened:
             return macro(outline.column(), address, opened)
-        # Not everyone reads why a doctor is away.
+        # Not everyone may read why a doctor is away.
         key = ("column", address, outline.doctor.id, tuple(outline.hours.leave))
         return drawn(page.session, key, outline.state, lambda: macro(outline.column(), address, ""))
 

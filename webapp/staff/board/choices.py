@@ -19,13 +19,13 @@ MOST = 60
 
 
 class Choice(NamedTuple):
-    """The columns of one account: of a specialty, or of some doctors, by slug; of all doctors where both are empty."""
+    """The columns of one account: of a specialty, or of some doctors, by slug; of all doctors if both are empty."""
 
     specialty: str = ""
     slugs: tuple[str, ...] = ()
 
     def shown(self, everyone: Sequence[DoctorRow]) -> list[DoctorRow] | None:
-        """The chosen doctors; None for all, also where none of those who were chosen is left."""
+        """The chosen doctors; None for all, also if none of the chosen ones exists any more."""
         chosen = [
             each
             for each in everyone

@@ -1,7 +1,7 @@
 """One doctor's column of the board: appointments, free time, breaks and time off on the scale of the day.
 
 A day of thirty doctors has thousands of things, so everything here counts in whole minutes, and each thing is one flat
-tuple that its template takes apart. What a column shows comes from its `Outline` alone: see `Outline.state`.
+tuple that its template takes apart. A column depends on its `Outline` alone: see `Outline.state`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from webapp.staff.schedule.week_scale import HOUR, Scale, lanes_of, row_classes
 
 # Free time is cut into pieces of at least this length, each of which can be booked with one tap.
 SHORTEST_PIECE = 15
-# Shorter rests of time are of no use.
+# Shorter rests of time are useless.
 SHORTEST_REST = 5
 # In a place lower than this many rows, the second line does not fit.
 ROWS_OF_TWO_LINES = 5
@@ -73,7 +73,8 @@ class Column(NamedTuple):
 
 
 class Frame(NamedTuple):
-    """What all columns of a day share. `online` is when patients may book: from the minimum notice to the horizon.
+    """The shared data of all columns of a day. `online` is when patients may book: from the minimum notice to the
+    horizon.
 
     `now` is the first minute that is not past, `clock` the minute that the clock shows.
     """
@@ -89,7 +90,7 @@ class Frame(NamedTuple):
 
 
 class Outline(NamedTuple):
-    """What one column is made of. `version` is that of the doctor's schedule, None if it is not known. `told`: see
+    """The data of one column. `version` is that of the doctor's schedule, None if it is not known. `told`: see
     `Column`.
     """
 
@@ -110,7 +111,7 @@ class Outline(NamedTuple):
     def state(self) -> Hashable:
         """Everything that the column shows, so that a column is drawn once for each state.
 
-        Of the time, only the steps matter that free times have passed, and each minute while patients wait.
+        The time matters only when it passes a free time, and by the minute while patients wait.
         """
         step = self.doctor.slot_step
         begins, ends = self.frame.online
@@ -131,7 +132,7 @@ class Outline(NamedTuple):
 
 
 def flags(appointment: BoardAppointment) -> list[tuple[str, Sentence | str]]:
-    """What staff should notice about an appointment: the name of a sign (static/css/board.css), and its words."""
+    """The signs of an appointment that staff should notice: the name of each (static/css/board.css), and its words."""
     found: list[tuple[str, Sentence | str]] = []
     if appointment.alert:
         found.append(("alert", _("alert: %(words)s") % {"words": appointment.alert}))
@@ -157,7 +158,7 @@ def _column(of: Outline) -> Column:
     wall, rows, appointments = frame.wall, scale.rows, of.appointments
     taken = [(each.busy_from, each.busy_until) for each in of.taken.appointments if each.status in OCCUPYING]
     against = [*hours.closures, *(span for span, _reason in hours.leave), *taken]
-    # The rest of a missed appointment's time is free, but nothing is gained by showing both in half the width.
+    # The rest of a missed appointment's time is free, but showing both in half the width would not help.
     missed = [(each.start, each.end) for each in appointments if each.status == "no_show"]
     things = [
         *_appointments(frame, appointments),
@@ -262,7 +263,7 @@ def _breaks(frame: Frame, hours: DayHours, against: Sequence[Span]) -> Iterator[
 
 
 def _leave(frame: Frame, hours: DayHours, seen: Sequence[Span]) -> Iterator[_Thing]:
-    """Time off in the whole width between the appointments; one that is all covered stands beside them."""
+    """Time off in the whole width between the appointments; one that they cover entirely is shown beside them."""
     wall = frame.wall
     for whole, reason in hours.leave:
         words = _("Time off: %(reason)s") % {"reason": reason} if reason else _("Time off")

@@ -9,7 +9,7 @@ from webapp.database import Base
 
 
 class BoardChoice(Base):
-    """The columns that an account chose: all doctors of a specialty, or some doctors, whose slugs stand in a list.
+    """The columns that an account chose: all doctors of a specialty, or a list of doctors' slugs.
 
     There is a row as long as the account does not see all doctors.
     """

@@ -27,7 +27,7 @@ class BoardAppointment(NamedTuple):
     """One appointment of the day. Instants are minutes since 1970-01-01T00:00Z; `busy_…` include the buffers.
 
     `undecided`: it is flagged. `excepted`: staff overrode a rule for it. `arranged`: the patient asked for something.
-    `noted`: staff left a note on it. `alert` is what they must know of the patient, or ''. `arrived` is when the
+    `noted`: staff left a note on it. `alert` is the patient's alert, or ''. `arrived` is when the
     patient came.
     """
 
@@ -67,7 +67,7 @@ NOTHING_TAKEN = Taken("", (), (), Counter(), None)
 
 
 class DayHours(NamedTuple):
-    """When one doctor sees patients on one day, and what stands against it.
+    """The hours in which one doctor sees patients on one day, and their exceptions.
 
     `worked` are the hours before closures and time off; `leave` is the time off with its reasons.
     """
@@ -132,7 +132,7 @@ _LEAVE = (
 def list_appointments(session: Session, day: Span, doctor_ids: Sequence[int] | None = None) -> dict[int, Taken]:
     """The appointments that take time of a day, by doctor; of all doctors, or of these. One query.
 
-    A doctor's rows are taken apart only where this process does not know the same rows already.
+    A doctor's rows are parsed only if this process does not know the same text already.
     """
     low, high = (to_datetime(minute) for minute in day)
     values = {"low": low, "high": high, "earliest": low - timedelta(hours=LONGEST_HOURS)}
@@ -161,12 +161,12 @@ def _taken(text: str, day: Span) -> Taken:
 
 
 def joint_ends(spans: Sequence[Span]) -> Span | None:
-    """From the first start to the last end; None if there are none."""
+    """From the first start to the last end; None without appointments."""
     return (min(start for start, _end in spans), max(end for _start, end in spans)) if spans else None
 
 
 def find_ends(session: Session, day: Span) -> Span | None:
-    """From the first start to the last end of all appointments that begin on a day; None if there are none."""
+    """From the first start to the last end of all appointments that begin on a day; None without appointments."""
     low, high = (to_datetime(minute) for minute in day)
     first, last = rows(session, _ENDS, low=low, high=high).one()
     return None if first is None else (first, last)

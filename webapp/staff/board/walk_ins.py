@@ -1,4 +1,4 @@
-"""The strip of walk-ins on today's board: who waits, in which order, and where they are taken in."""
+"""The strip of walk-ins on today's board: who waits, in which order, and the pages to take them in."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ class Waiting(NamedTuple):
 
 
 class WalkIns(NamedTuple):
-    """Those who wait, in order, and those who were taken in or left today, the latest first."""
+    """The waiting walk-ins in order, and those who were taken in or left today, the latest first."""
 
     waiting: list[Waiting]
     settled: list[WalkInView]
 
     @property
     def patient_ids(self) -> list[int]:
-        """Whose names are shown."""
+        """The patients whose names are shown."""
         return [each.view.patient_id for each in self.waiting] + [each.patient_id for each in self.settled]
 
 
@@ -80,9 +80,8 @@ def _take_in(
     away: Container[int],
     now: datetime,
 ) -> str:
-    """The page on which the appointment is booked: at the doctor's next start, where it is known which doctor.
-
-    Where that one is away, colleagues of the same specialty are looked at.
+    """The page on which the appointment is booked: at the doctor's next start, if the doctor is known. If that doctor
+    is away, it looks for colleagues of the same specialty.
     """
     doctor = by_id.get(view.doctor_id) if view.doctor_id is not None else only
     whom, starts_at = doctor.slug if doctor is not None else view.queue.waits_for, None

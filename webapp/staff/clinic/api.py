@@ -51,7 +51,7 @@ class KeptAppointments(BaseModel):
 
 @members_optional
 class ChangeClinic(ClinicDetails, BookingRules, NewPatientRules, ClinicZone, KeptAppointments, Change):
-    """What is to be different about the clinic. With a new time zone, hours and time off keep their clock times."""
+    """Changes of the clinic. With a new time zone, hours and time off keep their clock times."""
 
 
 @router.put("/opening-hours", summary="Replace the opening hours", responses=changed(OpeningHoursOut))

@@ -124,7 +124,7 @@ def change_closure(page: CurrentPage, sent: SentForm, closure_id: PathId) -> Res
 
 @router.get("/admin/closures/{closure_id}/removal")
 def ask_removal(page: CurrentPage, closure_id: PathId) -> Response:
-    """What removing a closure would mean; admins."""
+    """Describe the effect of removing a closure; admins."""
     signed_in(page, "admin")
     saved = closures.get_closure(page.session, closure_id)
     return _removal_page(page, saved, _removal_form(saved.details))
@@ -161,7 +161,7 @@ class _Found:
 
 
 def _offer_holidays(page: Page, which: WhichHolidaysForm) -> _Found:
-    """Correct choices that do not exist, and find the holidays of what was chosen."""
+    """Correct choices that do not exist, and find the chosen holidays."""
     clinic = current_clinic(page)
     today = clinic.today(page.now)
     years = [today.year + number for number in range(holidays.YEARS_AHEAD + 1)]

@@ -210,7 +210,7 @@ class SearchForm(DocketForm):
     seen = SeenField()
 
     def offer(self, specialties: Sequence[str], saved: str) -> None:
-        """Set the specialties to choose from, with the saved one, which no doctor may have any more."""
+        """Set the specialties to choose from, including the saved one, even if no doctor has it any more."""
         names = sorted({*specialties, saved} - {""})
         self.first_specialty.choices = [
             SelectChoice("", _("None: earliest free time first")),

@@ -1,4 +1,4 @@
-"""The poster with which patients say that they are here: to print it, and to let it work no more; admins."""
+"""The poster with which patients say that they are here: printing it, and making it invalid; admins."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def show_poster(page: CurrentPage) -> Response:
 
 @router.post(HERE)
 def change_poster(page: CurrentPage, sent: SentForm) -> Response:
-    """Make a poster with a new code, or let none work any more; admins."""
+    """Make a poster with a new code, or make all posters invalid; admins."""
     actor = signed_in(page, "admin")
     if sent.get("end"):
         page.write(poster.end, actor, now=page.now)

@@ -21,7 +21,7 @@ from webapp.i18n import gettext as _
 
 
 class Missing(NamedTuple):
-    """Something a new clinic still needs: what it is, the words of the link to its page, and the address."""
+    """Something a new clinic still needs: a sentence, and the words and address of the link to its page."""
 
     what: str
     deed: str

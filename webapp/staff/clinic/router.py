@@ -1,6 +1,6 @@
 """The clinic itself, for admins: name and address, time zone, opening hours, booking rules, and what is missing.
 
-An empty database has none of these: every page here then shows the defaults, and saving creates what is missing.
+In an empty database, every page here shows the defaults, and saving creates the missing rows.
 """
 
 from __future__ import annotations

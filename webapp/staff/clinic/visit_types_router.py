@@ -86,7 +86,7 @@ def change_visit_type(page: CurrentPage, sent: SentForm, visit_type_id: PathId) 
 
 @router.get("/admin/visit-types/{visit_type_id}/activity")
 def ask_activity(page: CurrentPage, visit_type_id: PathId) -> Response:
-    """What it would mean to make a visit type bookable, or no longer bookable; admins."""
+    """Describe the effect of making a visit type bookable, or no longer bookable; admins."""
     signed_in(page, "admin")
     saved = visit_types.get_visit_type(page.session, visit_type_id)
     return _activity_page(page, saved, ActivityForm(data={"active": "no" if saved.active else "yes"}))

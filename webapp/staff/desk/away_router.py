@@ -37,8 +37,8 @@ router = Router()
 
 LONGEST_WHY = 200
 FATES = get_args(Fate)
-# What can be chosen for all, in the order in which it is tried for each. Patients who have arrived only go to
-# colleagues in this way: what else becomes of them is decided one by one, because they are here.
+# The choices for all, in the order in which they are tried for each. For patients who have arrived, the only one is a
+# colleague; other decisions about them are made one by one, because they are here.
 FOR_ALL: dict[str, tuple[Fate, ...]] = {
     "": (),
     "colleague-later": ("colleague", "later"),
@@ -50,7 +50,7 @@ FOR_ALL: dict[str, tuple[Fate, ...]] = {
 
 
 class Absence(NamedTuple):
-    """The doctor who is away, on which day, who says so, the address of the page, and the page that leads to it."""
+    """The absent doctor, the day, the actor, the address of the page, and the page that leads to it."""
 
     actor: Actor
     doctor: DoctorRow
@@ -61,14 +61,13 @@ class Absence(NamedTuple):
 
     @property
     def own(self) -> bool:
-        """Whether the doctor says so."""
+        """Whether the actor is the doctor."""
         return self.actor.role == "doctor"
 
 
 class Choice(NamedTuple):
-    """One appointment that is left, what was chosen for it so far ('' for nothing), and why that is not possible.
-
-    `listed` is what a hidden field of the form says of it: its state and its proposals.
+    """A remaining appointment, the choice for it so far ('' without one), and why that is not possible. `listed` is the
+    value of a hidden field: its state and its proposals.
     """
 
     appointment: Left
@@ -80,7 +79,7 @@ class Choice(NamedTuple):
 @router.get("/schedule/away")
 @router.get("/desk/away/{slug}")
 def ask(page: CurrentPage) -> Response:
-    """What is left of a doctor's day, with proposals for each appointment; the doctor, and the front desk.
+    """The rest of a doctor's day, with proposals for each appointment; the doctor, and the front desk.
 
     It is today unless the address names a later `day`.
     """
@@ -107,7 +106,7 @@ def take_off(page: CurrentPage, sent: SentForm) -> Response:
 
 
 def chosen_in(sent: FormData) -> dict[str, Chosen]:
-    """What was decided for each appointment that the form listed; anything unreadable is no decision."""
+    """The decision about each appointment that the form listed; anything unreadable is no decision."""
     for_all = FOR_ALL.get(str(sent.get("decide-all", "")), ())
     found: dict[str, Chosen] = {}
     for entry in str(sent.get("listed", "")).split():
@@ -128,7 +127,7 @@ def chosen_in(sent: FormData) -> dict[str, Chosen]:
 
 
 def _absence(page: Page) -> Absence:
-    """Who is away, from the address.
+    """The absence that the address names.
 
     Raises:
         NotSignedIn, Forbidden: the page is not for the actor. NotFound: the doctor does not exist.
@@ -204,7 +203,7 @@ def _choice(left: Left, typed: Mapping[str, str], problems: Mapping[str, str]) -
 
 
 def _offers(left: Sequence[Left]) -> list[str]:
-    """What can be chosen for all of these."""
+    """The choices for all of these."""
     with_colleague = any(each.colleague is not None for each in left)
     with_later = any(each.later is not None for each in left)
     return [

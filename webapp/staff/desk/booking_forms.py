@@ -68,13 +68,13 @@ class CallForm(ExceptionForm):
     after = HiddenField()
     # A time that the address names, for example a gap on the board. It stays while the patient is looked for.
     starts_at = HiddenField()
-    # The walk-in who is taken in; or NEW, so that the page begins with a new one.
+    # The walk-in who is taken in; or NEW for a new walk-in.
     walk_in = HiddenField()
     urgent = BooleanField(_l("Urgent"))
     queue_note = StringField(_l("Note for staff"), [Length(max=MOST_LETTERS, message=TOO_LONG)])
 
     def offer(self, listed: Sequence[DoctorRow], *, first_specialty: str) -> None:
-        """Set the choices. Where no doctor is chosen, the clinic's first specialty is, if the clinic has one."""
+        """Set the choices. Without a chosen doctor, the clinic's first specialty is chosen, if there is one."""
         kinds = {kind.id: kind for doctor in listed for kind in doctor.visit_types}
         by_name = sorted(kinds.values(), key=lambda kind: kind.name.casefold())
         self.visit_type.choices = [
@@ -130,7 +130,7 @@ class CallForm(ExceptionForm):
 
     @property
     def is_private(self) -> bool:
-        """Whether something was typed that no address may hold: names, contact details, why the patient comes."""
+        """Whether the form contains private text that must not be in an address: names, contact details, the reason."""
         fields = (self.name, self.contact, self.reason, self.queue_note, self.override_reason, self.squeeze_reason)
         return any((field.data or "").strip() for field in fields) or bool(self.birth_date.data)
 

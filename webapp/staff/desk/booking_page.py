@@ -48,7 +48,7 @@ PARTS: dict[str, Part] = {"found": "found", "times": "times"}
 
 
 class Call:
-    """One request of the page: its form, and what the choices in it mean."""
+    """One request of the page: its form, and the objects that its choices name."""
 
     def __init__(self, page: Page, actor: Actor, form: CallForm) -> None:
         self.page, self.actor, self.form = page, actor, form
@@ -89,7 +89,7 @@ class Call:
     # ----------------------------------------------------------------------------------- patients
 
     def found(self) -> FoundPatients:
-        """The patients who fit what was typed: a name, a birth date, a number, or an appointment's reference."""
+        """The patients who match the typed text: a name, a birth date, a number, or an appointment's reference."""
         page, text = self.page, (self.form.q.data or "").strip()
         if self.form.patient.data:
             return NOTHING_FOUND
@@ -120,7 +120,9 @@ class Call:
         return FoundPatients(self._lines(search.patients_by_id(self.page.session, warning.ids)), likely=True)
 
     def _by_reference(self, text: str) -> list[PatientRow] | None:
-        """The patient of the appointment with this reference; None where there is none: the text may be a name."""
+        """The patient of the appointment with this reference; None if there is no such appointment: the text may be a
+        name.
+        """
         reference = reference_in(text)
         if reference is None:
             return None
@@ -140,7 +142,7 @@ class Call:
         """The chosen patient; reading the record is noted.
 
         Raises:
-            NoSuchPatient: there is none with this id.
+            NoSuchPatient: no patient has this id.
         """
         if not self.form.patient.data:
             return None
@@ -154,9 +156,8 @@ class Call:
     # -------------------------------------------------------------------------------------- times
 
     def usual_time(self) -> Chosen | None:
-        """The start that the address names, with the chosen visit type or else with what suits the patient.
-
-        None where no start or no doctor is named.
+        """The start that the address names, with the chosen visit type or else the one that suits the patient. None if
+        no start or no doctor is named.
         """
         slug, start = self.form.slug, self.form.start
         doctor = self._doctor(slug)
@@ -186,7 +187,7 @@ class Call:
             seen=self._seen(),
         )
         days, are_later = self._offered(requests)
-        # That they came is the reason.
+        # Their presence is the reason for the exception.
         has_reason, address, near = self.walk_in is not None, form.address_of_day, self._near(requests)
         shown = [
             presenters.day_of_times(each, clinic, now=page.now, href=address(each.day), has_reason=has_reason)
@@ -200,7 +201,7 @@ class Call:
         )
 
     def _offered(self, requests: list[BookingRequest]) -> tuple[list[OfferedDay], bool]:
-        """The days with free times among those asked for; where these are full, the next ones, and True."""
+        """The requested days with free times; if these are full, the next ones, and True."""
         page, form, clinic = self.page, self.form, self.clinic
         today = clinic.today(page.now)
         first, last = form.between(today, clinic.horizon_days)

@@ -1,4 +1,4 @@
-"""What the page of booking for a caller shows: patients who were found, the chosen one, and the free times."""
+"""Read models for booking for a caller: patients who were found, the chosen one, and the free times."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ UPCOMING_SHOWN = 3
 
 
 class FoundPatient(NamedTuple):
-    """A patient to choose, with the next appointment, so that "when is my next?" is answered at once."""
+    """A patient to choose, with the next appointment, which answers "when is my next?"."""
 
     patient: PatientSummary
     next: NextAppointment | None
@@ -49,14 +49,13 @@ class FoundPatients(NamedTuple):
 
     @property
     def is_certain(self) -> bool:
-        """Whether one patient alone fits what was typed."""
+        """Whether exactly one patient matches the typed text."""
         return self.searched and len(self.patients) == 1 and not (self.similar or self.goes_on)
 
 
 class ChosenPatient(NamedTuple):
-    """The patient who is booked for. `age` is None where the birth date is not known.
-
-    `last` is their latest appointment that took place or should have; `more` counts those ahead that are not listed.
+    """The chosen patient. `age` is None if the birth date is not known. `last` is their latest appointment that took
+    place or should have; `more` counts those ahead that are not listed.
     """
 
     patient: PatientSummary
@@ -67,7 +66,7 @@ class ChosenPatient(NamedTuple):
 
 
 class TimeButton(NamedTuple):
-    """A free time as a button. `value` is what it sends; `spoken` is its whole meaning for screen readers."""
+    """A free time as a button. `value` is its form value; `spoken` is the whole text for screen readers."""
 
     value: str
     time: str
@@ -78,7 +77,7 @@ class TimeButton(NamedTuple):
 
 
 class DayOfTimes(NamedTuple):
-    """The free times of a day: 'Today', '10 Mar'. `href` leads to the whole day, None where all is shown."""
+    """The free times of a day: 'Today', '10 Mar'. `href` leads to the whole day; None if all times are shown."""
 
     name: str
     date: str
@@ -90,7 +89,7 @@ class DayOfTimes(NamedTuple):
 class FreeTimes(NamedTuple):
     """The days with their first free times, and times beside the appointment before.
 
-    `are_later`: the days that were asked for have none, and these come after them. `none_fits`: no doctor does.
+    `are_later`: the requested days have no free times, and these come after them. `none_fits`: no doctor matches.
     """
 
     days: list[DayOfTimes]
@@ -163,7 +162,7 @@ def near_buttons(offers: Sequence[Offer], day: date, clinic: Clinic, *, now: dat
 
 
 def without(near: Sequence[TimeButton], days: Sequence[DayOfTimes]) -> list[DayOfTimes]:
-    """The days without the times that stand above them already; a day that has no other is left out."""
+    """The days without the times that are shown above them already; a day without other times is left out."""
     values = {time.value for time in near}
     left = [day._replace(times=[time for time in day.times if time.value not in values]) for day in days]
     return [day for day in left if day.times or day.href is not None]

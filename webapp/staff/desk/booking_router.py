@@ -1,7 +1,7 @@
 """Booking for a caller: patient, doctor and time on one screen, and the next one of a family after it.
 
-The choices are in the address. What is private (names, contact details, why the patient comes) is only ever sent in
-the body: then the page is the answer to the form.
+The choices are in the address. Private text (names, contact details, the reason) is only sent in the body: then the
+page is the answer to the form.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def show_booking(page: CurrentPage) -> Response:
 
 @router.post(HERE)
 def book(page: CurrentPage, sent: SentForm) -> Response:
-    """Book the time whose button was pressed, or show the page for what was typed; the same people."""
+    """Book the time whose button was pressed, or show the page for the typed text; the front desk and doctors."""
     form = CallForm(sent)
     form.step.data = "squeeze" if sent.get("squeeze") else ""
     lead_back_to(page.request, form.address())
@@ -62,7 +62,9 @@ def book(page: CurrentPage, sent: SentForm) -> Response:
 
 
 def _look(call: Call) -> Response:
-    """Look up what was typed. A patient who alone fits is chosen, and the address then has all the choices."""
+    """Look up the typed text. If exactly one patient matches, that patient is chosen, and the address then has all the
+    choices.
+    """
     page, form = call.page, call.form
     target = page.request.headers.get("hx-target", "")
     if target in PARTS:
@@ -133,7 +135,7 @@ def _found_after(call: Call, error: AppError) -> FoundPatients:
 
 
 def _new_patient(form: CallForm) -> PatientDetails | None:
-    """The new patient who was typed, where no patient is chosen; the form says so if there is neither."""
+    """The typed new patient, if no patient is chosen; without either, the form gets an error."""
     if form.patient.data:
         return None
     if form.new_patient_typed:
@@ -159,9 +161,8 @@ def _sent_before(call: Call, command: Booking, new_patient: PatientDetails | Non
 
 
 def _who_waits(call: Call, queue: Queue, new_patient: PatientDetails | None) -> str | None:
-    """Who waits for whom, in words; None if the patient does not wait in this queue, so that this form did nothing.
-
-    It may have been sent before.
+    """A sentence about the wait, also if the same form was sent before; None if the patient does not wait in this
+    queue.
     """
     patient_id = whole_number(call.form.patient.data) if new_patient is None else _just_added(call, new_patient)
     if patient_id is None:

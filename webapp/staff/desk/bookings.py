@@ -1,4 +1,4 @@
-"""Booking for a caller, or letting someone wait, who may be new: the record and the rest are one transaction."""
+"""Books for a caller, or lets a patient wait, who may be new: the record and the rest are one transaction."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ def book_for_caller(
 ) -> str:
     """Book for the patient whom the command names, for a walk-in, or for a new patient, and return the reference.
 
-    Where the time is refused, no new record is left behind.
+    If the time is refused, no new record is created.
 
     Raises:
         LikelyDuplicate: the new patient may have a record already, and staff did not say `anyway`.
-        What `records.create_patient`, `service.book` and `walk_ins.take_in` raise.
+        The errors of `records.create_patient`, `service.book` and `walk_ins.take_in`.
     """
     if walk_in_id is not None:
         return walk_ins.take_in(session, actor, walk_in_id, command, now=now)
@@ -58,7 +58,7 @@ def let_wait(
     """Let a patient, or a new one, wait in a queue of today; returns the walk-in's id.
 
     Raises:
-        LikelyDuplicate: as in `book_for_caller`. What `records.create_patient` and `walk_ins.join` raise.
+        LikelyDuplicate: as in `book_for_caller`. The errors of `records.create_patient` and `walk_ins.join`.
     """
     if new_patient is not None:
         patient_id = records.create_patient(session, actor, new_patient, anyway=anyway, now=now)

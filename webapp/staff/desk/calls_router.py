@@ -24,7 +24,7 @@ ADDRESS = "/desk/calls"
 
 @router.get("/desk/calls/{day}")
 def show_calls(page: CurrentPage, day: str) -> Response:
-    """Which patients to call before this day, in order; front desk. The reading is logged."""
+    """The patients to call before this day, in order; front desk. The reading is logged."""
     actor = signed_in(page, *DESK)
     wanted = parse_day(day)
     if wanted is None:

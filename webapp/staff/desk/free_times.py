@@ -22,7 +22,7 @@ from webapp.scheduling.slots import DAY, Span, number_to_day
 from webapp.scheduling.suggested_types import suggested_type
 from webapp.scheduling.viewer import Viewer
 
-# What is shown of each day, and of each start of several doctors; a day alone is shown whole.
+# How many times of each day, and of each start, are shown for several doctors; a single day is shown whole.
 DAYS_SHOWN = 4
 TIMES_OF_A_DAY = 9
 DOCTORS_AT_A_TIME = 3
@@ -31,8 +31,9 @@ NEAR_SHOWN = 6
 
 
 class Wanted(NamedTuple):
-    """When a caller can come: between two days of the clinic, on some weekdays (Monday is 0; empty means all), and
-    between two minutes of the wall clock."""
+    """A caller's wishes: between two days of the clinic, on some weekdays (Monday is 0; empty means all), and between
+    two minutes of the wall clock.
+    """
 
     first: date
     last: date
@@ -69,7 +70,7 @@ def requests_for(
     visit_type_id: int | None = None,
     seen: Collection[int] = (),
 ) -> list[BookingRequest]:
-    """What to look for with each doctor who fits: the visit type that was named, or the one that suits the patient.
+    """A request for each matching doctor: with the named visit type, or the one that suits the patient.
 
     Doctors whom the patient has seen come first, so that of several doctors at one time they are offered first.
     """
@@ -96,7 +97,7 @@ def find_offers(
 ) -> list[OfferedDay]:
     """The first days that have free times, each with its first ones; one day alone with all of them.
 
-    The first two weeks are looked at first, and the rest only where they have nothing.
+    It searches the first two weeks, and the rest only if they have no free times.
     """
     look_until = min(wanted.first + timedelta(days=FIRST_LOOK_DAYS - 1), wanted.last)
     for first, last in ((wanted.first, look_until), (look_until + timedelta(days=1), wanted.last)):
@@ -139,7 +140,7 @@ def _distance(offer: Offer, beside: Span) -> int:
 
 
 def _in_order(requests: Sequence[BookingRequest], facts: dict[int, Facts], wanted: Wanted) -> Iterator[Offer]:
-    """Everything that is offered, by start; at one start in the order of the requests."""
+    """All offers by start; at the same start in the order of the requests."""
     by_doctor = [_of_one(request, facts[request.doctor.id], wanted) for request in requests]
     return merge(*by_doctor, key=lambda offer: offer.time.start)
 

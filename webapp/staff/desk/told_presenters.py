@@ -52,7 +52,8 @@ def told_address(list_id: int) -> str:
 
 
 def told_or(lists: Sequence[int], otherwise: str, *, own: bool = False) -> str:
-    """Where a change leads that made these lists: to the only one, or to all of them, which are the front desk's.
+    """The next page after a change that made these lists: the only list, or the page of all lists, which is for the
+    front desk.
 
     Doctors who changed their `own` times get to the first one; without lists, the change leads to `otherwise`.
     """
@@ -118,7 +119,7 @@ WHYS: dict[str, Sentence] = {
 
 
 def _what(line: Line, clinic: Clinic) -> str:
-    """What happened, as it can be read out on the telephone."""
+    """The change in words that can be read out on the telephone."""
     if line.what == "moved":
         words = {"when": formats.day_and_time(line.starts_at, clinic.zone), "name": line.doctor_name}
         return _("Moved to %(when)s, %(name)s") % words
@@ -128,7 +129,7 @@ def _what(line: Line, clinic: Clinic) -> str:
 
 
 def _now(line: Line, clinic: Clinic) -> str:
-    """What was changed since then, or ''."""
+    """The later change in words, or ''."""
     if not line.changed:
         return ""
     if line.now.status == "cancelled":

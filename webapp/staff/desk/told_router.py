@@ -1,4 +1,6 @@
-"""Who was told of a change, and how, with a tick for each call; the front desk, and doctors about their own days."""
+"""Lists of who was told of a change, and how, with a tick for each call; the front desk, and doctors about their own
+days.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,9 @@ def show_lists(page: CurrentPage) -> Response:
 
 @router.get("/desk/told/{list_id}")
 def show_list(page: CurrentPage, list_id: PathId) -> Response:
-    """Who was told how, and whom to call; the front desk, and the doctor who was away. The reading is logged."""
+    """One list: who was told how, and whom to call; the front desk, and the doctor who was away. The reading is
+    logged.
+    """
     actor = signed_in(page, *STAFF)
     found = told_lists.get_list(page.session, actor, list_id)
     lines = told_lists.lines_of(page.session, actor, [list_id])[list_id]

@@ -1,4 +1,4 @@
-"""The form of what a walk-in waits for; it checks the shape only."""
+"""The form for a walk-in's queue; it checks the shape only."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from webapp.i18n import lazy_form_text as _l
 
 
 class QueueForm(DocketForm):
-    """What a walk-in waits for: a doctor, a specialty or any doctor; and whether it is urgent."""
+    """A walk-in's queue: a doctor, a specialty or any doctor; and whether it is urgent."""
 
     doctor = SelectField(_l("Waits for"), choices=[], validate_choice=False)
     urgent = BooleanField(_l("Urgent"))

@@ -1,4 +1,4 @@
-"""The walk-ins of today: what they wait for, and that they left; the front desk."""
+"""Today's walk-ins: changing their queue, and noting that they left; the front desk."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ BOARD = "/board"
 
 @router.get("/desk/walk-ins/{walk_in_id}")
 def show_walk_in(page: CurrentPage, walk_in_id: PathId) -> Response:
-    """What a walk-in waits for, to be changed; front desk. The reading is logged."""
+    """The form for a walk-in's queue; front desk. The reading is logged."""
     actor = signed_in(page, *DESK)
     view = walk_ins.get_walk_in(page.session, walk_in_id, now=page.now)
     response = _walk_in_page(page, view, queue_form(view.queue))
@@ -63,7 +63,7 @@ def leave(page: CurrentPage, walk_in_id: PathId) -> Response:
 
 @router.post("/desk/walk-ins/{walk_in_id}/undo")
 def undo(page: CurrentPage, walk_in_id: PathId) -> Response:
-    """Let a walk-in wait again, who left or was taken in: that appointment is cancelled; front desk."""
+    """Let a walk-in who left or was taken in wait again; the appointment is cancelled; front desk."""
     actor = signed_in(page, *DESK)
     try:
         view = page.write(walk_ins.undo, actor, walk_in_id, now=page.now)

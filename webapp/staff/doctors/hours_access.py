@@ -1,4 +1,4 @@
-"""Whose hours and time off a page is about: a doctor's own, or those of any doctor where an admin asks.
+"""The doctor of a page about hours and time off: doctors see their own, admins those of any doctor.
 
 Every page of hours has two addresses for one function: under `/schedule` for the doctor, and under
 `/admin/doctors/{slug}` for admins. In the API both use `/doctors/{doctor_id}`.

@@ -62,7 +62,7 @@ class RemoveExtraHoursForm(DocketForm):
 
 
 class RemoveHoursForm(DocketForm):
-    """Whether hours should really be removed, and whether those that ended for them go on."""
+    """Whether hours should really be removed, and whether the hours that ended for them resume."""
 
     resume = BooleanField(_l("Extend the earlier hours below"))
     seen = SeenField()

@@ -17,5 +17,5 @@ class LateForm(DocketForm):
     minutes = StringField(_l("Another number of minutes"))
 
     def command(self) -> RunLate | None:
-        """The command for the service; None for what is no such number."""
+        """The command for the service; None for anything but such a number."""
         return self.parse(RunLate, minutes=whole_number(self.minutes.data))

@@ -1,4 +1,4 @@
-"""Saying that a doctor is running late, or on time again; the front desk, and the doctor."""
+"""Sets that a doctor is running late, or on time again; the front desk, and the doctor."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def show_lateness(page: CurrentPage, slug: str) -> Response:
 
 @router.post("/desk/late/{slug}")
 def run_late(page: CurrentPage, slug: str, sent: SentForm) -> Response:
-    """Say that a doctor is late today, or on time again; the front desk, and the doctor."""
+    """Set that a doctor is late today, or on time again; the front desk, and the doctor."""
     actor = signed_in(page, *STAFF)
     doctor = lateness.get_doctor_on_duty(page.session, actor, slug)
     form = LateForm(sent)

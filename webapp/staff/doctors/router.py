@@ -139,7 +139,7 @@ def change_doctor(page: CurrentPage, sent: SentForm, slug: Slug) -> Response:
 
 @router.get("/admin/doctors/{slug}/activity")
 def ask_activity(page: CurrentPage, slug: Slug) -> Response:
-    """What it would mean that a doctor takes bookings, or no longer; admins."""
+    """Describe the effect if a doctor takes bookings, or no longer does; admins."""
     signed_in(page, "admin")
     saved = profiles.get_profile(page.session, slug, now=page.now)
     return _activity_page(page, saved, DoctorActivityForm(data={"active": "no" if saved.active else "yes"}))

@@ -1,4 +1,4 @@
-"""What the examples of messages say: the values of their templates, about fictitious people and appointments."""
+"""The values for examples of messages, about fictitious people and appointments."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def one_reminder(clinic: Clinic, now: datetime, channel: Channel) -> dict[str, A
 
 
 def own_words(clinic: Clinic, now: datetime, channel: Channel) -> dict[str, Any]:
-    """What the clinic writes about one appointment."""
+    """A message in the clinic's words about one appointment."""
     recipient = _recipient(channel)
     letter = clinic_messages.Letter(recipient, [(_appointment(clinic, now), recipient)])
     words = _("The lift is broken today. Please use the stairs at the back, or call us if you can’t.")

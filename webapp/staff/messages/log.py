@@ -55,7 +55,7 @@ _FAILING = Badge(_l("Retrying"), "warn", "arrow-path")
 
 
 class MessageSearch(NamedTuple):
-    """What staff look for; '' leaves a filter out."""
+    """A search by staff; '' leaves a filter out."""
 
     state: str = ""
     channel: str = ""
@@ -64,9 +64,8 @@ class MessageSearch(NamedTuple):
 
 
 class MessageLine(NamedTuple):
-    """One message in words. `about` has an address where there is a page about it.
-
-    `later` says what happens or happened to it at the instant `at`, after it was written; '' where that was at once.
+    """One message in words. `about` has an address if its subject has a page. `later` says what happens or happened to
+    it at the instant `at`, after it was written; '' if it was sent immediately.
     """
 
     message: MessageRow
@@ -78,7 +77,7 @@ class MessageLine(NamedTuple):
 
 
 class Step(NamedTuple):
-    """Something that happened to a message, or comes next, at the instant `at`; with the name of an icon."""
+    """A past or coming event of a message at the instant `at`, with the name of an icon."""
 
     icon: str
     text: str
@@ -86,7 +85,7 @@ class Step(NamedTuple):
 
 
 class Letter(NamedTuple):
-    """A rendered message; `rendered` is None where that is not possible. `live` says that its links work."""
+    """A rendered message; `rendered` is None if that is not possible. `live` says that its links work."""
 
     rendered: Rendered | None
     live: bool
@@ -101,7 +100,7 @@ def get_message(session: Session, actor: Actor, number: int) -> StoredMessage:
     """One message.
 
     Raises:
-        NotFound: there is none with this id, or the actor may not see it.
+        NotFound: no message has this id, or the actor may not see it.
     """
     message = outbox.get_message(session, number)
     shown = visible_to(actor)
@@ -140,7 +139,7 @@ def _about_appointment(session: Session, text: str) -> list[About]:
 
 
 def list_lines(session: Session, messages: Sequence[MessageRow]) -> list[MessageLine]:
-    """The messages in words, with whom they are about; one query for each kind of subject."""
+    """The messages in words, with the names of their subjects; one query for each kind of subject."""
     names = _names_of(session, {(each.subject_type, each.subject_id) for each in messages})
     return [
         MessageLine(
@@ -190,7 +189,7 @@ def steps_of(message: StoredMessage) -> list[Step]:
 
 
 def subject_of(session: Session, message: StoredMessage) -> Named:
-    """Who or what a message is about."""
+    """The subject of a message."""
     subject = message.subject_type, message.subject_id
     return _names_of(session, {subject})[subject]
 

@@ -1,7 +1,7 @@
-"""Sending undelivered messages again, where what they say is still true.
+"""Sends undelivered messages again, if they are still true.
 
 A message that would contradict the clinic's data is not sent: about an appointment that is over, or was moved or
-cancelled since, or with a link that is no longer valid. Newer messages say what is true now.
+cancelled since, or with a link that is no longer valid. Newer messages have the present facts.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from webapp.notifications.queries import StoredMessage
 from webapp.scheduling.models import ACTIVE, Appointment
 from webapp.staff.messages.log import get_message, record
 
-# How many messages that failed lately are sent again at once; the newest count.
+# At most so many recently failed messages are sent again together, the newest first.
 MOST_AT_ONCE = 200
 LATELY = timedelta(days=14)
 
@@ -44,7 +44,7 @@ class NotGivenUp(Conflict):
 
 
 class NoNewsAnyMore(Invalid):
-    """What the message says is over or no longer true."""
+    """The message is about something that is over or no longer true."""
 
     code = "no_news_any_more"
 
@@ -89,7 +89,7 @@ def send_all_again(session: Session, actor: Actor, *, now: datetime) -> Outcome:
 
 
 def count_chances(session: Session, *, now: datetime) -> Outcome:
-    """What `send_all_again` would do."""
+    """The number of messages that `send_all_again` would send, and leave out."""
     chances = judge(session, list_lately_dead(session, now=now), now=now).values()
     again = sum(chance.until is not None for chance in chances)
     return Outcome(again, len(chances) - again)

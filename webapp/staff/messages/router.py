@@ -24,7 +24,7 @@ from webapp.staff.messages.log import Letter, MessageLine, MessageSearch
 router = Router()
 
 PAGE_SIZE = 50
-# Opening a message's page is logged; this signature tells the address of its document that it was.
+# Opening a message's page is logged; with this signature its document is not logged again.
 READ_PURPOSE = "message-read"
 
 
@@ -48,7 +48,7 @@ def list_messages(page: CurrentPage) -> Response:
 
 @router.get("/admin/messages/sending")
 def ask_send_all_again(page: CurrentPage) -> Response:
-    """What it would mean to send all undelivered messages again; admins."""
+    """Describe the effect of sending all undelivered messages again; admins."""
     signed_in(page, "admin")
     outcome = messages_again.count_chances(page.session, now=page.now)
     return page.render("staff/messages/again.html", outcome=outcome, most=messages_again.MOST_AT_ONCE)

@@ -47,7 +47,7 @@ def add_person(page: CurrentPage, sent: SentForm, patient_id: PathId) -> Respons
 
 @router.get("/admin/patients/{patient_id}/people/{person_id}/removal")
 def ask_removal(page: CurrentPage, patient_id: PathId, person_id: PathId) -> Response:
-    """What it would mean that the patient no longer books for the person; front desk."""
+    """Describe the effect of ending that the patient books for the person; front desk."""
     signed_in(page, *DESK)
     record = records.get_record(page.session, patient_id)
     return page.render("staff/patients/unlink.html", patient=record, person=_person_of(record, person_id))
@@ -55,7 +55,7 @@ def ask_removal(page: CurrentPage, patient_id: PathId, person_id: PathId) -> Res
 
 @router.post("/admin/patients/{patient_id}/people/{person_id}/removal")
 def remove_person(page: CurrentPage, patient_id: PathId, person_id: PathId) -> Response:
-    """End that the patient books for the person; front desk."""
+    """Remove the link by which the patient books for the person; front desk."""
     actor = signed_in(page, *DESK)
     page.write(records.unlink_person, actor, patient_id, person_id, now=page.now)
     return page.redirect(f"/admin/patients/{patient_id}", flash=_("The link is removed. Both records stay."))
@@ -63,7 +63,7 @@ def remove_person(page: CurrentPage, patient_id: PathId, person_id: PathId) -> R
 
 @router.get("/admin/patients/{patient_id}/account")
 def ask_access(page: CurrentPage, patient_id: PathId) -> Response:
-    """What disabling or enabling the patient's account would mean; admins."""
+    """Describe the effect of disabling or enabling the patient's account; admins."""
     signed_in(page, "admin")
     record = _with_account(page, patient_id)
     active = record.account is not None and record.account.active

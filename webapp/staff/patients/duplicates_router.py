@@ -109,7 +109,7 @@ def decide(page: CurrentPage, sent: SentForm, patient_id: PathId, other_id: Path
 
 @router.get("/admin/patients/{patient_id}/joined/{join_id}")
 def ask_to_part(page: CurrentPage, patient_id: PathId, join_id: PathId) -> Response:
-    """What it means to part two records that were joined; front desk."""
+    """Describe the effect of separating two joined records; front desk."""
     signed_in(page, *DESK)
     join = parting.get_join(page.session, patient_id, join_id, now=page.now)
     record = records.get_record(page.session, patient_id)
@@ -118,7 +118,7 @@ def ask_to_part(page: CurrentPage, patient_id: PathId, join_id: PathId) -> Respo
 
 @router.post("/admin/patients/{patient_id}/joined/{join_id}")
 def part(page: CurrentPage, sent: SentForm, patient_id: PathId, join_id: PathId) -> Response:  # noqa: ARG001
-    """Part two records that were joined; front desk."""
+    """Separate two joined records; front desk."""
     actor = signed_in(page, *DESK)
     page.write(parting.part_records, actor, patient_id, join_id, now=page.now)
     return page.redirect(f"/admin/patients/{patient_id}", flash=_("The records are separate again."))

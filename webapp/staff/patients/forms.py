@@ -21,7 +21,7 @@ class PatientSearchForm(DocketForm):
 
 
 class PatientForm(DocketForm):
-    """A patient's data. `seen` is the fingerprint of what the form was opened with."""
+    """A patient's data. `seen` is the fingerprint of the state that the form showed."""
 
     sentences = SENTENCES | {"email": _l("Enter an email address like name@example.org, or leave this empty.")}
     name = StringField(_l("Name"), [InputRequired(_l("Enter the patient’s name."))])
@@ -42,9 +42,9 @@ class PatientForm(DocketForm):
 
 
 class NotesFields(DocketForm):
-    """What staff tell each other about a patient."""
+    """The alert and the note of staff about a patient."""
 
-    # The note on an appointment may stand on the same page, so the ids say whose these are.
+    # The note on an appointment may be on the same page, so the ids have a prefix.
     alert = StringField(_l("Alert"), [Length(max=80, message=TOO_LONG)], id="patient-alert")
     desk_note = TextAreaField(
         _l("Note about the patient"), [Length(max=1000, message=TOO_LONG)], filters=[unix_lines], id="patient-note"
@@ -52,7 +52,7 @@ class NotesFields(DocketForm):
 
 
 class RecordForm(NotesFields, PatientForm):
-    """All that staff write on a patient's record; `back` is the page from which they came."""
+    """A patient's data and notes as staff edit them; `back` is the page from which they came."""
 
     back = HiddenField()
 
@@ -67,7 +67,7 @@ class RecordForm(NotesFields, PatientForm):
 
 
 class NewPatientForm(PatientForm):
-    """A new patient; `next` is where staff go on with it. There is no saved data to compare with."""
+    """A new patient; `next` is the page where staff continue. There is no saved data to compare with."""
 
     seen = None  # type: ignore[assignment] # This is how WTForms removes an inherited field.
     next = HiddenField()
@@ -79,7 +79,7 @@ class LinkForm(DocketForm):
     patient = HiddenField()
 
     def patient_id(self) -> int | None:
-        """The id of the patient; None where none is named."""
+        """The id of the patient; None if none is named."""
         return whole_number(self.patient.data)
 
 

@@ -1,4 +1,4 @@
-"""Adding a patient with a form of their own; the front desk and doctors have pages of their own for it."""
+"""Adds a patient from a separate form; the front desk and doctors have different pages for it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The form of what staff tell each other about a patient; shape only."""
+"""The form for the alert and the note about a patient; shape only."""
 
 from __future__ import annotations
 

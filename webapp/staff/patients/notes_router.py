@@ -44,7 +44,7 @@ def write_notes(page: CurrentPage, sent: SentForm, patient_id: PathId) -> Respon
 
 
 def _reader(page: Page, patient_id: int) -> Actor:
-    """The actor, who may read what staff know of this patient.
+    """The actor, who may read the notes about this patient.
 
     Raises:
         NoSuchPatient: a doctor asks for a patient who has no appointment with them.

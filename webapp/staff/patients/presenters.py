@@ -21,12 +21,12 @@ from webapp.patients.search import PatientRow, patients_by_id
 
 
 def written(page: Page, day: date | None) -> str:
-    """'27 March 1984', or '' where the date is not known."""
+    """'27 March 1984', or '' if the date is not known."""
     return formats.day_month_year(day, current_clinic(page).zone) if day else ""
 
 
 class PatientLine(NamedTuple):
-    """A patient as lists show them: see `PatientRow`. `born` is '27 March 1984', or '' where the date is not known."""
+    """A patient as lists show them: see `PatientRow`. `born` is '27 March 1984', or '' if the date is not known."""
 
     id: int
     name: str
@@ -40,10 +40,9 @@ class PatientLine(NamedTuple):
 
 
 class PatientFacts(NamedTuple):
-    """What a patient's page shows beside the record itself: its dates in words, and the age in years.
-
-    `born` and `age` are '' and None where the birth date is not known; `since` is when the record was made, and
-    `erase_on` when a closed one goes, or ''.
+    """Additions to the record for a patient's page: its dates in words, and the age in years. `born` and `age` are ''
+    and None if the birth date is not known; `since` is when the record was made, and `erase_on` when a closed one is
+    erased, or ''.
     """
 
     born: str
@@ -113,7 +112,7 @@ class ChoiceLine(NamedTuple):
 
 
 def choice_lines(page: Page, choices: Sequence[Choice]) -> list[ChoiceLine]:
-    """What staff choose from when they join two records."""
+    """The choices of staff when they join two records."""
     country = current_clinic(page).home_country
 
     def words(name: str, value: Any) -> str:
@@ -145,7 +144,7 @@ def likely_lines(page: Page, warning: LikelyDuplicate | None) -> list[PatientLin
 
 
 def facts_of(page: Page, record: PatientRecord) -> PatientFacts:
-    """What a patient's page shows beside the record itself."""
+    """The additions to the record for a patient's page."""
     clinic = current_clinic(page)
     return PatientFacts(
         born=written(page, record.birth_date),

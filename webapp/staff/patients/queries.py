@@ -96,7 +96,7 @@ def find_last(session: Session, actor: Actor, patient_id: int, *, now: datetime)
         Appointment.patient_id == patient_id,
         Appointment.starts_at <= now,
         Appointment.status != "cancelled",
-        # The present one is listed with those that come.
+        # The current one is listed with the upcoming ones.
         ~_ahead(now),
     )
     row = session.execute(query.order_by(Appointment.starts_at.desc(), Appointment.id).limit(1)).one_or_none()
@@ -106,12 +106,12 @@ def find_last(session: Session, actor: Actor, patient_id: int, *, now: datetime)
 def find_next(
     session: Session, actor: Actor, patient_ids: Sequence[int], *, now: datetime
 ) -> dict[int, NextAppointment]:
-    """The next appointment of each of these patients, by id; those who have none are left out."""
+    """The next appointment of each of these patients, by id; patients without one are left out."""
     query = (
         sa.select(Appointment.patient_id, Appointment.reference, Appointment.starts_at, Doctor.name)
         .join(Doctor, Doctor.id == Appointment.doctor_id)
         .where(visible_to(actor), Appointment.patient_id.in_(list(patient_ids)), _ahead(now))
         .order_by(Appointment.starts_at.desc(), Appointment.id.desc())
     )
-    # The soonest comes last, and stays.
+    # The soonest comes last, so it is the one that is kept.
     return {row[0]: NextAppointment._make(row[1:]) for row in session.execute(query)}

@@ -129,7 +129,7 @@ def change_patient(page: CurrentPage, sent: SentForm, patient_id: PathId) -> Res
     saved = records.get_record(page.session, patient_id)
     before = saved.email
     if saved.account is not None and normal_email(form.email.data or "") != before:
-        # The account opens to the owner of another mailbox from then on.
+        # From then on the owner of another mailbox can sign in to the account.
         require_confirmed(page)
     with Submission(form, saved_form=_edit_form) as submission:
         command = submission.read(form.record)
@@ -153,7 +153,9 @@ def change_patient(page: CurrentPage, sent: SentForm, patient_id: PathId) -> Res
 
 
 def _by_reference(page: Page, actor: Actor, text: str) -> Found | None:
-    """The patient of the appointment with this reference; None where there is none: the text may still be a name."""
+    """The patient of the appointment with this reference; None if there is no such appointment: the text may be a
+    name.
+    """
     reference = reference_in(text)
     if reference is None:
         return None
@@ -165,7 +167,7 @@ def _by_reference(page: Page, actor: Actor, text: str) -> Found | None:
 
 
 def _onward(form: NewPatientForm, patient_id: int) -> str:
-    """The page that needed the patient, with their id in its address; else the new record."""
+    """The page that needed the patient, with their id in its address; otherwise the new record."""
     wanted = local_path(form.next.data or "", default="")
     if not wanted:
         return f"/admin/patients/{patient_id}"

@@ -24,14 +24,15 @@ from webapp.scheduling.slots import (
 )
 from webapp.staff.schedule.schedule_week import Card, ScheduleWeek
 
-# Shorter holes between two appointments are of no use.
+# Shorter gaps between two appointments are useless.
 SHORTEST_GAP = 5
 Kind = Literal["appointment", "buffer", "gap", "break", "off", "now"]
 
 
 class Row(NamedTuple):
-    """One line of the day, in order of time. Instants are UTC; `book` and `block` are addresses where they make sense,
-    else None. `beside` are the appointments that have a part of this one's time too."""
+    """One line of the day, in order of time. Instants are UTC; `book` and `block` are addresses, or None if they make
+    no sense. `beside` are the appointments that have a part of this one's time too.
+    """
 
     kind: Kind
     starts_at: datetime
@@ -61,7 +62,7 @@ def rows_of(
     current: ScheduleAppointment | None,
     free: list[Span],
 ) -> Iterator[Row]:
-    """All lines of a day but the current time; `place_of` says in which order they stand."""
+    """All lines of a day except the current time; `place_of` gives their order."""
     for appointment in appointments:
         yield Row("appointment", appointment.starts_at, appointment.ends_at, card=frame.card(appointment, current))
         # The buffers of one that was squeezed in lie in the time of another.
@@ -81,7 +82,7 @@ def rows_of(
 
 
 def place_of(row: Row) -> tuple[datetime, bool, datetime]:
-    """Rows are in order of time; what was squeezed in stands to the right of the appointment that had the time."""
+    """The sort key of rows: in order of time; a squeezed-in appointment comes after the one that had the time."""
     return row.starts_at, row.card is not None and bool(row.card.appointment.squeeze_reason), row.ends_at
 
 
@@ -96,7 +97,7 @@ def free_spans(frame: ScheduleWeek, day: date) -> list[Span]:
 
 
 def _breaks(frame: ScheduleWeek, day: date) -> Iterator[Span]:
-    """The holes between a day's hours, minus what takes time there."""
+    """The gaps between a day's hours, minus appointments in them."""
     against = [*frame.time.closures, *frame.time.time_off, *frame.taken()]
     for (_start, end), (start, _end) in pairwise(frame.hours[day]):
         yield from (rest for rest in subtract((end, start), against) if rest[1] - rest[0] >= SHORTEST_GAP)

@@ -1,7 +1,6 @@
-"""The one scale of a doctor's week and of the clinic's day: in which rows of five minutes things stand.
-
-Rows count the clinic's wall clock, so 10:00 stands at the same height in each column, also when a clock changes. A
-place is written as a few short classes, which static/css/scale.css turns into rows and lanes.
+"""The scale of a doctor's week and of the clinic's day: the rows of five minutes in which things are placed. Rows
+follow the clinic's wall clock, so 10:00 is at the same height in each column, also when a clock changes. A place is
+written as a few short classes, which static/css/scale.css turns into rows and lanes.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ MOST_LANES = 12
 class Place(NamedTuple):
     """The place of one thing: its first row as `hour` and `row` of that hour, and its length as `hours` and `rows`.
 
-    `hour` counts from the first hour of the scale. Of `lanes` beside each other, it stands in `lane`, from 1.
+    `hour` counts from the first hour of the scale. Of `lanes` beside each other, it is in `lane`, from 1.
     """
 
     hour: int
@@ -37,7 +36,7 @@ class Place(NamedTuple):
 
     @property
     def classes(self) -> str:
-        """The place as classes: 'h1 r6 v4', and 'k2 n2' where two stand side by side."""
+        """The place as classes: 'h1 r6 v4', and 'k2 n2' if two are side by side."""
         start, length = self.hour * ROWS_OF_HOUR + self.row, self.hours * ROWS_OF_HOUR + self.rows
         return row_classes(start, length, self.lane, self.lanes)
 
@@ -54,7 +53,7 @@ class Scale(NamedTuple):
         return [datetime.combine(day, time(hour), self.zone) for hour in range(self.first, self.last)]
 
     def places(self, day: date, spans: Sequence[tuple[datetime, datetime]]) -> list[Place]:
-        """The places of a day's things, in their order of time; what overlaps stands side by side."""
+        """The places of a day's things, in their order of time; overlapping ones are side by side."""
         rows = [self._rows(day, *span) for span in spans]
         return [
             Place(*divmod(start, ROWS_OF_HOUR), *divmod(end - start, ROWS_OF_HOUR), lane, lanes)
@@ -98,7 +97,7 @@ def wall_minute(instant: datetime, day: date, zone: ZoneInfo) -> int:
 def row_classes(start: int, length: int, lane: int = 1, lanes: int = 1) -> str:
     """The classes of a place: the hour and the row in it where it begins, and the hours and rows that it takes.
 
-    What is 0, and the only lane, need no class.
+    Zeros, and a single lane, need no class.
     """
     numbers = zip("hruv", (*divmod(start, ROWS_OF_HOUR), *divmod(length, ROWS_OF_HOUR)), strict=True)
     classes = [f"{letter}{number}" for letter, number in numbers if number]

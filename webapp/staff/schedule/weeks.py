@@ -95,7 +95,7 @@ def _week_day(frame: ScheduleWeek, day: date, today: date, scale: Scale) -> Week
 
 
 def _worked_or_booked(frame: ScheduleWeek, days: list[date]) -> Iterator[tuple[date, datetime, datetime]]:
-    """What the scale of a week must hold: the hours and the appointments of its days."""
+    """The spans that the scale of a week must contain: the hours and the appointments of its days."""
     for day in days:
         yield from ((day, *start_and_end) for start_and_end in _instants(frame.hours[day]))
         yield from ((day, appointment.starts_at, appointment.ends_at) for appointment in frame.appointments_on(day))

@@ -106,7 +106,7 @@ def _show(
 
 
 def _chosen(page: Page) -> int | None:
-    """The id of the only doctor that is asked for."""
+    """The id of the requested doctor."""
     slug = page.request.query_params.get("doctor", "")
     return doctors.get_doctor(page.session, slug).id if slug else None
 

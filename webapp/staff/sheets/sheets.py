@@ -24,7 +24,7 @@ from webapp.scheduling.models import OCCUPIES, Appointment
 class SheetLine(NamedTuple):
     """One appointment that takes place. Instants are UTC; `phone` may be that of the person who books for the patient.
 
-    `reason` is '' for readers who may not see it; `alert` is what staff must know of the patient, or ''.
+    `reason` is '' for readers who may not see it; `alert` is the patient's alert, or ''.
     """
 
     id: int
@@ -47,7 +47,7 @@ class SheetDay(NamedTuple):
 
 
 class Sheet(NamedTuple):
-    """What is printed for one doctor: one day or several, without those that have no appointments."""
+    """The printed days of one doctor, without days that have no appointments."""
 
     doctor: str
     room: str

@@ -28,7 +28,7 @@ ROLE_NAMES: dict[str, str] = {
     "doctor": _l("Doctor"),
     "admin": _l("Admin"),
 }
-# What a role may do, in one line each.
+# The rights of each role, in one line.
 PATIENT_MAY = _l("Patient: books, moves and cancels their own appointments")
 DOCTOR_MAY = _l("Doctor: runs their own day, books for patients, and sets their own hours and time off")
 DESK_MAY = _l("Front desk: runs everyone’s day, with all appointments and patients, but no doctors’ notes or settings")

@@ -1,4 +1,4 @@
-"""Accounts, for admins: which there are, what they may do, and whether they may sign in."""
+"""Accounts, for admins: the list, their roles, and whether they may sign in."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def create_user(page: CurrentPage, sent: SentForm) -> Response:
 
 @router.get("/admin/users/{user_id}")
 def show_user(page: CurrentPage, user_id: PathId) -> Response:
-    """One account and what can be done about it; admins."""
+    """One account and its possible changes; admins."""
     actor = signed_in(page, "admin")
     page.trace(users.note_reading, actor, user_id, now=page.now)
     return _user_page(page, users.get_user(page.session, user_id, now=page.now))
@@ -100,7 +100,7 @@ def change_role(page: CurrentPage, sent: SentForm, user_id: PathId) -> Response:
 
 @router.get("/admin/users/{user_id}/access")
 def ask_access(page: CurrentPage, user_id: PathId) -> Response:
-    """What disabling or enabling an account would mean; admins."""
+    """Describe the effect of disabling or enabling an account; admins."""
     signed_in(page, "admin")
     view = users.get_user(page.session, user_id, now=page.now)
     return _access_page(page, view, AccessForm(data={"access": "no" if view.facts.active else "yes"}))
@@ -161,7 +161,7 @@ def _new_page(page: Page, form: InviteForm, *, status: int = 200) -> Response:
 
 
 def _after_link(page: Page, user_id: int, token: str, *, created: bool) -> Response:
-    """The account, once its owner has been sent the link; the link itself only where no mail is sent."""
+    """Redirect to the account after its owner was sent the link; show the link itself only if no mail is sent."""
     if token:
         return _link_page(page, user_id, token, created=created)
     email = queries.get_user(page.session, user_id, now=page.now).email

@@ -57,7 +57,7 @@ class ChangeRole(BaseModel):
 
 
 class UserState(BaseModel):
-    """What two admins could change at the same time."""
+    """The values that two admins could change at the same time."""
 
     role: Role
     doctor_id: int | None
@@ -175,7 +175,7 @@ def _tie(session: Session, doctor_id: int | None, user_id: int) -> None:
 
 
 def require_record(session: Session, actor: Actor, account: roles.LockedAccount, *, now: datetime) -> None:
-    """Create the patient's record of an account that has none, because it could not book without one."""
+    """Create a patient's record for an account that lacks one, because it could not book without it."""
     if session.scalar(sa.select(Patient.id).where(Patient.user_id == account.user_id)) is not None:
         return
     patient = Patient(user_id=account.user_id, name=account.name, email=account.email, created_at=now)

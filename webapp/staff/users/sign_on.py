@@ -1,11 +1,10 @@
 """Signing in with an identity provider: whose account it is, what the provider says about its role, and a session.
 
-It stands above the rooms of doctors and patients, because a role from a claim ends the tie of an account to a doctor,
-and an account that becomes a patient's needs a record.
-
-The provider's word about the role counts at every sign-in, if the clinic has said which value of which claim means
-which role. It never makes a doctor, because it cannot say which one, and never takes the role of the last admin: the
-clinic would be locked out by a mistake in a directory. A person without any of the values is refused.
+It is in a room above those of doctors and patients, because a role from a claim ends the tie of an account to a doctor,
+and an account that becomes a patient's needs a record. The provider decides the role at every sign-in, if the clinic's
+settings map values of a claim to roles. It never makes a doctor, because it cannot say which one, and never takes the
+role of the last admin: the clinic would be locked out by a mistake in a directory. A person without any of the values
+is refused.
 """
 
 from __future__ import annotations
@@ -39,9 +38,8 @@ from webapp.staff.users import service as users
 def sign_in(
     session: Session, identity: Identity, provider: OidcProvider, origin: Origin, *, now: datetime
 ) -> str | SignOnRefused:
-    """Open a session for whom the provider has signed in, and return its secret id.
-
-    A person whose new role may not sign in this way has that role nevertheless, so that refusal is returned.
+    """Open a session for the person whom the provider has signed in, and return its secret id. If their new role may
+    not sign in this way, they get the role nevertheless; so that refusal is returned, not raised.
 
     Raises:
         SignOnRefused: the identity opens no account here.
@@ -55,7 +53,7 @@ def sign_in(
         raise SignOnRefused("disabled", provider.shown)
     if role is None and account.role not in provider.roles:
         raise SignOnRefused("role", provider.shown)
-    # Before anything is changed: the account may be another person's who has the same address.
+    # This comes before any change, because the account may belong to another person with the same address.
     identities.note_use(session, user_id, identity, provider, get_clinic(session).letterhead, now)
     if _take_role(session, account, role, provider, origin, now=now) not in provider.roles:
         return SignOnRefused("role", provider.shown)
@@ -75,10 +73,10 @@ def sign_in(
 
 
 def role_of(claims: dict[str, Any], provider: OidcProvider) -> Role | None:
-    """The highest role that the provider's claim gives; None where the clinic asks for none.
+    """The highest role that the provider's claim gives; None if the clinic uses no claim.
 
     Raises:
-        SignOnRefused: the clinic asks for one, and the claim gives none.
+        SignOnRefused: the clinic uses a claim, and it gives no role.
     """
     if not provider.role_claim:
         return None

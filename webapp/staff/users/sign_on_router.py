@@ -119,7 +119,7 @@ def _link(page: Page, client: OidcClient, begun: Begun, identity: Identity) -> R
 
 @router.post("/account/identities/{provider}")
 def begin_link(page: CurrentPage, provider: Provider) -> Response:
-    """Show the way to the provider that will be linked; everyone who has just confirmed who they are.
+    """A page with a link to the provider that will be linked; everyone who has just confirmed who they are.
 
     A page and not a redirect: browsers do not let a form lead to another site, and a link that anyone can send must
     not begin this.
@@ -139,7 +139,7 @@ def begin_link(page: CurrentPage, provider: Provider) -> Response:
 
 @router.post("/account/identities/{identity_id}/removal")
 def unlink(page: CurrentPage, identity_id: PathId) -> Response:
-    """Unlink one of the actor's own; everyone who is signed in and has just confirmed who they are."""
+    """Unlink one of the actor's own identities; everyone who is signed in and has just confirmed who they are."""
     lead_back_to(page.request, ACCOUNT)
     actor = confirmed(page)
     linked = {each.id: each.provider for each in identities.list_linked(page.session, actor.user_id)}

@@ -28,14 +28,14 @@ def list_tokens(page: CurrentPage) -> Response:
 
 @router.get("/admin/users/tokens/new")
 def show_new_token(page: CurrentPage) -> Response:
-    """The form for a token; admins who proved just now who they are."""
+    """The form for a token; admins who have just confirmed who they are."""
     confirmed(page, "admin")
     return _new_page(page, TokenForm())
 
 
 @router.post("/admin/users/tokens")
 def make_token(page: CurrentPage, sent: SentForm) -> Response:
-    """Create a token, and show it this once; admins who proved just now who they are."""
+    """Create a token, and show it this once; admins who have just confirmed who they are."""
     actor = confirmed(page, "admin")
     form = TokenForm(sent)
     with Submission(form) as submission:
@@ -55,7 +55,7 @@ def ask_revocation(page: CurrentPage, token_id: PathId) -> Response:
 
 @router.post("/admin/users/tokens/{token_id}/revocation")
 def revoke_token(page: CurrentPage, token_id: PathId) -> Response:
-    """Revoke a token; admins. It needs no proof: who finds a leak must be quick."""
+    """Revoke a token; admins. It needs no new proof, because a leak must be closed quickly."""
     actor = signed_in(page, "admin")
     try:
         page.write(api_tokens.revoke_token, actor, token_id, now=page.now)
