@@ -16,7 +16,7 @@ from typing import NamedTuple
 # Imports point down. Packages on one floor do not import each other, except on the top floor, where all is connected.
 # docs/architecture.md draws these floors.
 ROOF = {
-    *("main", "page_context", "metrics", "routes", "health", "openapi", "openapi_examples", "api_docs"),
+    *("main", "page_context", "metrics", "routes", "api_routes", "health", "openapi", "openapi_examples", "api_docs"),
     *(
         "cli",
         "commands",
@@ -118,7 +118,8 @@ SINGLE = {
     "core": "core",
     **dict.fromkeys(ROOF, "program"),
     **dict.fromkeys(
-        ("main", "page_context", "routes", "health", "openapi", "openapi_examples", "api_docs"), "application"
+        ("main", "page_context", "routes", "api_routes", "health", "openapi", "openapi_examples", "api_docs"),
+        "application",
     ),
     **dict.fromkeys(("cli", "commands"), "command"),
 }

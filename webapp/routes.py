@@ -1,12 +1,10 @@
-"""All routers of Docket, in the order in which addresses are matched: the pages, and the API under `/api/v1`."""
+"""All routers of pages, in the order in which addresses are matched. The API has its own: `webapp/api_routes.py`."""
 
 from __future__ import annotations
 
 from fastapi import APIRouter
-from fastapi.routing import APIRoute
 
 from webapp.api_docs import router as docs_router
-from webapp.appointments.api import router as appointments_api
 from webapp.appointments.pages.address_router import router as address_router
 from webapp.appointments.pages.appointment_link_router import router as appointment_link_router
 from webapp.appointments.pages.booking_router import router as booking_router
@@ -15,7 +13,6 @@ from webapp.appointments.pages.code_router import router as code_router
 from webapp.appointments.pages.here_router import router as here_router
 from webapp.appointments.pages.reschedule_router import router as reschedule_router
 from webapp.appointments.pages.router import router as appointments_router
-from webapp.appointments.registration_api import router as registration_api
 from webapp.auth.pages.confirm_router import router as confirm_router
 from webapp.auth.pages.drafts_router import router as drafts_router
 from webapp.auth.pages.factor_router import router as factor_router
@@ -24,22 +21,16 @@ from webapp.auth.pages.links_router import router as links_router
 from webapp.auth.pages.passkeys_router import router as passkeys_router
 from webapp.auth.pages.password_reset_router import router as password_reset_router
 from webapp.auth.pages.router import router as auth_router
-from webapp.auth.programs.api import router as auth_api
-from webapp.clinic.api import router as clinic_api
 from webapp.clinic.documents_router import router as documents_router
 from webapp.clinic.security_contact_router import router as security_contact_router
 from webapp.dashboard.reports_router import router as reports_router
 from webapp.dashboard.router import router as dashboard_router
-from webapp.doctors.api import router as doctors_api
-from webapp.doctors.offers_api import router as offers_api
 from webapp.health import router as health_router
 from webapp.live.router import router as live_router
-from webapp.patients.api import router as patients_api
 from webapp.patients.dependants_router import router as dependants_router
 from webapp.patients.router import router as patients_router
 from webapp.privacy.router import router as own_data_router
 from webapp.privacy.staff_router import router as patient_data_router
-from webapp.scheduling.api import router as free_times_api
 from webapp.scheduling.profile_router import router as profile_router
 from webapp.scheduling.search_router import router as search_router
 from webapp.staff.appointments.changes_router import router as changes_router
@@ -52,13 +43,10 @@ from webapp.staff.appointments.status_router import router as status_router
 from webapp.staff.appointments.why_router import router as why_router
 from webapp.staff.audit.router import router as audit_router
 from webapp.staff.board.router import router as board_router
-from webapp.staff.clinic.api import router as clinic_changes_api
-from webapp.staff.clinic.closures_api import router as closures_api
 from webapp.staff.clinic.closures_router import router as closures_router
 from webapp.staff.clinic.poster_router import router as poster_router
 from webapp.staff.clinic.router import router as clinic_router
 from webapp.staff.clinic.sign_in_router import router as sign_in_rules_router
-from webapp.staff.clinic.visit_types_api import router as visit_types_api
 from webapp.staff.clinic.visit_types_router import router as visit_types_router
 from webapp.staff.clinic.words_router import router as words_router
 from webapp.staff.desk.away_router import router as away_router
@@ -66,13 +54,10 @@ from webapp.staff.desk.booking_router import router as desk_booking_router
 from webapp.staff.desk.calls_router import router as calls_router
 from webapp.staff.desk.told_router import router as told_router
 from webapp.staff.desk.walk_ins_router import router as walk_ins_router
-from webapp.staff.doctors.api import router as doctors_changes_api
-from webapp.staff.doctors.hours_api import router as hours_api
 from webapp.staff.doctors.hours_router import router as hours_router
 from webapp.staff.doctors.late_router import router as late_router
 from webapp.staff.doctors.router import router as doctors_router
 from webapp.staff.doctors.squeeze_ins_router import router as squeeze_ins_router
-from webapp.staff.doctors.time_off_api import router as time_off_api
 from webapp.staff.doctors.time_off_router import router as time_off_router
 from webapp.staff.messages.previews_router import router as previews_router
 from webapp.staff.messages.router import router as messages_router
@@ -159,27 +144,3 @@ ROUTERS: tuple[APIRouter, ...] = (
     dashboard_router,
     reports_router,
 )
-
-API_ROUTERS: tuple[APIRouter, ...] = (
-    auth_api,
-    clinic_api,
-    clinic_changes_api,
-    closures_api,
-    offers_api,
-    visit_types_api,
-    doctors_api,
-    free_times_api,
-    appointments_api,
-    patients_api,
-    registration_api,
-    doctors_changes_api,
-    hours_api,
-    time_off_api,
-)
-
-
-def methods_of(path: str) -> list[str]:
-    """The methods that an address accepts: those of all matching routes, in order."""
-    routes = [route for router in (*ROUTERS, *API_ROUTERS) for route in router.routes if isinstance(route, APIRoute)]
-    taken = {method for route in routes if route.path_regex.match(path) for method in route.methods or ()}
-    return sorted(taken | ({"HEAD"} if "GET" in taken else set()))

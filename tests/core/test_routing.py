@@ -10,8 +10,9 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from starlette.testclient import TestClient
 
-from webapp.core.routing import Gate, LateRoute, Router, all_routes
-from webapp.routes import API_ROUTERS, ROUTERS
+from webapp.api_routes import API_ROUTERS
+from webapp.core.routing import Gate, LateGate, LateRoute, Router, all_routes, methods_of
+from webapp.routes import ROUTERS
 
 
 def small_app() -> tuple[FastAPI, list[Any]]:
@@ -48,6 +49,25 @@ def test_gates_prefer_the_route_that_takes_the_method() -> None:
         assert client.post("/things/lamp").json() == "lamp"
         assert client.put("/things/lamp").status_code == 405
         assert client.get("/elsewhere").status_code == 404
+
+
+def test_routes_behind_a_late_gate_are_imported_at_the_first_request_for_one_of_them() -> None:
+    _app, routes = small_app()
+    imported: list[Any] = []
+
+    def import_routes() -> list[Any]:
+        imported.extend(routes)
+        return routes
+
+    late = LateGate("/things/", import_routes)
+    with TestClient(FastAPI(routes=[late])) as client:
+        assert client.get("/elsewhere").status_code == 404
+        assert methods_of([late], "/elsewhere") == set()
+        assert imported == []
+        assert client.get("/things/1").json() == 1
+        assert client.get("/things/1/others").status_code == 404
+        assert methods_of([late], "/things/1") == {"GET", "HEAD", "POST"}
+        assert imported == routes
 
 
 def test_a_route_that_two_threads_complete_at_once_is_complete_for_both() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Coroutine, Iterator, Sequence
+from functools import cached_property
 from threading import RLock
 from typing import Any
 
@@ -90,12 +91,16 @@ class Gate(BaseRoute):
 
     def __init__(self, routes: Sequence[BaseRoute]) -> None:
         self.routes = list(routes)
-        self._fits = re.compile("|".join(_patterns(self.routes))).match
+        self._pattern = re.compile("|".join(_patterns(self.routes)))
+
+    def fits(self, path: str) -> bool:
+        """Whether one of the routes may have this address."""
+        return self._pattern.match(path) is not None
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """Whether one of the routes matches the request; the first that also takes its method is preferred."""
         found: tuple[Match, Scope] = Match.NONE, {}
-        if self._fits(get_route_path(scope)) is None:
+        if not self.fits(get_route_path(scope)):
             return found
         for route in self.routes:
             match, child_scope = route.matches(scope)
@@ -110,6 +115,34 @@ class Gate(BaseRoute):
         route = scope["route"]
         note_route(route.path_format)
         await route.handle(scope, receive, send)
+
+
+class LateGate(Gate):
+    """A gate for all addresses with one beginning, whose routes are imported at the first request for one of them."""
+
+    def __init__(self, beginning: str, import_routes: Callable[[], Sequence[BaseRoute]]) -> None:
+        self._beginning = beginning
+        self._import_routes = import_routes
+
+    @cached_property
+    def routes(self) -> list[BaseRoute]:  # type: ignore[override]
+        """The routes, which are now imported."""
+        return list(self._import_routes())
+
+    def fits(self, path: str) -> bool:
+        """Whether the address begins like this."""
+        return path.startswith(self._beginning)
+
+
+def methods_of(routes: Sequence[BaseRoute], path: str) -> set[str]:
+    """The methods that an address accepts: those of all matching routes."""
+    taken: set[str] = set()
+    for route in routes:
+        if isinstance(route, Gate):
+            taken |= methods_of(route.routes, path) if route.fits(path) else set()
+        elif isinstance(route, APIRoute) and route.path_regex.match(path):
+            taken |= route.methods or set()
+    return taken | ({"HEAD"} if "GET" in taken else set())
 
 
 def all_routes(routes: Sequence[BaseRoute]) -> Iterator[BaseRoute]:
