@@ -57,7 +57,6 @@ def postgresql_engine(url: sa.URL, patience: float | None) -> sa.Engine:
         hide_parameters=True,
         connect_args={
             "options": f"{SERVER_OPTIONS} -c statement_timeout={milliseconds}",
-            "connect_timeout": CONNECT_SECONDS,
             # The driver does not begin transactions: `begin` does, with the options that each of them needs.
             "autocommit": True,
             **TCP,
@@ -72,7 +71,7 @@ def postgresql_engine(url: sa.URL, patience: float | None) -> sa.Engine:
         left = seconds_left(CONNECT_SECONDS)
         if left < 1:
             raise OperationalError("", None, Exception("There is no connection, and no time to open one"))
-        return bounded.connect(*arguments, **options | {"connect_timeout": int(left)})
+        return bounded.connect(*arguments, **options, connect_timeout=int(left), cursor_factory=_plain_cursors())
 
     @event.listens_for(engine, "begin")
     def begin(connection: sa.Connection) -> None:
@@ -136,6 +135,28 @@ def _bounded_connections(silence: float) -> Any:
                 raise psycopg.OperationalError("The server did not answer in time") from error
 
     return BoundedConnection
+
+
+@cache
+def _plain_cursors() -> Any:
+    """Cursors that describe a column by its name and type, which is all that SQLAlchemy asks for.
+
+    The driver makes an object of each column of each answer, which takes as long as many a query's own work.
+    """
+    import psycopg
+
+    class PlainCursor(psycopg.Cursor[Any]):
+        @property
+        def description(self) -> Any:
+            found = self.pgresult
+            if found is None or found.status != psycopg.pq.ExecStatus.TUPLES_OK:
+                return None
+            return [
+                ((found.fname(place) or b"").decode(), found.ftype(place), None, None, None, None, None)
+                for place in range(found.nfields)
+            ]
+
+    return PlainCursor
 
 
 class _ImpatientPool(QueuePool):
