@@ -41,8 +41,7 @@ def test_the_first_query_comes_along_with_the_begin_of_a_snapshot(database: Data
     sa.event.listen(database.engine, "before_cursor_execute", lambda *about: sent.append(about[2]))
     with database.reading() as session:
         assert begin_with(session, count) == 0
-        assert len(sent) == 1
-        assert sent[0].endswith(count)
+        assert sent == [], "It was sent by itself."
         database.write(lambda other: other.add(attempt("a")))
         assert begin_with(session, count) == 0
     with database.reading() as session:

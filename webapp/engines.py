@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import select
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -63,7 +64,6 @@ def postgresql_engine(url: sa.URL, patience: float | None) -> sa.Engine:
         },
     )
     event.listen(engine, "checkout", _require_open)
-    event.listen(engine, "do_execute_no_params", _execute_several)
     bounded = _bounded_connections(SILENCE_SECONDS if patience is None else patience + 1)
 
     @event.listens_for(engine, "do_connect")
@@ -71,18 +71,19 @@ def postgresql_engine(url: sa.URL, patience: float | None) -> sa.Engine:
         left = seconds_left(CONNECT_SECONDS)
         if left < 1:
             raise OperationalError("", None, Exception("There is no connection, and no time to open one"))
-        return bounded.connect(*arguments, **options, connect_timeout=int(left), cursor_factory=_plain_cursors())
+        own = {"connect_timeout": int(left), "cursor_factory": _plain_cursors()}
+        return bounded.connect(*arguments, **options | own)
 
-    @event.listens_for(engine, "begin")
-    def begin(connection: sa.Connection) -> None:
-        options = connection.get_execution_options()
+    def begin(driver: Any, options: Mapping[str, Any]) -> Any:
         # For a writing transaction the server decides, because an operator may have made it read-only.
         begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY" if options.get("docket_snapshot") else "BEGIN"
         first = options.get("docket_first")
-        statements = f"{begin}; {first}" if first else begin
-        found = connection.exec_driver_sql(statements, execution_options={"no_parameters": True})
+        cursor = driver.execute(f"{begin}; {first}" if first else begin, prepare=False)
         if first:
-            connection.info["docket_first"] = found.scalar()
+            cursor.nextset()
+        return cursor.fetchone()[0] if first else None
+
+    _begin_by(engine, begin)
 
     @event.listens_for(engine, "rollback")
     def end(connection: sa.Connection) -> None:
@@ -99,12 +100,22 @@ def postgresql_engine(url: sa.URL, patience: float | None) -> sa.Engine:
     return engine
 
 
-def _execute_several(cursor: Any, statements: str, _context: object) -> bool:
-    """Execute statements without values in one round trip, and go on with the rows of the last one."""
-    cursor.execute(statements, prepare=False)
-    while cursor.nextset():
-        pass
-    return True
+def _begin_by(engine: sa.Engine, begin: Callable[[Any, Mapping[str, Any]], Any]) -> None:
+    """Begin transactions by the bare driver, because SQLAlchemy's part would cost more than the driver's.
+
+    `begin` is called with the driver's connection and the options of the transaction, and returns what the query finds
+    that comes first in it.
+    """
+
+    @event.listens_for(engine, "begin")
+    def note_options(connection: sa.Connection) -> None:
+        connection.info["docket_options"] = connection.get_execution_options()
+
+    def do_begin(connection: Any) -> None:
+        connection.info["docket_first"] = begin(connection.dbapi_connection, connection.info["docket_options"])
+
+    # Unlike errors in the event, SQLAlchemy handles what goes wrong here as it handles errors of statements.
+    engine.dialect.do_begin = do_begin  # type: ignore[assignment,method-assign]
 
 
 def begin_with(session: Session, query: str) -> Any:
@@ -232,21 +243,19 @@ def sqlite_engine(url: sa.URL, patience: float | None) -> sa.Engine:
 
     event.listen(engine, "handle_error", _open_again)
 
-    @event.listens_for(engine, "begin")
-    def begin(connection: sa.Connection) -> None:
-        options = connection.get_execution_options()
-        if not options.get("docket_write"):
-            # It takes no lock yet, so it cannot fail, and SQLAlchemy's part of it would cost ten times as much.
-            cast("Any", connection.connection.dbapi_connection).execute("BEGIN")
-            if first := options.get("docket_first"):
-                connection.info["docket_first"] = connection.exec_driver_sql(first).scalar()
-            return
-        # A request that has waited before, for another lock, does not wait that long again.
-        wait = round(1000 * seconds_left(BUSY_SECONDS))
-        with counted_wait():
-            connection.exec_driver_sql(f"PRAGMA busy_timeout={wait}")
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
+    def begin(driver: Any, options: Mapping[str, Any]) -> Any:
+        if options.get("docket_write"):
+            # A request that has waited before, for another lock, does not wait that long again.
+            wait = round(1000 * seconds_left(BUSY_SECONDS))
+            with counted_wait():
+                driver.execute(f"PRAGMA busy_timeout={wait}")
+                driver.execute("BEGIN IMMEDIATE")
+        else:
+            driver.execute("BEGIN")
+        first = options.get("docket_first")
+        return driver.execute(first).fetchone()[0] if first else None
 
+    _begin_by(engine, begin)
     return engine
 
 
