@@ -243,6 +243,22 @@ def test_weeks_are_the_clinics_weeks_also_when_the_clocks_change(cast: Cast, tod
     assert len(weeks) == 8
 
 
+def test_weeks_know_of_each_change_also_on_days_that_were_counted_before(cast: Cast) -> None:
+    def booked() -> list[int]:
+        with cast.database.reading() as session:
+            weeks = queries.read_weeks(session, clinic_of(cast), now=cast.now)
+        return [week.appointments for week in weeks[-3:]]
+
+    # The clinic's day is Monday, 2 March.
+    known = booked()
+    for day, week in (("03-02", 2), ("03-01", 1), ("02-28", 1), ("02-27", 1), ("02-26", 1), ("02-23", 1), ("02-22", 0)):
+        put(cast, f"2026-{day} 07:00")
+        known[week] += 1
+        assert booked() == known, day
+    cast.change(sa.update(models.Appointment).values(status="cancelled"))
+    assert booked() == [0, 0, 0]
+
+
 def clinic_of(cast: Cast) -> Clinic:
     """The clinic as it is stored."""
     with cast.database.reading() as session:

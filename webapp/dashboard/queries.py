@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session, aliased
 
 from webapp.auth.models import User
 from webapp.clinic.models import OpeningHours, VisitType
-from webapp.clinic.schedule_versions import is_over, kept_of_past
+from webapp.clinic.schedule_versions import kept_of_past
 from webapp.clinic.service import Clinic
 from webapp.dashboard.schemas import (
     DoctorToday,
@@ -38,6 +38,8 @@ from webapp.scheduling.slots import day_number, days_span, pieces_of, to_datetim
 # The overview shows the first few of a long list, and how many there are.
 SHOWN = 5
 WEEKS = 8
+# The days before today that are counted each time: by then a change of what is counted once is noted (`is_over`).
+DAYS_COUNTED = 3
 REACH_DAYS = 14
 # For how many days an undelivered message is shown. Only the newest `MOST_DEAD` are read.
 DEAD_DAYS = 14
@@ -248,8 +250,11 @@ def _patient_id_of(message: sa.Subquery) -> sa.ColumnElement[int]:
 
 @cache
 def _appointments_between() -> sa.Select[*tuple[Any, ...]]:
-    return sa.select(Appointment.doctor_id, Appointment.status, Appointment.starts_at, Appointment.ends_at).where(
-        Appointment.starts_at >= _LOW, Appointment.starts_at < _HIGH
+    begun = sa.func.sum(sa.case((Appointment.starts_at <= _NOW, 1), else_=0))
+    return (
+        sa.select(Appointment.doctor_id, Appointment.status, sa.func.count(), begun, sa.func.max(Appointment.ends_at))
+        .where(Appointment.starts_at >= _LOW, Appointment.starts_at < _HIGH)
+        .group_by(Appointment.doctor_id, Appointment.status)
     )
 
 
@@ -260,11 +265,12 @@ def read_today(session: Session, clinic: Clinic, *, now: datetime) -> Today:
     of_doctor: dict[int, Counter[str]] = defaultdict(Counter)
     ends: dict[int, datetime] = {}
     due = 0
-    for doctor_id, status, starts_at, ends_at in rows(session, _appointments_between(), low=low, high=high):
-        of_doctor[doctor_id][status] += 1
+    found = rows(session, _appointments_between(), low=low, high=high, now=now)
+    for doctor_id, status, count, begun, ends_at in found:
+        of_doctor[doctor_id][status] = count
         if status in OCCUPYING:
             ends[doctor_id] = max(ends.get(doctor_id, ends_at), ends_at)
-            due += starts_at <= now
+            due += begun
     active = doctors.list_doctors(session)
     requests = [BookingRequest(doctor, doctor.visit_types[0]) for doctor in active if doctor.visit_types]
     facts = load_facts(session, clinic, requests, today, today, now=now)
@@ -318,7 +324,7 @@ def _weeks() -> sa.Select[*tuple[Any, ...]]:
 
 
 def read_weeks(session: Session, clinic: Clinic, *, now: datetime) -> list[Week]:
-    """The last weeks and the current one without cancelled appointments. Those that are over are counted once."""
+    """The last weeks and the current one without cancelled appointments. Days that are over are counted once."""
     today = clinic.today(now)
     monday = today - timedelta(days=today.weekday())
     mondays = [monday - timedelta(weeks=WEEKS - 1 - at) for at in range(WEEKS + 1)]
@@ -329,7 +335,7 @@ def read_weeks(session: Session, clinic: Clinic, *, now: datetime) -> list[Week]
         found = rows(session, _weeks(), **values, low=low, high=high)
         return Counter({(at, bool(is_missed)): number for at, is_missed, number in found})
 
-    over = max((bound for bound in bounds if is_over(bound, now=now)), default=bounds[0])
+    over = local_day(clinic, today - timedelta(days=DAYS_COUNTED))[0]
     key = ("weeks", bounds[0], over)
     of_past = kept_of_past(session, key, bounds[0], over, lambda: count(bounds[0], over), len, now=now)
     counts = of_past + count(over, bounds[-1])

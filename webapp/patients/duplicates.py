@@ -15,7 +15,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session, aliased
 
 from webapp.audit.models import AuditEvent
-from webapp.database import table_of
+from webapp.database import rows, table_of
 from webapp.patients.exceptions import NoSuchPatient
 from webapp.patients.models import Patient, PossibleDuplicate
 from webapp.patients.schemas import PatientDetails
@@ -34,6 +34,7 @@ JOINED = "patients_joined"
 
 _INSERTS: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 _PAIRS = table_of(PossibleDuplicate)
+_COUNT_PAIRS = sa.select(sa.func.count()).select_from(_PAIRS).where(_PAIRS.c.settled_at.is_(None))
 
 
 class Candidate(NamedTuple):
@@ -194,8 +195,7 @@ def list_pairs(session: Session, *, limit: int, skip: int = 0) -> list[Pair]:
 
 def count_pairs(session: Session) -> int:
     """How many pairs staff have not settled."""
-    query = sa.select(sa.func.count()).select_from(PossibleDuplicate).where(PossibleDuplicate.settled_at.is_(None))
-    return session.scalar(query) or 0
+    return rows(session, _COUNT_PAIRS).scalar() or 0
 
 
 def others_of(session: Session, patient_id: int) -> list[tuple[int, str]]:
