@@ -20,7 +20,7 @@ AIMS = {"calendar": 1.5, "booking": 2.0, "ten times": 1.1}
 
 
 def main() -> int:
-    """Measure and print the table; 0 when everything could be measured, whatever the figures."""
+    """Measure and print the table; 0 when everything could be measured, with any figures."""
     options = _options()
     sizes = [TINY] if options.tiny else [SMALL] if options.quick else [SMALL, LARGE]
     kinds = [options.database] if options.database else ["sqlite", "postgresql"]

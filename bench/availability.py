@@ -132,7 +132,7 @@ def _serialising(found: list[dict[str, Any]]) -> FastAPI:
 
 
 def main() -> int:
-    """Measure and print the table; 0 when everything could be measured, whatever the figures."""
+    """Measure and print the table; 0 when everything could be measured, with any figures."""
     parser = argparse.ArgumentParser(prog="python -m bench.availability", description=__doc__)
     parser.add_argument("--database", choices=["sqlite", "postgresql"], help="only this one")
     parser.add_argument("--rounds", type=int, default=15, help="rounds whose median counts (15)")

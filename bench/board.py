@@ -58,7 +58,7 @@ PAINTED = """() => new Promise((done) => new PerformanceObserver((seen) => {
 
 
 def main() -> int:
-    """Measure and print the table; 0 when everything could be measured, whatever the figures."""
+    """Measure and print the table; 0 when everything could be measured, with any figures."""
     parser = argparse.ArgumentParser(prog="python -m bench.board", description=__doc__)
     parser.add_argument("--database", choices=["sqlite", "postgresql"], help="only this one")
     parser.add_argument("--doctors", type=int, default=30)

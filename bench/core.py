@@ -84,7 +84,7 @@ class Contestant:
 
 
 def main() -> int:
-    """Measure and print the tables; 0 when everything could be measured, whatever the figures."""
+    """Measure and print the tables; 0 when everything could be measured, with any figures."""
     options = _options()
     checkouts = {"": ROOT} | ({"other ": options.checkout.resolve()} if options.checkout else {})
     pages = [page for page in AIMS if not options.only or any(word in page for word in options.only)]

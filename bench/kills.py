@@ -63,7 +63,7 @@ KILL_HEADINGS = [
 class KillTally:
     """What came of it. `again` counts requests whose answer never came; `lost` and `unknown` must be 0.
 
-    `lost` are appointments that are not as they were acknowledged, `unknown` those that no one acknowledged.
+    `lost` are appointments that differ from what was acknowledged, `unknown` those that were never acknowledged.
     """
 
     kills: int = 0

@@ -149,7 +149,7 @@ async def measure(clinics: list[StaffedClinic], rounds: int) -> list[list[str]]:
 
 
 def main() -> int:
-    """Measure and print the tables; 0 when everything could be measured, whatever the figures."""
+    """Measure and print the tables; 0 when everything could be measured, with any figures."""
     parser = argparse.ArgumentParser(prog="python -m bench.lists", description=__doc__)
     parser.add_argument("--database", choices=["sqlite", "postgresql"], help="only this one")
     parser.add_argument("--rounds", type=int, default=7, help="rounds whose median counts (7)")

@@ -1,7 +1,7 @@
 """`python -m bench.overload`: four times as many requests as Docket can serve, for some seconds.
 
 `docket serve --workers 2` is first asked as fast as it answers, which tells what it can serve. Then requests come at
-four times that rate, whatever becomes of those before them, as from many visitors. Meanwhile a health check and an
+four times that rate, independent of earlier answers, as from many visitors. Meanwhile a health check and an
 admin ask now and then. Figures: how many were admitted and how long they took; how long a refusal took; the health
 checks; the admin; memory of all server processes before, at most, and five seconds later; and how long after the end a
 page takes as long as before. The clients share the machine with the servers.

@@ -38,7 +38,7 @@ SHOW_EVERY = 100
 class Finding:
     """One series of races, with or without the service's locks and the database's guard, and the check after it.
 
-    `overlaps` are pairs of appointments that stand at one time in one lane.
+    `overlaps` are pairs of appointments at the same time in the same lane.
     """
 
     kind: str

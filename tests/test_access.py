@@ -247,7 +247,7 @@ TABLE: dict[tuple[str, str], Row] = {
     ("POST", "/account/factor/new"):                (401,    403,   403,   409,   409,   409,  401),
     ("POST", "/account/factor/removal"):            (401,    404,   404,   404,   404,   404,  401),
     ("POST", "/account/recovery-codes"):            (401,    403,   403,   403,   403,   403,  401),
-    # Without an answer of a passkey no one is let in, and nothing is added.
+    # Without the answer of a passkey nothing is opened, and nothing is added.
     ("POST", "/passkeys/options"):                  (200,) * 7,
     ("POST", "/login/passkey"):                     (LOGIN,) * 7,
     ("POST", "/account/passkeys"):                  (401,    303,   303,   303,   303,   303,  401),
@@ -848,7 +848,7 @@ class AccessClinic:
         return number
 
     def feed(self) -> str:
-        """The token of Dave's calendar feed; every user has one, whatever earlier requests changed."""
+        """The token of Dave's calendar feed; every user has one, even if earlier requests removed it."""
         self.cast.change(sa.update(models.User).values(calendar_secret="a-secret"))
         return sign([SECRET_KEY], feeds.PURPOSE, [self.cast.dave.user_id, "a-secret"])
 
@@ -967,7 +967,7 @@ def test_the_route_answers_on_postgresql_too(postgresql_clinic: AccessClinic, me
     assert postgresql_clinic.ask(role, method, path, made) == answer_to(role, method, path)
 
 
-# These are sent by no one who has to sign in first, or keep what was typed themselves.
+# These are not sent by users who have to sign in first, or keep their typed text themselves.
 WITHOUT_SESSION = {
     *("/login", "/login/code", "/login/code/again", "/logout", "/register", "/register/details"),
     # In the last one nothing is typed, and a redirect to the page for the code looks like one to sign in.

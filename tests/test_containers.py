@@ -190,7 +190,7 @@ def test_the_database_is_used_by_a_plain_owner(postgres_url: str) -> None:
         str(SERVICES["web-1"]["environment"]["DOCKET_DATABASE_URL"]).partition("${")[0] + "x@host/x"
     ).username
     assert user == "docket"
-    # The same statements, for a name that no one else uses on this server, and without the one about the server's user.
+    # The same statements, for a unique name on this server, and without the one about the server's user.
     text = re.sub(r"^(--|\\).*$", "", (ROOT / "deploy" / "database.sql").read_text(), flags=re.MULTILINE)
     name, password = f"owner_{os.getpid()}", "secret"
     *ours, last, _end = [

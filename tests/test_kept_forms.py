@@ -1,6 +1,5 @@
-"""What was typed is not lost: when the session has ended, on the way to another time, after a forgotten password.
-
-And it is read by its writer alone, in no address and no log.
+"""Typed text is not lost: when the session has ended, on the way to another time, after a forgotten password. Only its
+writer reads it, and it is in no address and no log.
 """
 
 from __future__ import annotations
@@ -224,7 +223,7 @@ def test_drafts_of_unknown_accounts_are_few_and_short(client: TestClient, cast: 
         answer = client.post("/account", data={"name": field})
         kept = "your form will be there" in answer.text
         assert kept == (field == REASON)
-        # What is not kept can be copied.
+        # Text that is not kept can be copied.
         assert kept or field.strip() in read(answer).one("textarea").raw
     rows = [
         {"key_hash": str(n), "account": "", "action": "/", "address": "/", "fields": [], "created_at": NOW}

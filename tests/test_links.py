@@ -2,9 +2,9 @@
 
 A crawl starts at every page in the table of `tests.test_access` and follows what it finds there: links, what HTMX
 loads, and forms that ask, as they are and with other choices. It opens an address whose kind it has not seen. Forms
-that change data are not sent, but the table must let their reader send them. On each page, ids are unique, and
-whatever refers to an id finds it. No page shows a doctor's note to another reader and, as the clinic has chosen here,
-none shows a patient's reason to the front desk, nor a doctor's reason for time off.
+that change data are not sent, but the table must let their reader send them. On each page, ids are unique, and every
+reference to an id finds it. No page shows a doctor's note to another reader and, as the clinic has chosen here, none
+shows a patient's reason to the front desk, nor a doctor's reason for time off.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ CLOSED_BOOKS = re.compile(r"/admin/messages/.*/document")
 
 @dataclass
 class Crawl:
-    """What one reader has opened, and what was wrong with it."""
+    """The pages that one reader has opened, and their faults."""
 
     clinic: AccessClinic
     role: str

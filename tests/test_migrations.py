@@ -184,7 +184,7 @@ def test_no_table_gives_the_id_of_a_deleted_row_out_again(database: Database) ->
 
 
 def everything(database: Database) -> dict[str, list[tuple[object, ...]]]:
-    """All rows of all tables, but for the versions of schedules: a new table of them begins anew."""
+    """All rows of all tables, except the versions of schedules, whose new table starts empty."""
     with database.reading() as session:
         return {
             table.name: sorted((tuple(row) for row in session.execute(sa.select(table))), key=repr)

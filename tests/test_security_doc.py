@@ -1,4 +1,6 @@
-"""docs/security.md is true: each requirement has a row, each test exists. And what no other test sees in the code."""
+"""docs/security.md is true: each requirement has a row, each test exists. Also rules about the code that no other test
+checks.
+"""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ def test_booking_twice_leads_to_the_same_appointment(client: TestClient, cast: C
     (booked,) = appointments(cast)
     for answer in (first, second):
         assert (answer.status_code, answer.headers["location"]) == (303, f"/appointments/{booked.reference}?booked=1")
-    # Another reason is not thrown away in silence.
+    # Another reason is not lost without a message.
     other = client.post("/appointments", data=form | {"reason": "My other knee"})
     assert other.status_code == 409
     assert "My other knee" in other.text
@@ -199,7 +199,7 @@ def test_a_second_tap_on_a_status_changes_nothing_and_is_no_error(
             answer = client.post(f"/appointments/{booked.reference}/{path}", data=form, headers=HTMX if swapped else {})
             assert answer.status_code == (200 if swapped else 303), answer.text
     assert [(each.status, each.version) for each in appointments(cast)] == [("scheduled", 3)]
-    # A tap on what is no longer possible still says so.
+    # A tap on a button for something that is no longer possible still says so.
     late = client.post(f"/appointments/{booked.reference}/status", data={"status": "arrived", "version": "1"})
     assert late.status_code == 409
 

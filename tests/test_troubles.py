@@ -1,4 +1,4 @@
-"""A database that is away, locked, full or read-only: what people are told, and what the operator reads."""
+"""A database that is away, locked, full or read-only: the sentences for people, and those for the operator."""
 
 from __future__ import annotations
 

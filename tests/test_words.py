@@ -11,7 +11,7 @@ from babel.messages.extract import extract_from_dir
 # Programs read the columns of the export, so these keep their names.
 COLUMNS = {("webapp/staff/appointments/presenters.py", name) for name in ("Telephone", "Visit")}
 ROOT = Path(__file__).parent.parent
-# What is old or odd in comments and documents, too.
+# Words that are old or odd in comments and documents, too.
 OLD = re.compile(
     r"\b(whoever|somebody|nobody|need not|anew|in vain|of one's own|thereof)\b|(\"\"\"|\. |# )Whom\b", re.IGNORECASE
 )
@@ -31,7 +31,7 @@ STIFF = re.compile(
 
 
 def sentences() -> Iterator[tuple[str, str]]:
-    """Every marked sentence, and the file that it stands in."""
+    """Every marked sentence, and its file."""
     for folder, methods in (
         ("webapp", [("**.py", "python")]),
         ("templates", [("**.html", "jinja2"), ("**.txt", "jinja2")]),

@@ -1,4 +1,4 @@
-"""Which data about time zones every process uses: that of the installed package, whatever the system has."""
+"""The time zone data of every process: those of the installed package, independent of the system's."""
 
 from __future__ import annotations
 

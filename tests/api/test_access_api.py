@@ -42,7 +42,7 @@ TABLE: dict[tuple[str, str], Row] = {
     ("POST", "/auth/logout"):                       (401, 200, 200, 200, 200, 200, 401),
     ("GET", "/auth/me"):                            (401, 200, 200, 200, 200, 200, 401),
     ("POST", "/auth/register"):                     (201,) * 7,
-    # No one has the code here.
+    # None of these clients has the code.
     ("POST", "/auth/register/confirmation"):        (422,) * 7,
     ("GET", "/clinic"):                             (200,) * 7,
     ("GET", "/clinic/opening-hours"):               (200,) * 7,
@@ -96,7 +96,7 @@ TABLE: dict[tuple[str, str], Row] = {
 # fmt: on
 # Of the admins' routes, those that the front desk has too; all others are as for admins.
 AT_THE_DESK = {("PATCH", "/patients/{patient_id}")}
-# What belongs to a doctor is not the front desk's, although both the doctor and admins have it.
+# Routes about a doctor's own things are not for the front desk, although both the doctor and admins have them.
 CLOSED_TO_THE_DESK = re.compile(r"/doctors/{doctor_id}/(hours|extra-hours|time-off)")
 
 
@@ -110,7 +110,7 @@ def answer_to(role: str, method: str, path: str) -> int:
     return 403 if closed else row["carol"]
 
 
-# What only people use: an API token opens none of it, whatever its scopes.
+# Routes for people only: an API token opens none of them, with any scopes.
 FOR_PEOPLE = {
     ("POST", "/auth/token"),
     ("POST", "/auth/refresh"),

@@ -184,7 +184,7 @@ def test_alternatives_are_sought_when_others_can_write_again(
     assert len(refused.json()["alternatives"]) == 3
     assert "reading" in events
     assert "in writing" not in events[events.index("end of writing") :]
-    # The refusal with a key is kept with its alternatives, whatever is free later.
+    # The refusal with a key is stored with its alternatives, even if other times become free later.
     alice.request("DELETE", f"/appointments/{taken.json()['id']}")
     again = dave.post("/appointments", wanted, headers=headers)
     assert (again.status_code, again.json().get("alternatives")) == (

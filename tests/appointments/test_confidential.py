@@ -133,14 +133,14 @@ def test_staff_set_and_remove_it_later(client: TestClient, cast: Cast, child: in
         said = read(staff.post(f"{path}/confidential", data={**form, "confidential": "yes"}, follow_redirects=True))
         assert "Alice Adams doesn’t see this appointment any more. 1 message was sent to them before" in said.text
         assert client.get(path).status_code == 404
-        # What was still on its way to Alice does not arrive any more; Zoe has her own.
+        # Messages that were waiting for Alice do not arrive any more; Zoe has her own.
         assert recipients(cast) == {"alice@docket.example", HERS}
         stale = staff.post(f"{path}/confidential", data={**form, "confidential": "no"})
         assert stale.status_code == 409
         form = read(staff.get(path)).form(f"{path}/confidential")
         staff.post(f"{path}/confidential", data={**form, "confidential": "no"})
     assert client.get(path).status_code == 200
-    # The history that Alice reads does not tell.
+    # The history that Alice reads does not mention it.
     assert "onfidential" not in client.get(path).text
     with cast.database.reading() as session:
         deeds = sa.select(models.AuditEvent.action).order_by(models.AuditEvent.id)
@@ -202,7 +202,7 @@ def test_a_guardian_who_wants_the_same_time_reads_nothing_about_it(cast: Cast, c
     with log_in(client_for(cast.database), "alice") as alice:
         slot = f"doctor=erin&starts_at={command.starts_at:%Y-%m-%dT%H:%M:%SZ}&patient={child}"
         assert "another appointment" not in read(alice.get(f"/book?{slot}")).text
-    # About an appointment that she knows of she is told.
+    # She gets messages about an appointment that she knows of.
     book(cast, child, "2026-03-11 09:00", confidential=False)
     later = command.model_copy(update={"starts_at": local("2026-03-11 09:00")})
     with pytest.raises(PatientBusy):

@@ -130,7 +130,7 @@ def test_in_a_browser_the_appointments_appear_after_the_link(client: TestClient,
     data = {"name": "Paula de Groot", "email": EMAIL, "password": "walrus teapot orbit"}
     client.post("/api/v1/auth/register", json=data)
     page = read(client.post("/login", data=data, follow_redirects=True))
-    # No one is told who has a record here before the address is confirmed.
+    # Before the address is confirmed, the pages do not reveal who has a record here.
     assert reference not in read(client.get("/appointments")).text + page.text
     with cast.database.reading() as session:
         user_id = session.scalars(sa.select(User.id).where(User.email == EMAIL)).one()

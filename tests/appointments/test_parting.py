@@ -1,4 +1,4 @@
-"""Two records are joined with the details that staff choose, and parted again for as long as that is possible."""
+"""Two records are joined with the details that staff choose, and separated again as long as that is possible."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def test_what_was_changed_since_stays_and_after_30_days_nothing_is_kept(cast: Ca
     with pytest.raises(NoSuchJoin):
         part(cast, stays, days=31)
     assert retention.run(cast.database, now=NOW + timedelta(days=31))["joined_records"] == 1
-    # Who is forgotten is forgotten as a whole.
+    # Erasing covers both records.
     part_of = {"kept": {}, "joined_at": NOW}
     cast.add(JoinedRecord(stays_id=made, gone_id=900, **part_of))
     cast.add(JoinedRecord(stays_id=900, gone_id=901, **part_of))

@@ -97,7 +97,7 @@ def test_from_the_poster_to_the_waiting_room(sqlite_cast: Cast) -> None:
         log_in(client, "alice")
         page = read(client.get(f"/appointments/{second}"))
         assert page.one("form", action=f"/appointments/{second}/here")
-        # A new code ends what was scanned from the old poster.
+        # A new code makes scans of the old poster invalid.
         cast.database.write(poster.renew, cast.carol, now=ARRIVAL)
         assert client.post(f"/appointments/{second}/here").status_code == 422
     assert status_of(cast, first)[0] == "arrived"

@@ -112,7 +112,7 @@ def test_one_whose_appointment_was_moved_to_another_day_since_is_not_taken_back(
     cast.database.write(service.cancel, cast.fiona, reference, Cancellation(), now=LATER)
     cast.database.write(walk_ins.undo, cast.fiona, number, now=LATER)
 
-    # One that was booked for another day at once is given up.
+    # An appointment that was booked for another day from the start is given up.
     reference = cast.database.write(walk_ins.take_in, cast.fiona, number, booking(cast, "2026-03-05 11:00"), now=LATER)
     cast.database.write(walk_ins.undo, cast.fiona, number, now=LATER)
     assert row_of(cast, reference).status == "cancelled"
@@ -219,7 +219,7 @@ def test_the_desk_adds_takes_in_and_undoes_without_a_script(sqlite_cast: Cast) -
     with client_for(cast.database, now=MORNING) as client:
         log_in(client, "fiona")
         page = read(client.get("/desk/booking?walk_in=new"))
-        # The first day that has a free time is enough for someone who stands at the desk; other days can be asked for.
+        # For a patient at the desk, the page shows the first day with a free time; other days can be requested.
         assert [bool(page.all("h3", id=f"day-{number}")) for number in (1, 2)] == [True, False]
         assert read(client.get("/desk/booking?walk_in=new&from=2026-03-03")).one("h3", id="day-2")
         assert page.one("details", id="queue").attributes.get("open") is not None

@@ -1,4 +1,4 @@
-"""What happens at the doors leaves rows that an attacker cannot multiply, and log lines that name no person."""
+"""Security events leave rows that an attacker cannot multiply, and log lines that name no person."""
 
 from __future__ import annotations
 

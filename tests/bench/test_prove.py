@@ -8,7 +8,7 @@ from bench.servers import docket_servers
 
 
 def test_rivals_of_each_kind_race_for_one_time(sqlite_url: str) -> None:
-    """All of this holds whichever request is first."""
+    """All of this holds for any order of the requests."""
     field = rivals.build_field(sqlite_url, rounds=8, patients=20)
     found = {}
     with Racers(4) as racers, docket_servers(sqlite_url, count=1) as ports:

@@ -1,4 +1,4 @@
-"""Overload: what is admitted, what waits, what is refused, and who goes ahead."""
+"""Overload: which requests are admitted, wait or are refused, and that staff go ahead."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_a_gate_has_places_a_short_queue_and_then_an_end() -> None:
             waiting.append(asyncio.create_task(gate.enter(ahead=False)))
             await settle()
         assert (gate.busy, gate.waiting, gate.is_open(ahead=False)) == (2, 4, False)
-        # Staff are let in still, and stand in front.
+        # Staff are still admitted, and are first in the queue.
         assert gate.is_open(ahead=True)
         staff = asyncio.create_task(gate.enter(ahead=True))
         await settle()
@@ -77,7 +77,7 @@ def test_the_slower_the_answers_the_shorter_the_queue() -> None:
         while gate.is_open(ahead=False):
             tasks.append(asyncio.create_task(gate.enter(ahead=False)))
             await settle()
-        # As many as have places may always wait, so that a slow beginning refuses no one.
+        # As many requests as there are places may always wait, so that a slow start refuses none.
         assert len(tasks) == 2
         # Answers are quick again, and the queue may be long again.
         for _number in range(60):
@@ -229,7 +229,7 @@ def test_what_is_too_much_is_refused_at_once_and_staff_and_files_are_not(monkeyp
             refused = await client.get("/wait")
             assert (refused.status_code, refused.text) == (503, "busy")
             assert (refused.headers["retry-after"], refused.headers["cache-control"]) == ("3", "no-store")
-            # What does not wait for the same places is answered.
+            # Requests that do not need these places are answered.
             for path in ("/health/live", "/health/ready", "/static/css/base.css"):
                 assert (await client.get(path)).status_code == 200
             assert (await client.post("/save", content=b"x" * 10)).text == "10"

@@ -1,4 +1,4 @@
-"""What leaves compressed, what does not, and how files are kept by browsers."""
+"""Which answers are compressed, and how long browsers cache files."""
 
 from __future__ import annotations
 

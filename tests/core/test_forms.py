@@ -1,4 +1,4 @@
-"""What every form of ours does: none overwrites unseen what others saved."""
+"""All forms: none overwrites changes of others unseen."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ REFERENCE = "K7QM-2F9X"
 
 @pytest.fixture
 def client(sqlite_cast: Cast) -> Iterator[TestClient]:
-    """A request is logged the same way whichever database answers it."""
+    """A request is logged in the same way on both databases."""
     with client_for(sqlite_cast.database) as client:
         yield client
 

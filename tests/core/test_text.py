@@ -1,4 +1,4 @@
-"""Text as people paste it: invisible signs are taken away, wherever it comes in."""
+"""Text as people paste it: invisible signs are removed at every entrance."""
 
 from __future__ import annotations
 

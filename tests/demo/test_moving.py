@@ -1,4 +1,4 @@
-"""A demo clinic whose day moves: everything goes through the services, and breaks no rule."""
+"""The simulated demo clinic: everything goes through the services, and breaks no rule."""
 
 from __future__ import annotations
 

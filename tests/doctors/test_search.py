@@ -89,7 +89,7 @@ def test_the_clinics_first_specialty_leads_until_a_filter_is_set(client: TestCli
     assert "Dermatology first, then the earliest." in page.text
     assert "Earliest free time, Dermatology" in page.one("section", class_="slip").text
     assert names("/doctors?language=English")[0] == BOB
-    # Where it has no free time, the others lead.
+    # If it has no free time, the others come first.
     cast.change(sa.delete(models.WorkingHours).where(models.WorkingHours.doctor_id == cast.doctor_ids["erin"]))
     assert names("/") == [BOB, ERIN]
 

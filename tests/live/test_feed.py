@@ -1,4 +1,4 @@
-"""What pages hear of: every change of a day, from any process, and only what was committed."""
+"""The changes that pages learn of: every change of a day, from any process, and only committed ones."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def test_the_worker_keeps_the_newest_and_the_version_stays(cast: Cast, monkeypat
     assert version(cast) == before
 
 
-# Of who asks and what they chose; no one else's change of it is to be shown.
+# Tables about the reader and their choices, which only the reader changes.
 OF_THE_READER = {"users", "sessions", "sign_in_rules", "board_choices", "security_events"}
 OF_VERSIONS = {"live_changes", "schedule_versions"}
 
@@ -124,7 +124,7 @@ def test_everything_that_a_day_shows_is_watched(sqlite_cast: Cast) -> None:
     with client_for(sqlite_cast.database) as client:
         assert log_in(client, "bob").get(f"/schedule/{DAY}").status_code == 200
         assert log_in(client, "carol").get(f"/board/{DAY}").status_code == 200
-    # Whose time is taken follows from appointments and time off.
+    # These follow from appointments and time off.
     # A line of a list of who was told is written together with the list, or with the appointment that changed.
     watched = {"appointments", "busy_times", "told_lines", *OF_DOCTOR, *OF_CLINIC, *COLUMNS}
     assert read - OF_THE_READER - OF_VERSIONS <= watched

@@ -1,4 +1,4 @@
-"""The streams of a process: what they tell, how many there may be, and when they end."""
+"""The streams of a process: their messages, their number, and their end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A guardian's access ends at the age that the clinic sets: which day that is, who is told, and what is left."""
+"""A guardian's access ends at the age that the clinic sets: the day, the messages, and the remaining data."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def mails(cast: Cast) -> dict[str, dict[str, Any]]:
         # The day of the link: the eve of the birthday is early enough, in the clinic's zone.
         ("2010-05-03", "2026-05-02 23:59", "2026-05-03 00:00"),
         ("2010-05-03", "2026-05-03 00:00", None),
-        # An adult who lets another person book stays with that.
+        # An adult who lets another person book is not affected.
         ("1950-05-03", "2020-06-01 12:00", None),
         # 29 February comes only in leap years.
         ("2008-02-29", "2020-06-01 12:00", "2024-02-29 00:00"),

@@ -1,4 +1,6 @@
-"""Registering tells no one who has an account: not the page, and not the API where the operator wants that."""
+"""Registering does not reveal who has an account: the page never does, and the API does not if the operator wants
+that.
+"""
 
 from __future__ import annotations
 
@@ -88,7 +90,7 @@ def test_the_account_is_made_with_the_code_and_its_address_is_confirmed(client: 
     assert (user.email_confirmed_at, user.has_password) == (NOW, True)
     client.post("/logout")
     assert client.post("/login", data=NINA).status_code == 303
-    # What was typed waits no longer.
+    # The registration is no longer stored.
     assert [code.registration for code in all_of(cast, models.SignInCode)] == [None]
     assert list(find_problems(cast.database, now=NOW)) == []
 

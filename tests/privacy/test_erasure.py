@@ -1,4 +1,4 @@
-"""Deleting a patient: nothing that names them is left in any table, in the files or in SQLite's own bytes."""
+"""Deleting a patient: their name is in no table, in no file and not in the bytes of SQLite's files."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from webapp.worker import Worker
 
 pytestmark = pytest.mark.both_databases
 
-# What names her or says anything about her health. Each word occurs nowhere else.
+# Words that name her or say anything about her health. Each occurs nowhere else.
 MARKS = ("Xanthippe", "Quellwasser", "quellwasser@", "612349876", "1987-06-05", "Kniescheibe", "Rollstuhl", "Gicht")
 HER = {"name": "Xanthippe Quellwasser", "phone": "+31612349876", "birth_date": date(1987, 6, 5)}
 EMAIL = "quellwasser@docket.example"
@@ -298,7 +298,7 @@ def test_the_audit_log_refuses_every_other_change(cast: Cast) -> None:
     for statement in refused:
         with pytest.raises(sa.exc.IntegrityError, match="audit_is_append_only"):
             cast.change(statement)
-    # Rows of this year stay, whatever the limit; the clock is the database's.
+    # Rows of this year stay with any limit; the clock is the database's.
     cast.change(sa.update(models.ClinicSettings).values(keep_audit_years=1))
     cast.add(
         models.AuditEvent(

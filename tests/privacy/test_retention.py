@@ -1,4 +1,4 @@
-"""What is old is deleted each night, in small portions, and every table that grows has an end."""
+"""Old rows are deleted each night, in small portions, and every table that grows has a rule for that."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""What takes a doctor's time has a row in `busy_times`, however it was written; no two rows share a lane and time."""
+"""Everything that takes a doctor's time has a row in `busy_times`, however it was written; no two rows share a lane and
+time.
+"""
 
 from __future__ import annotations
 
@@ -180,7 +182,7 @@ def test_in_the_other_lane_times_overlap_with_a_reason_and_inside_a_lane_never(c
         cast.change(sa.update(Appointment).where(Appointment.lane == 1).values(lane=0))
     with pytest.raises(IntegrityError, match="ck_appointments_lane"):
         cast.change(sa.update(Appointment).where(Appointment.lane == 1).values(squeeze_reason=""))
-    # The patient can be in one place only, whatever the lane.
+    # The patient can be in one place only, in any lane.
     with pytest.raises(IntegrityError, match=GUARDS["patient"]):
         put(cast, TEN, doctor="erin", squeezed="At two places")
     assert list(find_problems(cast.database, now=NOW)) == []

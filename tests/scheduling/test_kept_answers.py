@@ -1,4 +1,4 @@
-"""Pages and lists of free times that are made once for all visitors: who gets them, and until when."""
+"""Pages and lists of free times that are made once for all visitors: which clients get them, and for how long."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_what_visitors_get_is_for_them_alone(client: TestClient, cast: Cast) -> 
     part = text_of(client, path.replace("?", "/calendar?"), cast, **HTMX)
     assert "<html" in text_of(client, path.replace("?", "/calendar?"), cast)
     assert "<html" not in part
-    # A cookie of another site's on the same host says nothing, but its page is made anew.
+    # A cookie of another site on the same host means nothing, but its page is rendered again.
     assert text_of(client, path, cast, cookie="other=1") == visitors
     log_in(client, "alice")
     own = text_of(client, path, cast)

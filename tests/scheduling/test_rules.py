@@ -461,6 +461,6 @@ class ScheduleAlone:
 
 @pytest.mark.parametrize("rule", [rule for rule in RULES if rule.of_schedule], ids=lambda rule: rule.code)
 def test_rules_of_the_schedule_read_nothing_of_the_request(rule: Rule) -> None:
-    """What they leave is kept and shown to everyone, at any time, until the schedule changes."""
+    """The remaining starts are cached and shown to everyone, at any time, until the schedule changes."""
     assert not rule.patients_only
     rule.refused_starts(cast(Facts, ScheduleAlone(facts())))

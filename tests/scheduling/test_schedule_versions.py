@@ -1,4 +1,4 @@
-"""Schedules that a process caches are always current, whatever changes and in whichever process."""
+"""Schedules that a process caches are always current, for every kind of change in any process."""
 
 from __future__ import annotations
 

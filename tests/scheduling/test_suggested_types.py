@@ -1,4 +1,4 @@
-"""Which visit type free times are for: it is named wherever they are offered, and the clinic chooses it."""
+"""The visit type of free times: pages name it with the times, and the clinic chooses it."""
 
 from __future__ import annotations
 

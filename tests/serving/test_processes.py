@@ -1,4 +1,4 @@
-"""`docket serve` as processes: what happens when they are stopped or killed, while people use them."""
+"""`docket serve` as processes that are stopped or killed while people use them."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def eventually(happened: Callable[[], bool], *, seconds: float = 120) -> bool:
 
 
 class Visitors:
-    """Threads that open a new connection for each request, as proxies without reuse do, and count what becomes of it.
+    """Threads that open a new connection for each request, as proxies without reuse do, and count the outcomes.
 
     A refused connection is no loss: a proxy asks another server. A request that was taken and not answered is one.
     """
@@ -99,7 +99,7 @@ def test_a_server_that_stops_says_so_and_answers_everything_that_it_took(sqlite_
             assert (answer.status, answer.getheader("connection")) == (200, "close")
             kept.close()
             assert eventually(lambda: visitors.outcomes["refused"] > 5)
-        # Who sends a form for too long is cut off.
+        # A client that sends a form for too long is cut off.
         with slow:
             assert slow.recv(100).startswith(b"HTTP/1.1 408 ")
         server.process.wait_for_end(seconds=120)
@@ -111,7 +111,7 @@ SLOW_FORM = b"POST /login HTTP/1.1\r\nhost: x\r\nsec-fetch-site: same-origin\r\n
 
 
 def status(port: int, path: str) -> int:
-    """The status of an answer; 0 if no connection is let in, or none that is answered."""
+    """The status of an answer; 0 if no connection is accepted or answered."""
     connection = HTTPConnection("127.0.0.1", port, timeout=20)
     try:
         connection.request("GET", path)

@@ -650,12 +650,12 @@ def test_the_export_is_the_filtered_list_without_formulas_and_leaves_a_trace(cli
     table = list(csv.reader(io.StringIO(answer.text.removeprefix("\ufeff"))))
     assert table[0][:3] == ["Starts (UTC)", "Day", "Time"]
     assert [row[1] for row in table[1:-1]] == ["2026-03-01", "2026-03-02", "2026-03-09", "2026-03-10"]
-    # A file that ends without this line is not whole.
+    # A file without this line is incomplete.
     assert table[-1] == ["End of the list: 4 rows"]
     assert table[2][5] == f"'{formula}"
     assert table[2][7] == number
     assert table[4][11] == "Erin is away then"
-    # Why a rule was set aside, and why it stands beside another.
+    # Why a rule was overridden, and why it was squeezed in.
     assert (table[0][-2:], table[3][-2:]) == (["Exception", "Squeezed in"], ["By the doctor", "A fever"])
     assert len(events(cast, "appointments_exported")) == 1
 

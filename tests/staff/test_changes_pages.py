@@ -22,7 +22,7 @@ def test_the_reason_is_edited_in_place(client: TestClient, cast: Cast) -> None:
     beside = f"/board/2026-03-05/appointments/{reference}"
     (edit,) = [link for link in read(client.get(beside)).links if link.startswith(address)]
     form = read(client.get(edit)).form(address)
-    # What does not say what it saw has seen nothing.
+    # A form that does not say what it saw has seen nothing.
     assert client.post(address, data={"reason": "Unseen"}).status_code == 409
     assert client.post(address, data={**form, "reason": "A sore knee"}).headers["location"] == beside
     assert "A sore knee" in read(client.get(f"/appointments/{reference}")).text

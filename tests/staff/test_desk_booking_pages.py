@@ -86,7 +86,7 @@ def test_the_number_of_doctors_adds_no_query(cast: Cast) -> None:
             sa.event.listen(process.engine, "before_cursor_execute", lambda *given, to=statements: to.append(given[2]))
             assert find_offers(session, clinic, some, wanted, viewer=Viewer(by_staff=True), now=NOW)
         process.dispose()
-        # What is taken, and the hours.
+        # The hours, and the taken times.
         assert len(statements) == 2, statements
 
 
@@ -184,7 +184,7 @@ def test_when_is_my_next_is_answered_with_ways_to_move_and_cancel(client: TestCl
     # The other patient's are not shown.
     page = read(client.get(HERE, params={"patient": cast.patient_ids["dave"]}))
     assert "No upcoming appointments." in page.text
-    # The one that is going on stands with those ahead, and is not also the last.
+    # The current appointment is listed with the upcoming ones, and is not also the last.
     put(cast, "2026-03-02 07:50", patient="dave")
     page = read(client.get(HERE, params={"patient": cast.patient_ids["dave"]}))
     assert "1 upcoming appointment" in page.text
@@ -256,7 +256,7 @@ def test_a_named_time_that_is_refused_says_why(client: TestClient, cast: Cast) -
     page = read(client.get(HERE, params=query))
     assert "The doctor is not working for the whole appointment." in page.text
     assert "Book anyway" in page.text
-    # What has passed is within the notice, too, which is not said.
+    # Past times are within the notice, too, but the page does not say so.
     page = read(client.get(HERE, params={"doctor": "bob", "starts_at": iso(local("2026-03-02 07:30"))}))
     assert ("That time has passed." in page.text, "minimum notice" in page.text) == (True, False)
 
@@ -287,7 +287,7 @@ def test_and_another_keeps_doctor_and_day_and_offers_the_times_beside(client: Te
     assert (form["doctor"], form["from"], form["until"]) == ("bob", "2026-03-05", "2026-03-05")
     next_to_it = f"bob {cast.short} {iso(local('2026-03-05 10:15'))}"
     assert next_to_it in times_of(page)[:6]
-    # What stands close to it is not listed once more below.
+    # Times close to it are not listed again below.
     assert len(times_of(page)) == len(set(times_of(page)))
     answer = client.post(HERE, data={**form, "patient": str(child_id), "time": next_to_it})
     assert answer.status_code == 303

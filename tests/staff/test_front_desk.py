@@ -1,4 +1,4 @@
-"""What the front desk may see and do: all appointments and patients, without what is the doctors' or the admins'."""
+"""What the front desk may see and do: all appointments and patients, but nothing that is only for doctors or admins."""
 
 from __future__ import annotations
 

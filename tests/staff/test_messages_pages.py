@@ -160,7 +160,7 @@ def test_all_pages_cost_the_same(carol: TestClient, cast: Cast, monkeypatch: pyt
         carol.get(MESSAGES + query)
         return len(asked)
 
-    # What the process keeps between requests is read by the first one.
+    # The first request reads everything that the process caches.
     count("?to=zoe")
     before = count("?to=zoe")
     numbers += [write(cast, f"m{number}", recipient=f"zoe{number}@example.org") for number in range(1, 7)]

@@ -1,4 +1,6 @@
-"""What staff know of a patient: shown wherever they meet the patient, never to others, and never in the audit log."""
+"""The alert and the note about a patient: shown wherever staff see the patient, never to others, and never in the audit
+log.
+"""
 
 from __future__ import annotations
 

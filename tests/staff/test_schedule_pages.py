@@ -366,7 +366,7 @@ def test_the_number_of_queries_does_not_grow_with_the_day(client: TestClient, ca
     cast.book(cast.alice, "2026-03-03 09:30")
 
     def count_when_cached() -> list[int]:
-        # What the process keeps between requests is read by the first ones. A booking changes the doctor's version.
+        # The first requests read everything that the process caches. A booking changes the doctor's version.
         for address in addresses:
             client.get(address)
         return [count_queries(cast, client, address) for address in addresses]

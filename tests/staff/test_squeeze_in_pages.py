@@ -45,7 +45,7 @@ def test_a_taken_time_says_whether_an_appointment_can_be_squeezed_in(carol: Test
     page = booking(carol, cast)
     told = page.one("section", role="alert")
     assert "Dr. Bob Brown does not allow squeeze-ins." in told.text
-    # Who may allow them gets there; the front desk knows whom to ask.
+    # Users who may allow them get a link; the front desk reads whom to ask.
     assert told.links == ["/admin/doctors/bob#squeeze_ins"]
     assert read(carol.get("/admin/doctors/bob")).all("select", id="squeeze_ins")
     told = booking(log_in(another(carol), "fiona"), cast).one("section", role="alert")
@@ -58,7 +58,7 @@ def test_a_taken_time_says_whether_an_appointment_can_be_squeezed_in(carol: Test
     form = {**page.form("/appointments"), "reason": "Fever"}
     for sent, words in (
         ({"step": "squeeze", "squeeze_reason": " "}, "Give a reason for squeezing it in."),
-        # The ordinary button books no taken time, whatever the field says.
+        # The ordinary button books no taken time, with any text in the field.
         ({"step": "book", "squeeze_reason": WHY}, "The doctor has another appointment at that time."),
     ):
         refused = carol.post("/appointments", data={**form, **sent})
@@ -125,7 +125,7 @@ def test_the_doctors_day_and_week_show_it_beside_the_other_one(client: TestClien
         read_by_bob = session.scalars(sa.select(AuditEvent.details).where(AuditEvent.action == "schedule_read"))
         assert [urgent.id in details["appointments"] for details in read_by_bob] == [True, True]
     week = read(client.get("/schedule/week/2026-W10"))
-    # The classes of a row name its lane and how many lanes stand side by side.
+    # The classes of a row name its lane and the number of lanes.
     places = [
         ([each for each in row["class"].split() if each[0] in "kn" and each[1:].isdigit()], "Squeezed in" in row.text)
         for row in week.all("li", data_kind="appointment")

@@ -279,7 +279,7 @@ def test_a_demoted_admin_is_refused_at_the_next_request_and_a_disabled_one_is_si
         change_role(cast, anna, cast.carol.user_id, "patient")
         assert carol.get("/admin/users").status_code == 403
         change_role(cast, anna, cast.carol.user_id, "admin")
-        # Who becomes staff signs in again, with what staff need for it.
+        # A user who becomes staff signs in again, by the rules for staff.
         assert carol.get("/admin/users").status_code == 303
         log_in(carol, "carol")
         assert carol.get("/admin/users").status_code == 200

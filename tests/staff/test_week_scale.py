@@ -1,4 +1,4 @@
-"""The one scale of a doctor's week."""
+"""The scale of a doctor's week."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ def test_appointments_keep_their_instants_and_their_patients_are_told(carol: Tes
     form = asked(read(carol.get(ADDRESS))) | INSTANT | {"time_zone": "Europe/London"}
     answer = carol.post(ADDRESS, data=form)
     assert told(cast) == [("visit_moved", "alice", "10:15", "09:15"), ("visit_moved", "dave", "11:00", "10:00")]
-    # Whom no message reaches has to be called.
+    # Patients whom no message reaches have to be called.
     assert (answer.status_code, answer.headers["location"]) == (303, "/desk/told/1")
     listed = read(carol.get("/desk/told/1")).text
     assert "Moved to Tuesday 3 March at 09:15, Dr. Bob Brown" in listed

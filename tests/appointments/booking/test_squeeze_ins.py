@@ -28,7 +28,7 @@ WHY = "A child with a fever"
 
 
 class Stands(NamedTuple):
-    """Where an appointment stands, and what staff wrote about that."""
+    """The lane of an appointment, and the reasons that staff gave."""
 
     lane: int
     squeeze_reason: str
@@ -161,7 +161,7 @@ def test_an_appointment_that_comes_back_stands_beside_what_has_its_time_now(cast
     one, two = patients(cast, 2)
     urgent = squeeze(cast, one, TEN)
     cancel(cast, urgent)
-    # Its place is free: what was allowed then is enough.
+    # Its lane is free, so the earlier reason is enough.
     allow(cast, 0)
     undo(cast, urgent)
     assert stands(cast, urgent) == Stands(1, WHY)
@@ -188,7 +188,7 @@ def test_after_the_doctor_allows_fewer_no_more_stand_side_by_side_than_that(cast
     second, third = squeeze(cast, one, TEN), squeeze(cast, two, TEN)
     cancel(cast, third)
     allow(cast, 1)
-    # Its lane is free, but two others stand there already.
+    # Its lane is free, but there are two others at that time already.
     with pytest.raises(SqueezeInFull):
         undo(cast, third)
     allow(cast, 2)

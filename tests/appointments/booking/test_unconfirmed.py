@@ -64,7 +64,7 @@ def test_it_has_one_upcoming_appointment_for_anyone(cast: Cast) -> None:
         )
         with pytest.raises(ConfirmFirst):
             cast.database.write(service.book, cast.alice, command, now=NOW)
-    # The clinic books as it likes, and a confirmed account is as free as before.
+    # The clinic has no limit, and a confirmed account has its old one.
     command = command.model_copy(update={"patient_id": cast.patient_ids["alice"]})
     cast.database.write(service.book, cast.bob, command, now=NOW)
     confirm_alice(cast)

@@ -1,4 +1,4 @@
-"""Appointments in users' own calendars: one as a file, all of them as a private feed, and what these leave out."""
+"""Appointments in users' own calendars: one as a file, all of them as a private feed, without private details."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A doctor is away for the rest of today: what becomes of each appointment that is left, on both databases."""
+"""A doctor is away for the rest of today: decisions about each remaining appointment, on both databases."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def morning(cast: Cast) -> Cast:
 
 
 def left(cast: Cast, actor: Actor | None = None, day: str = DAY) -> list[Left]:
-    """What is left of Bob's day."""
+    """The remaining appointments of Bob's day."""
     with cast.database.reading() as session:
         bob = doctors.get_doctor(session, "bob")
     return absence.list_left(cast.database, actor or cast.fiona, bob, date.fromisoformat(day), now=cast.now)

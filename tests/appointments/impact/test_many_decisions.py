@@ -93,7 +93,7 @@ def waiting(cast: Cast) -> int:
 
 
 def test_until_they_are_moved_they_are_flagged_and_can_be_continued(cast: Cast) -> None:
-    """A process that ends in the middle leaves nothing undecided in silence, and no decision is lost."""
+    """After a process ended in the middle, every open appointment is still flagged, and no decision is lost."""
     assert decide(cast, asked(cast, "move")).later == COUNT
     assert standing(cast) == [("scheduled", True, True)] * COUNT
     assert list(find_problems(cast.database, now=cast.now)) == []
@@ -218,7 +218,7 @@ def test_a_closure_and_any_other_change_have_one_list_of_who_was_told(
         assert all(line.messages for of in found for line in lines[of.id] if line.what != "kept")
         return [(of.kind, of.words, of.doctor_id, sorted(line.what for line in lines[of.id])) for of in found]
 
-    # What is not carried out yet is kept, and flagged.
+    # Appointments whose decisions are not carried out yet are kept, and flagged.
     assert told() == [(kind, "Flood", None, [*["cancelled" if at_once else "kept"] * 4, "kept"])]
     finish(cast.database, cast.carol, now=cast.now)
     assert told() == [(kind, "Flood", None, [*["cancelled"] * 4, "kept"])]

@@ -1,4 +1,4 @@
-"""Promised hours: found where the clock shows another hour, kept through the guard, or told anew."""
+"""Promised hours: found if the clock shows another hour, kept through the guard, or announced again."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LONDON = timedelta(hours=1)
 
 
 def change_law(cast: Cast, zone: str = "Europe/London") -> None:
-    """Give the clinic's clock other rules, as new data about its zone would: under the program, and not through it."""
+    """Give the clinic's clock other rules, as new time zone data would, without using the program."""
     cast.change(sa.update(ClinicSettings).values(time_zone=zone))
 
 
@@ -90,7 +90,7 @@ def test_changed_clocks_are_found_for_appointments_ahead_alone(cast: Cast) -> No
     change_law(cast)
     assert broken(cast)[0] == ahead
     assert len(broken(cast)) == 2
-    # The instant is over, but the patient will come at the hour that was promised.
+    # The instant is over, but the patient will come at the promised hour.
     between = local("2026-03-03 10:30")
     assert ahead in broken(cast, between)
     assert ahead not in broken(cast, between + LONDON)
@@ -271,7 +271,7 @@ def test_the_page_says_which_ones_clash_and_lets_each_be_told(cast: Cast, client
     assert client.post(f"/admin/appointments/promised-hours/{old}").status_code == 303
     assert messages(cast) == [("visit_moved", "alice")]
     assert broken(cast) == []
-    # The second time there is nothing to tell.
+    # The second time there is no news.
     client.post(f"/admin/appointments/promised-hours/{old}")
     assert messages(cast) == [("visit_moved", "alice")]
     assert "corrected the time zone" in read(client.get(f"/appointments/{old}")).text

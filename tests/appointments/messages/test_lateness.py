@@ -22,7 +22,7 @@ MORNING = local("2026-03-03 09:00")
 
 
 def tell_within(cast: Cast, hours: int) -> None:
-    """Let the clinic tell patients of lateness; all addresses are confirmed."""
+    """Let the clinic notify patients of delays; all addresses are confirmed."""
     cast.change(sa.update(models.ClinicSettings).values(tell_late_hours=hours))
     cast.change(sa.update(models.User).values(email_confirmed_at=NOW))
 
@@ -37,7 +37,7 @@ def late(cast: Cast, minutes: int, now: datetime = MORNING) -> int:
 
 
 def sent(cast: Cast) -> list[tuple[str, int]]:
-    """To whom which lateness was told; from now on these messages are delivered."""
+    """The recipients and delays of the messages; from now on these count as delivered."""
     table = OutboxMessage.__table__
     found = sa.select(table.c.recipient, table.c["values"]).where(table.c.template == "visit_late").order_by(table.c.id)
     with cast.database.reading() as session:
@@ -75,7 +75,7 @@ def test_saying_one_thing_and_then_another_writes_once_in_ten_minutes(cast: Cast
         # What is due is delivered at once.
         due = OutboxMessage.template == "visit_late", OutboxMessage.due_at <= MORNING + timedelta(minutes=minute)
         cast.change(sa.update(OutboxMessage).where(*due).values(status="sent"))
-    # Ten minutes after each, what held in that minute; what is true in the end waits.
+    # Ten minutes after each message the figure of that minute is sent; the final one waits.
     assert [minutes for _to, minutes in sent(cast)] == [30, 0, 30, 0]
 
 

@@ -1,4 +1,4 @@
-"""An appointment that was booked for the wrong patient is given to the right one, and each hears what they need to."""
+"""An appointment that was booked for the wrong patient is given to the right one, and both get the right messages."""
 
 from __future__ import annotations
 

@@ -115,7 +115,7 @@ def test_what_was_undone_asks_for_a_call_only_where_the_patient_was_told(away: C
     olive, mailed = lines(away)[1], lines(away)[3]
     away.now += timedelta(minutes=5)
     away.database.write(status_service.undo, away.fiona, olive.reference, UndoStatus(), now=away.now)
-    # No one had called her, and she comes as she would have.
+    # She was not called, and comes as booked.
     assert [(each.undone, each.why) for each in lines(away)[:2]] == [(False, "here"), (True, "")]
     assert open_calls(away) == 1
 
@@ -140,7 +140,7 @@ def test_what_was_undone_asks_for_a_call_only_where_the_patient_was_told(away: C
     second = models.OutboxMessage.template == "visit_restored"
     away.change(sa.update(models.OutboxMessage).where(second).values(status="dead"))
     assert lines(away)[3].why == "undone"
-    # What patients change themselves, they know.
+    # Patients know of their own changes.
     event = {"actor_user_id": away.dave.user_id, "actor_role": "patient", "action": "moved", "at": away.now}
     away.add(models.AuditEvent(subject_type="appointment", subject_id=mailed.id, **event))
     assert lines(away)[3].why == ""
@@ -174,7 +174,7 @@ def test_lists_end_after_30_days_and_what_they_say_of_a_person_with_the_person(a
 
 
 def test_the_boards_column_leads_to_the_calls_until_all_are_made(client: TestClient, away: Cast) -> None:
-    # The clock of the client stands at 8:00.
+    # The client's clock is stopped at 8:00.
     away.change(sa.update(models.ToldList).values(made_at=NOW))
     log_in(client, "fiona")
     assert "2 calls to make" in read(client.get(f"/board/{DAY}")).text

@@ -1,4 +1,4 @@
-"""The pages behind the links in messages: an appointment's life without a login, and what a link gives no access to."""
+"""The pages behind the links in messages: an appointment's life without signing in, and the limits of a link."""
 
 from __future__ import annotations
 

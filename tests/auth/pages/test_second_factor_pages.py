@@ -68,7 +68,7 @@ def second_step(client: TestClient, code: str, **more: str) -> Any:
 
 
 def told(cast: Cast, name: str = "carol") -> list[str]:
-    """What the mails about this account told, in order."""
+    """The subjects of the mails about this account, in order."""
     mine = models.OutboxMessage.recipient == f"{name}@docket.example"
     query = sa.select(models.OutboxMessage.values).where(mine, models.OutboxMessage.template == "account_changed")
     with cast.database.reading() as session:

@@ -1,4 +1,4 @@
-"""Signing in with an identity provider: whom it opens which account, and every way to cheat."""
+"""Signing in with an identity provider: which account it opens for whom, and every way to cheat."""
 
 from __future__ import annotations
 

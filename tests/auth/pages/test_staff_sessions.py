@@ -1,4 +1,4 @@
-"""How long staff stay signed in, and what ends with a session: nothing that was typed."""
+"""How long staff stay signed in, and that typed text survives the end of a session."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_admins_set_how_long_staff_stay_signed_in(client: TestClient, cast: Cast
         assert "from" in read(answer).one(id=f"{field}-error").text
     assert client.post(address, data={**form, "idle_minutes": "10", "staff_hours": "1"}).status_code == 303
     assert "After 10 minutes" in read(client.get("/admin/clinic")).text
-    # The rules hold for those who are signed in already.
+    # The rules apply to users who are signed in already.
     assert after(client, 9 * MINUTE).get("/admin").status_code == 200
     assert after(client, 19 * MINUTE).get("/admin").status_code == 303
     with cast.database.reading() as session:

@@ -87,7 +87,7 @@ def test_a_code_signs_in_and_confirms_the_address(client: TestClient, cast: Cast
     assert (answer.status_code, answer.headers["location"]) == (303, "/appointments")
     assert client.get("/account").status_code == 200
     assert user_of(cast, ALICE).email_confirmed_at == NOW
-    # It is used up, and the browser waits for nothing any more.
+    # The code is used up, and the browser waits for no other.
     assert enter(client, code).headers["location"] == "/"
 
 
@@ -106,7 +106,7 @@ def test_enter_means_the_password_where_one_was_typed(client: TestClient, cast: 
     answer = client.post("/login", data={"email": ALICE, "password": "", "by": "enter"})
     assert answer.headers["location"] == "/login/code"
     assert client.post("/login", data={"email": ALICE, "password": PASSWORD, "by": "enter"}).headers["location"] == "/"
-    # A password that the browser filled in does not stand in the way of a code.
+    # A password that the browser filled in does not prevent asking for a code.
     assert client.post("/login", data={"email": ALICE, "password": "x", "by": "code"}).status_code == 303
     assert client.post("/login", data={"email": "not an address", "by": "code"}).status_code == 422
 
@@ -208,7 +208,7 @@ def test_a_mailbox_gets_five_codes_an_hour_but_its_owners_browser_is_counted_apa
 
 
 def test_signing_in_again_and_again_does_not_flood_a_mailbox(sqlite_cast: Cast) -> None:
-    """A stranger who registered with the address knows the password, and each sign-in makes the browser known anew."""
+    """A stranger who registered with the address knows the password, and each sign-in makes the browser known again."""
     for number in range(4):
         asked = CodeAsked("browser", f"192.0.2.{number}", f"device {number}")
         for _ in range(sign_in_codes.MOST_CODES):
