@@ -17,9 +17,9 @@ from tests.cast import NOW, Cast
 from tests.postgres import candidates, new_database
 from webapp.auth.models import PasswordLink, UserSession
 from webapp.backups import postgresql_dumps, postgresql_programs
+from webapp.backups.exceptions import CannotCopy, HoldsData, InUse, Unusable
 from webapp.backups.files import kind_of, put_in_place
 from webapp.backups.postgresql_programs import find_programs
-from webapp.backups.refusals import CannotCopy, HoldsData, InUse, Unusable
 from webapp.backups.reports import backup_report, restore_report
 from webapp.backups.service import make_backup, restore_backup
 from webapp.database import Database

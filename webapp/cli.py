@@ -17,9 +17,9 @@ from pydantic import ValidationError
 from sqlalchemy.exc import DBAPIError
 
 from webapp.commands.accounts import user
-from webapp.commands.moving import let_it_move, let_walk_ins_come
 from webapp.commands.places import WrongUse, any_database, open_database
 from webapp.commands.serving import serve, worker
+from webapp.commands.simulation import let_it_move, let_walk_ins_come
 from webapp.config import Settings
 from webapp.core.clock import utc_now
 from webapp.exceptions import AppError, Invalid, NotFound

@@ -281,12 +281,12 @@ def _broken_promises(session: Session, *, now: datetime) -> Iterator[str]:
 
 def _outside_hours(session: Session, *, now: datetime) -> Iterator[str]:
     """Upcoming appointments without a flag that closures, opening hours, working hours or time off would refuse."""
-    standing = list_upcoming(session, None, now=now)
-    broken = broken_rules(session, get_clinic(session), standing, now=now)
+    upcoming = list_upcoming(session, None, now=now)
+    broken = broken_rules(session, get_clinic(session), upcoming, now=now)
     names = {
-        doctor.id: doctor.name for doctor in doctors.list_by_ids(session, sorted({each.doctor_id for each in standing}))
+        doctor.id: doctor.name for doctor in doctors.list_by_ids(session, sorted({each.doctor_id for each in upcoming}))
     }
-    for appointment in standing:
+    for appointment in upcoming:
         if appointment.flagged_why or appointment.override_reason:
             continue
         for code in broken.get(appointment.id, ()):

@@ -22,7 +22,7 @@ from starlette.types import Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from webapp import page_context
-from webapp.audit.going_on import GoingOn
+from webapp.audit.continuing_reads import ContinuingReads
 from webapp.audit.security_events import Seen
 from webapp.audit.traces import Traces
 from webapp.auth.dependencies import SESSION_COOKIE
@@ -115,7 +115,7 @@ def _set_state(app: FastAPI, settings: Settings, database: Database, traces: Tra
     app.state.database = database
     app.state.clock = utc_now
     app.state.traces = traces
-    app.state.going_on = GoingOn()
+    app.state.continuing_reads = ContinuingReads()
     app.state.stopping = False
     app.state.live = Hub(
         database, most=settings.live_streams, clock=lambda: app.state.clock(), stopping=lambda: app.state.stopping

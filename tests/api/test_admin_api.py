@@ -48,7 +48,7 @@ def decide(problem: Any, kind: str, why: str = "") -> dict[str, Any]:
     return {"decisions": {"each": each, "why": why}}
 
 
-def standing(cast: Cast, appointment_id: int) -> Any:
+def stored(cast: Cast, appointment_id: int) -> Any:
     """An appointment as it is stored."""
     row = models.Appointment
     with cast.database.reading() as session:
@@ -134,10 +134,10 @@ def test_with_a_new_time_zone_appointments_keep_their_clock_times_or_their_insta
     number = put(sqlite_cast, "2026-03-03 10:00")
     ten_in = {name: datetime(2026, 3, 3, 10, tzinfo=ZoneInfo(name)) for name in ("Europe/London", "Europe/Moscow")}
     assert carol.request("PATCH", "/clinic", json={"time_zone": "Europe/London"}).status_code == 200
-    assert standing(sqlite_cast, number).starts_at == ten_in["Europe/London"]
+    assert stored(sqlite_cast, number).starts_at == ten_in["Europe/London"]
     keeping = {"time_zone": "Europe/Moscow", "appointments": "instant"}
     assert carol.request("PATCH", "/clinic", json=keeping).status_code == 200
-    assert standing(sqlite_cast, number).starts_at == ten_in["Europe/London"]
+    assert stored(sqlite_cast, number).starts_at == ten_in["Europe/London"]
     with sqlite_cast.database.reading() as session:
         (told,) = session.scalars(sa.select(models.OutboxMessage.template))
         (hour,) = session.scalars(sa.select(models.Appointment.promised_minute % 1440 / 60))
@@ -302,12 +302,12 @@ def test_no_affected_appointment_remains_without_a_decision(carol: ApiClient, sq
     decided["decisions"]["each"][mine]["kind"] = "keep"
     half = {"decisions": {"each": {mine: decided["decisions"]["each"][mine]}}}
     assert carol.request(method, address, json={**body, **half}).status_code == 409
-    assert standing(cast, kept).version == standing(cast, cancelled).version == 1
+    assert stored(cast, kept).version == stored(cast, cancelled).version == 1
 
     done = carol.request(method, address, json={**body, **decided})
     assert done.status_code in (200, 201), done.text
-    assert standing(cast, kept).flagged_why.endswith("The clinic moves house.")
-    assert standing(cast, cancelled).status == "cancelled"
+    assert stored(cast, kept).flagged_why.endswith("The clinic moves house.")
+    assert stored(cast, cancelled).status == "cancelled"
 
 
 @pytest.mark.parametrize(("method", "path"), [("POST", "/closures"), ("PUT", "/doctors/{bob}/hours/always")])
@@ -323,7 +323,7 @@ def test_many_appointments_are_cancelled_once_the_change_is_made(
     done = carol.request(method, address, json={**body, **decided})
     assert done.status_code in (200, 201), done.text
     assert [
-        (standing(cast, appointment).status, standing(cast, appointment).flagged_why) for appointment in (first, second)
+        (stored(cast, appointment).status, stored(cast, appointment).flagged_why) for appointment in (first, second)
     ] == [("cancelled", "")] * 2
 
 
@@ -339,7 +339,7 @@ def test_a_header_says_how_many_appointments_could_not_be_moved(
         chosen["starts_at"] = next(iter(each.values()))["starts_at"]
     done = carol.request("POST", "/closures", json={**body, **decided})
     assert (done.status_code, done.headers["appointments-left"]) == (201, "1")
-    assert sorted(standing(sqlite_cast, appointment).flagged_why for appointment in (first, second)) == ["", "closure"]
+    assert sorted(stored(sqlite_cast, appointment).flagged_why for appointment in (first, second)) == ["", "closure"]
 
 
 def test_appointments_are_moved_with_the_change_or_neither_is_done(database: Database) -> None:
@@ -361,8 +361,8 @@ def test_appointments_are_moved_with_the_change_or_neither_is_done(database: Dat
         assert made.status_code == 201, made.text
         assert bob.get(address).json() == [made.json()]
     proposal = asked.json()["visits"][0]["proposal"]
-    assert iso(standing(cast, appointment).starts_at) == proposal
-    assert standing(cast, appointment).starts_at - local("2026-03-04 12:00") < timedelta(hours=2)
+    assert iso(stored(cast, appointment).starts_at) == proposal
+    assert stored(cast, appointment).starts_at - local("2026-03-04 12:00") < timedelta(hours=2)
 
 
 # ------------------------------------------------------------------------------------------------- permissions

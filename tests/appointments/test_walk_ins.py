@@ -16,7 +16,7 @@ from tests.appointment_rows import put
 from tests.cast import Cast, client_for, local, log_in
 from tests.reading import read
 from webapp import models
-from webapp.appointments import joining, parting, walk_ins
+from webapp.appointments import joining, separating, walk_ins
 from webapp.appointments.booking import service, status_service
 from webapp.appointments.exceptions import AlreadyWaiting, WalkInSettled
 from webapp.appointments.messages.reassigning import give_to_patient
@@ -132,8 +132,8 @@ def test_who_was_taken_in_is_the_patient_of_the_appointment(cast: Cast) -> None:
     stays = cast.database.write(joining.join_records, cast.carol, cast.patient_ids["dave"], twin, now=LATER)
     reference = cast.database.write(walk_ins.take_in, cast.fiona, number, booking(cast), now=LATER)
     with cast.database.reading() as session:
-        (join_id,) = (each.id for each in parting.list_joins(session, stays, now=LATER))
-    cast.database.write(parting.part_records, cast.carol, stays, join_id, now=LATER)
+        (join_id,) = (each.id for each in separating.list_joins(session, stays, now=LATER))
+    cast.database.write(separating.separate_records, cast.carol, stays, join_id, now=LATER)
     assert row_of(cast, reference).patient_id == listed(cast)[0].patient_id == stays
 
 
@@ -203,8 +203,8 @@ def test_walk_ins_follow_their_record_and_end(cast: Cast) -> None:
         assert owner(session) == stays
         copy = dict(own_data.read_sections(session, own_data.find_subject(session, stays)))
         assert [(row["note"], row["status"]) for row in copy["walk_ins"]] == [("Fever", "waiting")]
-        (join_id,) = (each.id for each in parting.list_joins(session, stays, now=LATER))
-    gone = cast.database.write(parting.part_records, cast.carol, stays, join_id, now=LATER)
+        (join_id,) = (each.id for each in separating.list_joins(session, stays, now=LATER))
+    gone = cast.database.write(separating.separate_records, cast.carol, stays, join_id, now=LATER)
     with cast.database.reading() as session:
         assert owner(session) == gone
     assert {view.patient_id for view in listed(cast)} == {gone, dave}

@@ -176,11 +176,11 @@ def test_hours_that_affect_an_appointment_ask_for_a_decision(cast: Cast, client:
         address, data={**page.form(address), f"decide-{reference}": decision, "why": "Fewer hours", "step": "save"}
     )
     assert answer.status_code == 303
-    stands = appointment(cast, reference)
+    stored = appointment(cast, reference)
     assert saved(cast)["always"][4] == ((540, 720),)
-    assert bool(stands.flagged_why) is (decision == "keep")
-    assert (stands.status == "cancelled") is (decision == "cancel")
-    assert (stands.starts_at != local("2026-03-06 14:00")) is (decision == "move")
+    assert bool(stored.flagged_why) is (decision == "keep")
+    assert (stored.status == "cancelled") is (decision == "cancel")
+    assert (stored.starts_at != local("2026-03-06 14:00")) is (decision == "move")
     assert problems(cast) == []
 
 

@@ -200,17 +200,17 @@ def test_leave_over_an_appointment_asks_for_a_decision(cast: Cast, bob: TestClie
     assert undecided.status_code == 409
     data = {**page.form(NEW), f"decide-{reference}": decision, "why": "Bob is on a course.", "step": "save"}
     assert bob.post(NEW, data=data).status_code == 303
-    stands = appointment(cast, reference)
+    stored = appointment(cast, reference)
     assert len(ahead(cast)) == 1
     assert problems(cast) == []
     if decision == "keep":
-        assert stands.flagged_why == "time_off:Bob is on a course."
-        assert stands.starts_at == local("2026-03-03 09:30")
+        assert stored.flagged_why == "time_off:Bob is on a course."
+        assert stored.starts_at == local("2026-03-03 09:30")
     elif decision == "move":
-        assert stands.starts_at == local("2026-03-04 09:00")
-        assert stands.flagged_why == ""
+        assert stored.starts_at == local("2026-03-04 09:00")
+        assert stored.flagged_why == ""
     else:
-        assert stands.status == "cancelled"
+        assert stored.status == "cancelled"
 
 
 @pytest.mark.both_databases

@@ -68,9 +68,9 @@ STAFF_CHANGE = (
 )
 SQUEEZE = Field(
     description="Staff only: why the appointment is squeezed in, if its time is taken, beside those that have it. The "
-    "doctor must allow that (else `squeeze_in_not_allowed`), and only so many stand at one time (else "
-    "`squeeze_in_full`). The reason also stands for exceptions without an `override_reason`. It has no effect for "
-    "others, nor at a free time.",
+    "doctor must allow that (else `squeeze_in_not_allowed`), and only so many are possible at one time "
+    "(else `squeeze_in_full`). The reason also counts for exceptions without an `override_reason`. It has no effect "
+    "for others, nor at a free time.",
     examples=["A child with a fever"],
 )
 

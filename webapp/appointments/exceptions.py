@@ -173,7 +173,7 @@ class RecordsClash(Conflict):
 
 
 class NoSuchJoin(NotFound):
-    """Two records were not joined, were parted again, or were joined too long ago."""
+    """Two records were not joined, were separated again, or were joined too long ago."""
 
     def __init__(self) -> None:
         super().__init__(_("These records can’t be separated any more."))

@@ -19,7 +19,7 @@ from webapp.clinic.models import VisitType
 from webapp.clinic.service import get_clinic
 from webapp.database import UtcDateTime, rows
 from webapp.doctors.models import Doctor
-from webapp.patients.models import Patient, link_stands
+from webapp.patients.models import Patient, link_is_active
 from webapp.scheduling.models import ACTIVE, UNDECIDED, Appointment
 
 # A reader's own record, and the patients whose appointments they see. The queries join each appointment's patient too.
@@ -50,7 +50,7 @@ def _visible(kind: str, user_id: Any, appointment_id: Any) -> sa.ColumnElement[b
     if kind == "doctor":
         return Appointment.doctor_id.in_(sa.select(Doctor.id).where(Doctor.user_id == user_id))
     own = sa.select(_READER.id).where(_READER.user_id == user_id).scalar_subquery()
-    theirs = sa.and_(_MINE.managed_by_id == own, link_stands(_MINE))
+    theirs = sa.and_(_MINE.managed_by_id == own, link_is_active(_MINE))
     # One subquery: with two, joined by OR, PostgreSQL reads the appointments of all patients.
     patients = sa.select(_MINE.id).where(sa.or_(_MINE.user_id == user_id, theirs))
     # A confidential appointment exists for the patient, but not for the person who books for them.

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
-from webapp.backups.refusals import Unusable
+from webapp.backups.exceptions import Unusable
 
 Kind = Literal["sqlite", "postgresql"]
 BEGINNINGS: dict[bytes, Kind] = {b"SQLite format 3\0": "sqlite", b"PGDMP": "postgresql"}

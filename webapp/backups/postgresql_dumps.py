@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from webapp.backups.contents import CREDENTIALS
+from webapp.backups.exceptions import CannotCopy, InUse, Unusable
 from webapp.backups.postgresql_programs import (
     LOCK_MILLISECONDS,
     Programs,
@@ -25,7 +26,6 @@ from webapp.backups.postgresql_programs import (
     place_of,
     run_program,
 )
-from webapp.backups.refusals import CannotCopy, InUse, Unusable
 from webapp.database import Database
 from webapp.engines import APPLICATION
 

@@ -12,7 +12,7 @@ from typing import IO, NamedTuple
 
 from psycopg.conninfo import make_conninfo
 
-from webapp.backups.refusals import CannotCopy
+from webapp.backups.exceptions import CannotCopy
 from webapp.database import Database
 
 NAMES = ("pg_dump", "pg_restore", "psql")

@@ -13,9 +13,9 @@ from webapp import integrity, migrations
 from webapp.audit import service as audit
 from webapp.backups import postgresql_dumps, sqlite_copies
 from webapp.backups.contents import Contents, end_credentials, read_contents
+from webapp.backups.exceptions import HoldsData, Unusable
 from webapp.backups.files import TITLES, kind_of, private_file, put_in_place, workspace
 from webapp.backups.postgresql_programs import find_programs
-from webapp.backups.refusals import HoldsData, Unusable
 from webapp.database import Database
 from webapp.engines import sqlite_file
 from webapp.event_handlers import wired_database

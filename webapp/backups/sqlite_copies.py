@@ -7,7 +7,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from webapp.backups.refusals import CannotCopy, InUse, Unusable
+from webapp.backups.exceptions import CannotCopy, InUse, Unusable
 from webapp.database import Database
 from webapp.engines import sqlite_module
 

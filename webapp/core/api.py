@@ -221,7 +221,9 @@ LIST_HEADERS: dict[str, Any] = {
     },
 }
 
-LOCATION_HEADER: dict[str, Any] = {"Location": {"description": "Where it stands.", "schema": {"type": "string"}}}
+LOCATION_HEADER: dict[str, Any] = {
+    "Location": {"description": "The address of the new resource.", "schema": {"type": "string"}}
+}
 
 
 def answer_list(

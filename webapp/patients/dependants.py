@@ -18,7 +18,7 @@ from webapp.patients.duplicates import note_duplicates
 from webapp.patients.exceptions import HasRecord, NoSuchPatient, TooManyPeople
 from webapp.patients.guardianship import require_known_birth_date, require_same_birth_date
 from webapp.patients.message_preferences import take_over_message_preferences
-from webapp.patients.models import Patient, link_stands
+from webapp.patients.models import Patient, link_is_active
 from webapp.patients.records import PERSON_COLUMNS, add_patient, contact_of, lock_details, write_details
 from webapp.patients.schemas import PatientDetails, Person, UpdateProfile
 from webapp.patients.service import checked, find_own_patient, lock_own_patient
@@ -31,7 +31,7 @@ def list_people(session: Session, actor: Actor) -> list[Person]:
     own = find_own_patient(session, actor)
     if own is None:
         return []
-    query = sa.select(*PERSON_COLUMNS).where(Patient.managed_by_id == own, link_stands())
+    query = sa.select(*PERSON_COLUMNS).where(Patient.managed_by_id == own, link_is_active())
     return [Person(*row) for row in session.execute(query.order_by(Patient.sort_name, Patient.id))]
 
 

@@ -1,7 +1,7 @@
 """Guardianship: until when one patient books for another. Guardians lose their access at an age that the clinic sets.
 This applies only to people who were younger when the link was made: an adult who lets another person book for them is
 not affected. The end is a local midnight, which is stored with the link. Every query reads it with the database's clock
-(`models.link_stands`), so that access ends on the day even if no worker runs.
+(`models.link_is_active`), so that access ends on the day even if no worker runs.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from webapp.core.local_time import first_instant
 from webapp.database import table_of
 from webapp.exceptions import Invalid
 from webapp.i18n import gettext as _
-from webapp.patients.models import Patient, link_stands
+from webapp.patients.models import Patient, link_is_active
 
 # Both people are told this long before, and a changed setting of the clinic never ends access sooner than that.
 NOTICE = timedelta(weeks=4)
@@ -133,7 +133,7 @@ def guardian_of(session: Session, patient_id: int) -> str | None:
     """The name of the person who books for this patient, or None."""
     guardian = aliased(Patient)
     query = sa.select(guardian.name).join(Patient, Patient.managed_by_id == guardian.id)
-    return session.scalar(query.where(Patient.id == patient_id, link_stands()))
+    return session.scalar(query.where(Patient.id == patient_id, link_is_active()))
 
 
 def _policy(session: Session) -> Policy:

@@ -13,7 +13,7 @@ from webapp.core import phones
 from webapp.exceptions import Invalid
 from webapp.i18n import gettext as _
 from webapp.patients.exceptions import NoSuchPatient
-from webapp.patients.models import Patient, link_stands
+from webapp.patients.models import Patient, link_is_active
 from webapp.patients.schemas import MessagePreferences
 
 
@@ -39,7 +39,7 @@ def change_message_preferences(session: Session, actor: Actor, command: MessageP
     if command.wants_sms and not phones.can_get_texts(own.phone):
         sentence = _("Add your mobile number under “Your details” first. Text messages need one.")
         raise Invalid(sentence, code="no_phone", field="wants_sms")
-    theirs = sa.and_(Patient.managed_by_id == own.id, link_stands(), Patient.user_id.is_(None))
+    theirs = sa.and_(Patient.managed_by_id == own.id, link_is_active(), Patient.user_id.is_(None))
     session.execute(
         sa.update(Patient)
         .where(sa.or_(Patient.id == own.id, theirs))

@@ -69,7 +69,7 @@ class Patient(Base):
     erased_at: Mapped[datetime | None]
 
 
-def link_stands(patient: Any = Patient) -> sa.ColumnElement[bool]:
+def link_is_active(patient: Any = Patient) -> sa.ColumnElement[bool]:
     """Whether the person who books for a patient still may do so: the link has not ended on the database's clock."""
     return sa.or_(patient.managed_until.is_(None), patient.managed_until > database_now())
 

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session, aliased
 
 from webapp.auth.schemas import Actor
 from webapp.patients.exceptions import NoSuchPatient, SearchNeeded
-from webapp.patients.models import Patient, link_stands
+from webapp.patients.models import Patient, link_is_active
 from webapp.patients.search import search_part
 from webapp.patients.search_parser import is_blank
 
@@ -60,7 +60,7 @@ def visible_to(actor: Actor) -> sa.ColumnElement[bool]:
         return sa.true()
     own = aliased(Patient)
     mine = sa.select(own.id).where(own.user_id == actor.user_id).scalar_subquery()
-    return sa.or_(Patient.user_id == actor.user_id, sa.and_(Patient.managed_by_id == mine, link_stands()))
+    return sa.or_(Patient.user_id == actor.user_id, sa.and_(Patient.managed_by_id == mine, link_is_active()))
 
 
 def get_patient(session: Session, actor: Actor, patient_id: int) -> PatientView:

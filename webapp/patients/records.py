@@ -29,7 +29,7 @@ from webapp.patients.addresses import announce_changes
 from webapp.patients.duplicates import likely_duplicates, note_duplicates, settle_pair
 from webapp.patients.exceptions import LikelyDuplicate, ManagedAlready, NoSuchPatient, RecordClosed
 from webapp.patients.guardianship import renew_ends
-from webapp.patients.models import NO_LINK, Patient, link_stands
+from webapp.patients.models import NO_LINK, Patient, link_is_active
 from webapp.patients.schemas import Account, Contact, PatientDetails, PatientNotes, PatientRecord, Person, RecordDetails
 from webapp.patients.search_index import keep_words
 from webapp.patients.service import checked
@@ -56,7 +56,7 @@ def get_record(session: Session, patient_id: int) -> PatientRecord:
     query: Any = (
         sa.select(Patient, User, manager)
         .outerjoin(User, User.id == Patient.user_id)
-        .outerjoin(manager, sa.and_(manager.id == Patient.managed_by_id, link_stands()))
+        .outerjoin(manager, sa.and_(manager.id == Patient.managed_by_id, link_is_active()))
         .where(Patient.id == patient_id)
     )
     row = session.execute(query).one_or_none()
@@ -65,7 +65,7 @@ def get_record(session: Session, patient_id: int) -> PatientRecord:
     patient, user, by = row
     people = (
         sa.select(*PERSON_COLUMNS)
-        .where(Patient.managed_by_id == patient_id, link_stands())
+        .where(Patient.managed_by_id == patient_id, link_is_active())
         .order_by(Patient.sort_name, Patient.id)
     )
     return PatientRecord(
@@ -253,8 +253,8 @@ def link_person(session: Session, actor: Actor, manager_id: int, patient_id: int
     if manager_id == patient_id:
         raise Invalid(_("Patients can always book for themselves. Choose another person."))
     # A link that has ended does not count, even before the worker has removed it.
-    standing = sa.case((link_stands(), Patient.managed_by_id)).label("managed_by_id")
-    both = sa.select(Patient.id, standing).where(Patient.id.in_((manager_id, patient_id)), Patient.closed_at.is_(None))
+    manager = sa.case((link_is_active(), Patient.managed_by_id)).label("managed_by_id")
+    both = sa.select(Patient.id, manager).where(Patient.id.in_((manager_id, patient_id)), Patient.closed_at.is_(None))
     locked = both.order_by(Patient.id).with_for_update(key_share=True)
     managed_by = {row.id: row.managed_by_id for row in session.execute(locked)}
     if len(managed_by) < 2:

@@ -29,7 +29,7 @@ from webapp.patients.addresses import announce_changes
 from webapp.patients.duplicates import note_duplicates
 from webapp.patients.exceptions import NoSuchPatient
 from webapp.patients.guardianship import renew_ends, require_same_birth_date
-from webapp.patients.models import Patient, link_stands
+from webapp.patients.models import Patient, link_is_active
 from webapp.patients.schemas import (
     Contact,
     NewPatient,
@@ -216,7 +216,7 @@ _BOOKABLE = (
             sa.and_(
                 _PATIENT.managed_by_id
                 == sa.select(_OWN_RECORD.id).where(_OWN_RECORD.user_id == _USER_ID).scalar_subquery(),
-                link_stands(_PATIENT),
+                link_is_active(_PATIENT),
             ),
         )
     )
@@ -265,7 +265,7 @@ def _bookable(actor: Actor, patient_id: int) -> Any:
     query = sa.select(Patient.id).where(Patient.id == patient_id, Patient.closed_at.is_(None))
     if actor.role == "patient":
         query = query.where(
-            sa.or_(Patient.user_id == actor.user_id, sa.and_(Patient.managed_by_id == _own_id(actor), link_stands()))
+            sa.or_(Patient.user_id == actor.user_id, sa.and_(Patient.managed_by_id == _own_id(actor), link_is_active()))
         )
     return query
 

@@ -29,7 +29,7 @@ from webapp.exceptions import Conflict
 from webapp.i18n import gettext as _
 from webapp.patients import erasure as patients_erasure
 from webapp.patients.exceptions import NoSuchPatient
-from webapp.patients.models import Patient, link_stands
+from webapp.patients.models import Patient, link_is_active
 from webapp.scheduling.models import ACTIVE, Appointment
 
 # The code of the clinic's reason with which upcoming appointments are cancelled.
@@ -262,6 +262,6 @@ def _upcoming(patient_ids: Sequence[int], *, now: datetime) -> sa.Select[*tuple[
 
 def _dependants(patient_id: int) -> sa.Select[int, str]:
     query = sa.select(Patient.id, Patient.name).where(
-        Patient.managed_by_id == patient_id, link_stands(), Patient.user_id.is_(None)
+        Patient.managed_by_id == patient_id, link_is_active(), Patient.user_id.is_(None)
     )
     return query.order_by(Patient.sort_name, Patient.id)

@@ -32,7 +32,7 @@ from webapp.doctors.models import Doctor
 from webapp.notifications.models import OutboxMessage
 from webapp.patients.duplicates import records_within
 from webapp.patients.exceptions import NoSuchPatient
-from webapp.patients.models import Patient, link_stands
+from webapp.patients.models import Patient, link_is_active
 from webapp.scheduling.models import Appointment
 
 FORMAT, VERSION = "docket-personal-data", 1
@@ -78,7 +78,9 @@ def find_subject(session: Session, patient_id: int) -> Subject:
     row = session.execute(sa.select(Patient.id, Patient.user_id).where(Patient.id == patient_id)).one_or_none()
     if row is None:
         raise NoSuchPatient
-    people = sa.select(Patient.id).where(Patient.managed_by_id == patient_id, link_stands(), Patient.user_id.is_(None))
+    people = sa.select(Patient.id).where(
+        Patient.managed_by_id == patient_id, link_is_active(), Patient.user_id.is_(None)
+    )
     return Subject(row.id, row.user_id, tuple(session.scalars(people.order_by(Patient.id))))
 
 
@@ -93,7 +95,7 @@ def read_sections(session: Session, subject: Subject) -> Iterator[Section]:
     yield "record", _records(session, Patient.id == subject.patient_id)
     yield (
         "people",
-        _records(session, sa.and_(Patient.managed_by_id == subject.patient_id, link_stands()), of_others=True),
+        _records(session, sa.and_(Patient.managed_by_id == subject.patient_id, link_is_active()), of_others=True),
     )
     yield "appointments", _appointments(session, subject)
     yield "walk_ins", _walk_ins(session, subject)
@@ -131,7 +133,9 @@ def _records(session: Session, which: sa.ColumnElement[bool], *, of_others: bool
     query = (
         sa.select(table_of(Patient), manager.c.name.label("booked_for_by"))
         .select_from(
-            table_of(Patient).outerjoin(manager, sa.and_(manager.c.id == patient.managed_by_id, link_stands(patient)))
+            table_of(Patient).outerjoin(
+                manager, sa.and_(manager.c.id == patient.managed_by_id, link_is_active(patient))
+            )
         )
         .where(which)
         .order_by(patient.id)

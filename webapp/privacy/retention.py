@@ -16,7 +16,7 @@ from typing import NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from webapp.appointments import calls, guardians, parting
+from webapp.appointments import calls, guardians, separating
 from webapp.appointments.messages import told_lists
 from webapp.appointments.models import Call, ToldList, WalkIn
 from webapp.audit import service as audit
@@ -127,7 +127,7 @@ def _old_audit(clinic: Clinic, now: datetime) -> sa.ColumnElement[bool] | None:
 
 RULES = (
     Rule("messages", OutboxMessage, _old_messages),
-    Rule("joined_records", JoinedRecord, lambda _clinic, now: JoinedRecord.joined_at < now - parting.REVERSIBLE),
+    Rule("joined_records", JoinedRecord, lambda _clinic, now: JoinedRecord.joined_at < now - separating.REVERSIBLE),
     Rule("walk_ins", WalkIn, lambda clinic, now: WalkIn.day < clinic.today(now) - KEEP_WALK_INS),
     Rule("told_lists", ToldList, lambda _clinic, now: ToldList.made_at < now - told_lists.KEPT),
     Rule("calls", Call, lambda _clinic, now: Call.starts_at < now - calls.KEPT),

@@ -27,7 +27,7 @@ TEN, ELEVEN, AFTERNOON = "2026-03-03 10:00", "2026-03-03 11:00", "2026-03-03 14:
 WHY = "A child with a fever"
 
 
-class Stands(NamedTuple):
+class Placed(NamedTuple):
     """The lane of an appointment, and the reasons that staff gave."""
 
     lane: int
@@ -60,10 +60,10 @@ def undo(cast: Cast, reference: str) -> None:
     cast.database.write(status_service.undo, cast.carol, reference, UndoStatus(), now=NOW)
 
 
-def stands(cast: Cast, reference: str) -> Stands:
+def placed(cast: Cast, reference: str) -> Placed:
     query = sa.select(Appointment.lane, Appointment.squeeze_reason, Appointment.override_reason)
     with cast.database.reading() as session:
-        return Stands(*session.execute(query.where(Appointment.reference == reference)).one())
+        return Placed(*session.execute(query.where(Appointment.reference == reference)).one())
 
 
 def patients(cast: Cast, count: int) -> list[int]:
@@ -83,7 +83,7 @@ def test_an_urgent_appointment_stands_beside_a_taken_time_and_the_next_one_is_re
         squeeze(cast, other, TEN)
 
     assert plain.value.code == "slot_taken"
-    assert (stands(cast, taken), stands(cast, urgent)) == (Stands(0, ""), Stands(1, WHY))
+    assert (placed(cast, taken), placed(cast, urgent)) == (Placed(0, ""), Placed(1, WHY))
     assert list(find_problems(cast.database, now=NOW)) == []
     with cast.database.reading() as session:
         deeds = list(session.scalars(sa.select(AuditEvent.action).order_by(AuditEvent.id)))
@@ -99,7 +99,7 @@ def test_two_are_squeezed_in_where_the_doctor_allows_two(cast: Cast) -> None:
     allow(cast, 2)
     cast.book(cast.alice, TEN)
     numbers = patients(cast, 3)
-    lanes = [stands(cast, squeeze(cast, number, TEN)).lane for number in numbers[:2]]
+    lanes = [placed(cast, squeeze(cast, number, TEN)).lane for number in numbers[:2]]
     with pytest.raises(SqueezeInFull, match="2 squeeze-ins at a time, and that time already has as many"):
         squeeze(cast, numbers[2], TEN)
     assert lanes == [1, 2]
@@ -107,14 +107,14 @@ def test_two_are_squeezed_in_where_the_doctor_allows_two(cast: Cast) -> None:
 
 def test_at_a_free_time_it_is_an_ordinary_appointment_and_beside_a_squeezed_one_it_needs_a_reason(cast: Cast) -> None:
     allow(cast, 1)
-    assert stands(cast, squeeze(cast, cast.patient_ids["dave"], ELEVEN)) == Stands(0, "")
+    assert placed(cast, squeeze(cast, cast.patient_ids["dave"], ELEVEN)) == Placed(0, "")
     taken = cast.book(cast.alice, TEN)
     one, two, three = patients(cast, 3)
     squeeze(cast, one, TEN)
     cancel(cast, taken)
     with pytest.raises(SlotTaken):
         squeeze(cast, two, TEN, why="")
-    assert stands(cast, squeeze(cast, two, TEN)) == Stands(0, WHY)
+    assert placed(cast, squeeze(cast, two, TEN)) == Placed(0, WHY)
     with pytest.raises(SqueezeInFull):
         squeeze(cast, three, TEN)
 
@@ -124,7 +124,7 @@ def test_the_reason_also_stands_for_exceptions_and_other_clashes_stay(cast: Cast
     cast.book(cast.alice, TEN)
     # 10:07 is off the grid.
     urgent = squeeze(cast, cast.patient_ids["dave"], "2026-03-03 10:07")
-    assert stands(cast, urgent) == Stands(1, WHY, WHY)
+    assert placed(cast, urgent) == Placed(1, WHY, WHY)
     with pytest.raises(PatientBusy):
         squeeze(cast, cast.patient_ids["alice"], TEN)
     # At a free time there is nothing to squeeze in, and the exception needs its own reason.
@@ -150,9 +150,9 @@ def test_moved_to_a_free_time_it_is_an_ordinary_one_and_can_be_squeezed_in_elsew
     with pytest.raises(SlotTaken):
         move(cast, urgent, ELEVEN)
     move(cast, urgent, ELEVEN, why="Now later")
-    assert stands(cast, urgent) == Stands(1, "Now later")
+    assert placed(cast, urgent) == Placed(1, "Now later")
     move(cast, urgent, AFTERNOON)
-    assert stands(cast, urgent) == Stands(0, "")
+    assert placed(cast, urgent) == Placed(0, "")
 
 
 def test_an_appointment_that_comes_back_stands_beside_what_has_its_time_now(cast: Cast) -> None:
@@ -164,7 +164,7 @@ def test_an_appointment_that_comes_back_stands_beside_what_has_its_time_now(cast
     # Its lane is free, so the earlier reason is enough.
     allow(cast, 0)
     undo(cast, urgent)
-    assert stands(cast, urgent) == Stands(1, WHY)
+    assert placed(cast, urgent) == Placed(1, WHY)
     cancel(cast, urgent)
     allow(cast, 1)
     second = squeeze(cast, two, TEN)
@@ -176,7 +176,7 @@ def test_an_appointment_that_comes_back_stands_beside_what_has_its_time_now(cast
     cancel(cast, second)
     cancel(cast, taken)
     undo(cast, urgent)
-    assert stands(cast, urgent) == Stands(0, "")
+    assert placed(cast, urgent) == Placed(0, "")
     with pytest.raises(SlotTaken):
         undo(cast, taken)
 

@@ -54,7 +54,7 @@ def all_of(cast: Cast, work: Work[object], kind: str) -> dict[str, Decision]:
     return {reference: Decision.model_validate(values) for reference, values in each.items()}
 
 
-def standing(cast: Cast) -> list[tuple[str, bool, bool]]:
+def states(cast: Cast) -> list[tuple[str, bool, bool]]:
     """The status of each appointment, whether it is still on that day, and whether it is flagged."""
     appointment = models.Appointment
     with cast.database.reading() as session:
@@ -68,7 +68,7 @@ def standing(cast: Cast) -> list[tuple[str, bool, bool]]:
 def test_many_are_moved_or_cancelled_after_the_change(cast: Cast, kind: str, done: tuple[str, bool]) -> None:
     chosen = Decisions(each=asked(cast, kind))
     schedule_impact.make_change(cast.database, cast.carol, close, doctor_ids=None, now=cast.now, decisions=chosen)
-    assert standing(cast) == [(*done, False)] * COUNT
+    assert states(cast) == [(*done, False)] * COUNT
     assert list(find_problems(cast.database, now=cast.now)) == []
 
 
@@ -95,17 +95,17 @@ def waiting(cast: Cast) -> int:
 def test_until_they_are_moved_they_are_flagged_and_can_be_continued(cast: Cast) -> None:
     """After a process ended in the middle, every open appointment is still flagged, and no decision is lost."""
     assert decide(cast, asked(cast, "move")).later == COUNT
-    assert standing(cast) == [("scheduled", True, True)] * COUNT
+    assert states(cast) == [("scheduled", True, True)] * COUNT
     assert list(find_problems(cast.database, now=cast.now)) == []
     for _each in range(4):
         assert cast.database.write(_do_some, cast.carol, now=cast.now).done == 1
-    assert sorted(standing(cast)) == [("scheduled", False, False)] * 4 + [("scheduled", True, True)] * 5
+    assert sorted(states(cast)) == [("scheduled", False, False)] * 4 + [("scheduled", True, True)] * 5
     assert waiting(cast) == 5
     # A doctor continues their own appointments only.
     assert finish(cast.database, cast.bob, now=cast.now) == 0
     assert 0 < waiting(cast) < 5
     assert finish(cast.database, cast.carol, now=cast.now) == 0
-    assert standing(cast) == [("scheduled", False, False)] * COUNT
+    assert states(cast) == [("scheduled", False, False)] * COUNT
     assert waiting(cast) == 0
 
 
@@ -117,7 +117,7 @@ def test_a_decision_about_an_appointment_that_changed_meanwhile_is_dropped(cast:
         schedule_impact.settle_flag, cast.carol, kept, "She comes by boat.", each[kept].version + 1, now=cast.now
     )
     assert finish(cast.database, cast.carol, now=cast.now) == 1
-    assert sorted(standing(cast)) == [("cancelled", True, False)] * (COUNT - 1) + [("scheduled", True, False)]
+    assert sorted(states(cast)) == [("cancelled", True, False)] * (COUNT - 1) + [("scheduled", True, False)]
     assert waiting(cast) == 0
 
 
@@ -131,7 +131,7 @@ def test_what_cannot_be_moved_stays_flagged_and_is_counted(cast: Cast) -> None:
         cast.database, cast.carol, close, doctor_ids=None, now=cast.now, decisions=Decisions(each=each), course=course
     )
     assert course.left == 1
-    assert sorted(standing(cast)) == [("scheduled", False, False)] * (COUNT - 1) + [("scheduled", True, True)]
+    assert sorted(states(cast)) == [("scheduled", False, False)] * (COUNT - 1) + [("scheduled", True, True)]
     assert list(find_problems(cast.database, now=cast.now)) == []
 
 
@@ -142,7 +142,7 @@ def test_decisions_about_appointments_that_have_begun_are_deleted(cast: Cast) ->
         assert (is_any_over(session, cast.now), is_any_over(session, noon)) == (False, True)
     cast.database.write(forget_over, now=noon)
     assert waiting(cast) == 3
-    assert standing(cast) == [("scheduled", True, True)] * COUNT
+    assert states(cast) == [("scheduled", True, True)] * COUNT
 
 
 def test_new_times_are_chosen_after_the_transaction(cast: Cast) -> None:
@@ -163,7 +163,7 @@ def test_a_few_are_moved_with_the_change_or_not_at_all(cast: Cast, monkeypatch: 
         schedule_impact.make_change(
             cast.database, cast.carol, close, doctor_ids=None, now=cast.now, decisions=Decisions(each=each)
         )
-    assert standing(cast) == [("scheduled", True, False)] * COUNT
+    assert states(cast) == [("scheduled", True, False)] * COUNT
 
 
 def test_time_off_has_a_list_of_who_was_told_for_each_day_whether_few_or_many_are_concerned(cast: Cast) -> None:

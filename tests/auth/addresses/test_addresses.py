@@ -133,7 +133,7 @@ def test_whether_another_account_has_the_address_only_its_owner_learns(alice: Te
 
 
 @pytest.mark.parametrize("by_mail", [True, False])
-def test_a_new_password_ends_the_change_of_a_former_holder(alice: TestClient, cast: Cast, by_mail: bool) -> None:
+def test_a_new_password_ends_the_change_of_a_former_user(alice: TestClient, cast: Cast, by_mail: bool) -> None:
     """A stranger may register with another person's address, ask for their own, and wait until the owner has it."""
     token = cast.database.write(
         password_links.create_password_link, cast.alice.user_id, now=NOW, lifetime=timedelta(hours=1)

@@ -18,7 +18,7 @@ from tests.cast import NOW, ORIGIN, Cast, client_for, log_in
 from tests.oidc_provider import CLIENT, SECRET, OidcProvider, ec_key, oidc_provider, public, rsa_key
 from tests.reading import read
 from webapp import identity_providers, models
-from webapp.auth import former_holders
+from webapp.auth import former_users
 
 START, ACCOUNT = "/login/sso/hospital", "/account"
 BOB, ALICE, CAROL = ({"email": f"{name}@docket.example"} for name in ("bob", "alice", "carol"))
@@ -448,12 +448,12 @@ def test_a_provider_is_linked_and_unlinked_on_the_account_page(cast: Cast, provi
     assert whats.count("identity_linked") == whats.count("identity_unlinked") == 1
 
 
-def test_a_former_holder_of_a_patients_account_loses_the_link(cast: Cast, provider: OidcProvider) -> None:
+def test_a_former_user_of_a_patients_account_loses_the_link(cast: Cast, provider: OidcProvider) -> None:
     confirmed_people(cast)
     with browser(cast, provider, roles=["patient", "doctor"]) as client:
         assert come(client, provider, **ALICE)[0] == "/"
         client.cookies.clear()
         assert come(client, provider, **BOB, sub="bob")[0] == "/schedule"
-    cast.database.write(former_holders.end_passkeys, cast.alice.user_id)
-    cast.database.write(former_holders.end_passkeys, cast.bob.user_id)
+    cast.database.write(former_users.end_passkeys, cast.alice.user_id)
+    cast.database.write(former_users.end_passkeys, cast.bob.user_id)
     assert rows(cast, models.LinkedIdentity.user_id) == [(cast.bob.user_id,)]

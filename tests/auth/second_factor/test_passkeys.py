@@ -209,7 +209,7 @@ def test_a_required_passkey_stays_and_another_persons_is_not_found(
 
 
 @pytest.mark.parametrize("how", ["code", "link", "correction"])
-def test_a_former_holders_passkey_ends_when_the_owner_takes_the_account(
+def test_a_former_users_passkey_ends_when_the_owner_takes_the_account(
     client: TestClient, cast: Cast, device: Device, how: str
 ) -> None:
     """A stranger has registered with Alice's address, or reads a mailbox that a typing mistake named."""

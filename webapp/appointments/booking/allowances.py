@@ -60,7 +60,7 @@ class Allowance(NamedTuple):
         }
 
 
-class Stands(Protocol):
+class Restorable(Protocol):
     """What was read of an appointment that takes its time again."""
 
     @property
@@ -130,7 +130,7 @@ def require_bookable(
     )
 
 
-def place_again(session: Session, view: Stands) -> dict[str, object]:
+def place_again(session: Session, view: Restorable) -> dict[str, object]:
     """The columns with which an appointment takes its time again. At a free time it gets lane 0, also if it was
     squeezed in before. If its lane is free it may share its time with one other appointment, and with more if the
     doctor allows that now.
@@ -153,7 +153,7 @@ def place_again(session: Session, view: Stands) -> dict[str, object]:
     return {"lane": lanes.lane_beside(session, doctor, span, ignoring=view.id)}
 
 
-def _require_patient_free(session: Session, view: Stands) -> None:
+def _require_patient_free(session: Session, view: Restorable) -> None:
     other = sa.select(Appointment.id).where(
         Appointment.patient_id == view.patient_id,
         Appointment.starts_at < view.ends_at,

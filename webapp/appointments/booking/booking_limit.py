@@ -20,7 +20,7 @@ from webapp.auth.login_throttle import Bounds
 from webapp.auth.schemas import Actor
 from webapp.clinic.service import Clinic
 from webapp.exceptions import TooManyAttempts
-from webapp.patients.models import Patient, link_stands
+from webapp.patients.models import Patient, link_is_active
 from webapp.scheduling.models import ACTIVE, Appointment
 
 # Four times as many as the upcoming appointments that a patient may have: far more than a family needs.
@@ -91,7 +91,7 @@ def _require_no_appointment(session: Session, actor: Actor, *, now: datetime) ->
     own = aliased(Patient)
     mine = sa.select(own.id).where(own.user_id == actor.user_id).scalar_subquery()
     theirs = sa.select(Patient.id).where(
-        sa.or_(Patient.id == mine, sa.and_(Patient.managed_by_id == mine, link_stands()))
+        sa.or_(Patient.id == mine, sa.and_(Patient.managed_by_id == mine, link_is_active()))
     )
     booked = sa.select(Appointment.id).where(
         Appointment.patient_id.in_(theirs),

@@ -136,7 +136,7 @@ def why_not(appointment: AppointmentState, status: str) -> str:
     return _("The status of this appointment can’t change from “%(now)s” to “%(wanted)s”.") % words
 
 
-def stands(status: str) -> bool:
+def may_take_place(status: str) -> bool:
     """Whether an appointment with this status is still to take place, so that it can be moved and cancelled."""
     return status in ACTIVE
 

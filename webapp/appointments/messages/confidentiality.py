@@ -21,7 +21,7 @@ from webapp.auth.schemas import Actor
 from webapp.exceptions import Forbidden
 from webapp.i18n import gettext as _
 from webapp.notifications.models import OutboxMessage
-from webapp.patients.models import Patient, link_stands
+from webapp.patients.models import Patient, link_is_active
 
 
 class Told(NamedTuple):
@@ -67,7 +67,7 @@ def _find_guardian(session: Session, patient_id: int) -> _Guardian | None:
         sa.select(guardian.id, guardian.name, sa.func.coalesce(User.email, guardian.email), guardian.phone)
         .join(Patient, Patient.managed_by_id == guardian.id)
         .outerjoin(User, User.id == guardian.user_id)
-        .where(Patient.id == patient_id, link_stands())
+        .where(Patient.id == patient_id, link_is_active())
     )
     row = session.execute(query).one_or_none()
     return _Guardian(*row) if row is not None else None

@@ -20,7 +20,7 @@ from webapp.core import phones
 from webapp.database import rows, table_of
 from webapp.doctors.models import Doctor
 from webapp.notifications.outbox import Channel
-from webapp.patients.models import Patient, link_stands
+from webapp.patients.models import Patient, link_is_active
 from webapp.scheduling.models import Appointment
 
 # Only the recipient of a message may follow its links.
@@ -96,7 +96,7 @@ def _unless_shared(address: sa.ColumnElement[str]) -> sa.ColumnElement[str]:
     theirs = sa.or_(_GUARDIAN.c.email == address, _GUARDIAN.c.phone == address)
     shared = sa.exists().where(_GUARDIAN.c.id == _PATIENT.c.managed_by_id, theirs).correlate(_PATIENT)
     return sa.case(
-        (sa.and_(sa.or_(_APPOINTMENT.c.confidential.is_(True), ~link_stands(_PATIENT.c)), shared), ""), else_=address
+        (sa.and_(sa.or_(_APPOINTMENT.c.confidential.is_(True), ~link_is_active(_PATIENT.c)), shared), ""), else_=address
     )
 
 
@@ -142,7 +142,9 @@ FACTS = sa.select(
     .outerjoin(
         _MANAGER,
         sa.and_(
-            _MANAGER.c.id == _PATIENT.c.managed_by_id, link_stands(_PATIENT.c), _APPOINTMENT.c.confidential.is_(False)
+            _MANAGER.c.id == _PATIENT.c.managed_by_id,
+            link_is_active(_PATIENT.c),
+            _APPOINTMENT.c.confidential.is_(False),
         ),
     )
     .outerjoin(_MANAGERS_ACCOUNT, _MANAGERS_ACCOUNT.c.id == _MANAGER.c.user_id)

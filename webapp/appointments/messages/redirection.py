@@ -133,6 +133,6 @@ def _is_true(message: OutboxMessage, facts: AppointmentFacts) -> bool:
     if message.template == LATE and message.status == "dead":
         # A delay that was true when the message was given up says little about now.
         return False
-    stands = facts.status == "cancelled" if message.template == CANCELLED else facts.status in ACTIVE
+    is_true = facts.status == "cancelled" if message.template == CANCELLED else facts.status in ACTIVE
     told: str = message.values["visit"]["starts_at"]
-    return stands and told == formats.iso(facts.starts_at)
+    return is_true and told == formats.iso(facts.starts_at)

@@ -51,7 +51,7 @@ MOST_LISTS = 50
 Kind = Literal["away", "closure", "change", "cancel", "message"]
 
 
-class TheList(NamedTuple):
+class ToldListView(NamedTuple):
     """One list; see `ToldList`. `doctor_name` and `made_by` are names, or ''.
 
     `first_at` and `last_at` are when the first and the last of its appointments were to start; None on an empty list.
@@ -227,23 +227,23 @@ _OF_DAY = (
 )
 
 
-def get_list(session: Session, actor: Actor, list_id: int) -> TheList:
+def get_list(session: Session, actor: Actor, list_id: int) -> ToldListView:
     """One list: the front desk sees all, doctors those about their own days and hours.
 
     Raises:
         NotFound: there is no such list, or the actor may not see it.
     """
     row = session.execute(_LISTS.where(_LIST.id == list_id)).one_or_none()
-    found = None if row is None else TheList(*row)
+    found = None if row is None else ToldListView(*row)
     own = actor.role == "doctor" and found and found.doctor_id == get_doctor_of_user(session, actor.user_id).id
     if found is None or not (actor.sees_all or own):
         raise NotFound(_("This list does not exist. Lists are kept for 30 days."))
     return found
 
 
-def list_lists(session: Session) -> list[TheList]:
+def list_lists(session: Session) -> list[ToldListView]:
     """The newest lists, newest first."""
-    return [TheList(*row) for row in session.execute(_LISTS.limit(MOST_LISTS))]
+    return [ToldListView(*row) for row in session.execute(_LISTS.limit(MOST_LISTS))]
 
 
 def open_calls(session: Session, actor: Actor, list_ids: Collection[int]) -> dict[int, int]:

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from webapp.audit import service as audit
-from webapp.auth import former_holders
+from webapp.auth import former_users
 from webapp.auth.exceptions import AddressNotConfirmable, TooManyConfirmations
 from webapp.auth.models import User, UserSession
 from webapp.auth.passwords import password_links
@@ -194,7 +194,7 @@ def confirm_by_code(session: Session, user_id: int, *, known: bool, address: str
     without = {"password_hash": passwords.unusable_hash(), "has_password": False, "calendar_secret": ""}
     session.execute(sa.update(User).where(User.id == user_id).values(**without, **password_links.NO_OTHER_ADDRESS))
     password_links.delete_password_links(session, user_id)
-    had_passkey = former_holders.end_passkeys(session, user_id)
+    had_passkey = former_users.end_passkeys(session, user_id)
     ended = session.execute(
         sa.delete(UserSession).where(UserSession.user_id == user_id).returning(UserSession.id)
     ).all()

@@ -16,7 +16,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from webapp.audit import service as audit
-from webapp.auth import former_holders, login_throttle, service
+from webapp.auth import former_users, login_throttle, service
 from webapp.auth.addresses import confirmation
 from webapp.auth.exceptions import (
     AddressTaken,
@@ -187,7 +187,7 @@ def correct(
     _write(session, account, email, confirmed_at=None)
     session.execute(sa.delete(UserSession).where(UserSession.user_id == account.user_id))
     session.execute(sa.update(User).where(User.id == account.user_id).values(calendar_secret=""))
-    former_holders.end_passkeys(session, account.user_id)
+    former_users.end_passkeys(session, account.user_id)
     confirmation.send(session, account.user_id, email, account.name, letterhead, corrected=True, now=now)
     _tell_old(session, account, letterhead, waiting=False, now=now)
     subject = ("user", account.user_id)

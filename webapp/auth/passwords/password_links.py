@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from webapp.audit import service as audit
-from webapp.auth import account_mails, former_holders, login_throttle
+from webapp.auth import account_mails, former_users, login_throttle
 from webapp.auth.exceptions import LinkNotValid
 from webapp.auth.models import PasswordLink, User, UserSession
 from webapp.auth.schemas import Role
@@ -100,7 +100,7 @@ def use_password_link(
     changed = {"password_hash": new_hash, "has_password": True, "calendar_secret": ""}
     session.execute(sa.update(User).where(User.id == user.id).values(**changed, **NO_OTHER_ADDRESS))
     if user.email_confirmed_at is None:
-        former_holders.end_passkeys(session, user.id)
+        former_users.end_passkeys(session, user.id)
     session.execute(
         sa.delete(UserSession).where(sa.or_(UserSession.user_id == user.id, UserSession.id_hash == hashed(previous)))
     )

@@ -140,7 +140,7 @@ def _day_title(day: date | None, today: date, zone: ZoneInfo) -> str:
 
 def _line(row: AppointmentRow, clinic: Clinic, actor: Actor, now: datetime) -> AppointmentLine:
     day = formats.local_date(row.starts_at, clinic.zone)
-    active = statuses.stands(row.status)
+    active = statuses.may_take_place(row.status)
     return AppointmentLine(
         reference=row.reference,
         version=row.version,

@@ -66,7 +66,7 @@ class Result(NamedTuple):
 def _not_upcoming(view: AppointmentView, now: datetime, status: str) -> str:
     if view.is_active(now):
         return ""
-    return _("It has already started.") if statuses.stands(view.status) else statuses.why_not(view, status)
+    return _("It has already started.") if statuses.may_take_place(view.status) else statuses.why_not(view, status)
 
 
 def _not_confirmable(view: AppointmentView, now: datetime) -> str:

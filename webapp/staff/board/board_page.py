@@ -16,7 +16,7 @@ from webapp.appointments.pages import detail_presenters
 from webapp.appointments.pages.detail_presenters import StaffDetails
 from webapp.appointments.schemas import AppointmentView
 from webapp.audit import service as audit
-from webapp.audit.going_on import GoingOn
+from webapp.audit.continuing_reads import ContinuingReads
 from webapp.auth.schemas import Actor
 from webapp.clinic.dependencies import current_clinic
 from webapp.clinic.schedule_versions import versions_seen
@@ -149,7 +149,7 @@ def _panel(
 
 def _squeeze_address(page: Page, view: AppointmentView) -> str:
     doctor = doctors.get_doctor_by_id(page.session, view.doctor_id)
-    is_due = (statuses.stands(view.status) or view.status == "arrived") and view.ends_at > page.now
+    is_due = (statuses.may_take_place(view.status) or view.status == "arrived") and view.ends_at > page.now
     start = to_minute(view.starts_at)
     if not (doctor.squeeze_ins and is_due):
         return ""
@@ -261,5 +261,5 @@ def _drawer(page: Page) -> Callable[[Callable[..., str], Outline, str], str]:
 
 def _is_logged(page: Page, reading: tuple[object, ...], ids: list[int]) -> bool:
     """Whether this is the reading of a page that is still open, and logged already."""
-    going_on: GoingOn = page.request.app.state.going_on
-    return going_on.is_logged(reading, ids, by_itself=page.asks_by_itself, now=page.now)
+    continuing_reads: ContinuingReads = page.request.app.state.continuing_reads
+    return continuing_reads.is_logged(reading, ids, by_itself=page.asks_by_itself, now=page.now)

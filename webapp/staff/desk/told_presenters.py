@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from webapp.appointments.messages.told_lines import Line, SentMessage
-from webapp.appointments.messages.told_lists import TheList
+from webapp.appointments.messages.told_lists import ToldListView
 from webapp.auth.schemas import Actor
 from webapp.clinic.service import Clinic
 from webapp.core import formats
@@ -40,7 +40,7 @@ class Told(NamedTuple):
 class Entry(NamedTuple):
     """One list among others, and how many calls are still to be made for it."""
 
-    of: TheList
+    of: ToldListView
     title: str
     href: str
     open: int
@@ -62,7 +62,7 @@ def told_or(lists: Sequence[int], otherwise: str, *, own: bool = False) -> str:
     return told_address(lists[0]) if len(lists) == 1 or own else ADDRESS
 
 
-def title_of(found: TheList, clinic: Clinic) -> str:
+def title_of(found: ToldListView, clinic: Clinic) -> str:
     """'Dr. Okafor is away: Tuesday 3 March 2026', 'Appointments cancelled together'."""
     if found.day is not None:
         return _("%(name)s is away: %(day)s") % {
@@ -76,7 +76,7 @@ def title_of(found: TheList, clinic: Clinic) -> str:
     return _("Message to several patients")
 
 
-def _title_of_change(found: TheList, clinic: Clinic) -> str:
+def _title_of_change(found: ToldListView, clinic: Clinic) -> str:
     """'The clinic is closed: 3 to 5 March 2026', 'Appointments affected by a change: Dr. Okafor, 3 March 2026'."""
     days = ""
     if found.first_at is not None and found.last_at is not None:
@@ -89,7 +89,7 @@ def _title_of_change(found: TheList, clinic: Clinic) -> str:
     return _("Appointments affected by a change: %(what)s") % {"what": what}
 
 
-def back_of(actor: Actor, found: TheList) -> tuple[str, str]:
+def back_of(actor: Actor, found: ToldListView) -> tuple[str, str]:
     """The page that leads here, and its name."""
     if not actor.sees_all:
         return (f"/schedule/{found.day}" if found.day is not None else "/schedule"), _("My day")

@@ -163,8 +163,8 @@ def _chance(message: StoredMessage, books: _Books, now: datetime) -> Chance:
         if starts_at <= now:
             return Chance(None, _("The appointment has started or is over."))
         start, status = books.appointments.get(reference, (None, ""))
-        stands = status == "cancelled" if message.template == CANCELLED else status in ACTIVE
-        if start != starts_at or not stands:
+        is_true = status == "cancelled" if message.template == CANCELLED else status in ACTIVE
+        if start != starts_at or not is_true:
             return Chance(None, _("The appointment has changed since then, so the message is out of date."))
     return Chance(min([until, *(starts_at for _reference, starts_at in said)]))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from starlette.responses import Response
 
-from webapp.appointments import joining, parting
+from webapp.appointments import joining, separating
 from webapp.auth.dependencies import DESK, signed_in
 from webapp.core.optimistic_lock import UNSEEN
 from webapp.core.pagination import clamp, paginate
@@ -111,7 +111,7 @@ def decide(page: CurrentPage, sent: SentForm, patient_id: PathId, other_id: Path
 def ask_to_part(page: CurrentPage, patient_id: PathId, join_id: PathId) -> Response:
     """Describe the effect of separating two joined records; front desk."""
     signed_in(page, *DESK)
-    join = parting.get_join(page.session, patient_id, join_id, now=page.now)
+    join = separating.get_join(page.session, patient_id, join_id, now=page.now)
     record = records.get_record(page.session, patient_id)
     return page.render("staff/patients/part.html", patient=record, join=join)
 
@@ -120,7 +120,7 @@ def ask_to_part(page: CurrentPage, patient_id: PathId, join_id: PathId) -> Respo
 def part(page: CurrentPage, sent: SentForm, patient_id: PathId, join_id: PathId) -> Response:  # noqa: ARG001
     """Separate two joined records; front desk."""
     actor = signed_in(page, *DESK)
-    page.write(parting.part_records, actor, patient_id, join_id, now=page.now)
+    page.write(separating.separate_records, actor, patient_id, join_id, now=page.now)
     return page.redirect(f"/admin/patients/{patient_id}", flash=_("The records are separate again."))
 
 

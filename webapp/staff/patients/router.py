@@ -7,8 +7,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 from starlette.responses import Response
 
-from webapp.appointments import parting
 from webapp.appointments import queries as appointments
+from webapp.appointments import separating
 from webapp.appointments.exceptions import NoSuchAppointment
 from webapp.auth.dependencies import DESK, require_confirmed, signed_in
 from webapp.auth.schemas import Actor
@@ -97,7 +97,7 @@ def show_patient(page: CurrentPage, patient_id: PathId) -> Response:
         "staff/patients/patient.html",
         patient=record,
         facts=facts_of(page, record),
-        joins=parting.list_joins(page.session, patient_id, now=page.now),
+        joins=separating.list_joins(page.session, patient_id, now=page.now),
         others=duplicates.others_of(page.session, patient_id),
         upcoming=ahead.appointments,
         past=past.appointments,

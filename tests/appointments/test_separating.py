@@ -11,7 +11,7 @@ from starlette.testclient import TestClient
 from tests.appointments.test_joining import BORN, add_record, book_for, pairs, record_of, references, register
 from tests.cast import NOW, Cast, log_in
 from tests.reading import read
-from webapp.appointments import joining, parting
+from webapp.appointments import joining, separating
 from webapp.appointments.exceptions import NoSuchJoin, RecordsChanged
 from webapp.clinic.service import get_clinic
 from webapp.integrity import find_problems
@@ -55,7 +55,7 @@ def part(cast: Cast, stays: int, *, days: int = 1) -> int:
     now = NOW + timedelta(days=days)
     with cast.database.reading() as session:
         number = session.scalars(sa.select(sa.func.max(JoinedRecord.id))).one()
-    return cast.database.write(parting.part_records, cast.fiona, stays, number or 0, now=now)
+    return cast.database.write(separating.separate_records, cast.fiona, stays, number or 0, now=now)
 
 
 def test_parting_puts_everything_back(cast: Cast) -> None:
@@ -91,7 +91,7 @@ def test_parting_puts_everything_back(cast: Cast) -> None:
         assert duplicates.records_within(session, [made]) == [made]
     assert {(row[0], row[1]["record"]) for row in parted} == {(made, own), (own, made)}
     with pytest.raises(NoSuchJoin):
-        cast.database.write(parting.part_records, cast.fiona, made, 1, now=NOW)
+        cast.database.write(separating.separate_records, cast.fiona, made, 1, now=NOW)
 
 
 def test_what_was_changed_since_stays_and_after_30_days_nothing_is_kept(cast: Cast) -> None:
@@ -115,7 +115,7 @@ def test_what_was_changed_since_stays_and_after_30_days_nothing_is_kept(cast: Ca
         assert session.scalars(sa.select(JoinedRecord.id)).all() == []
 
 
-def test_a_record_that_joined_a_third_one_comes_back_and_can_be_parted(cast: Cast) -> None:
+def test_a_record_that_joined_a_third_one_comes_back_and_can_be_separated(cast: Cast) -> None:
     first, second, third = (add_record(cast, str(each), email=None, birth_date=BORN) for each in range(3))
     for one, other in ((second, third), (first, second), (first, third)):
         cast.database.write(duplicates.note_pair, one, other, now=NOW)

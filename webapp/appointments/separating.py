@@ -73,7 +73,7 @@ def get_join(session: Session, patient_id: int, join_id: int, *, now: datetime) 
     return found
 
 
-def part_records(session: Session, actor: Actor, patient_id: int, join_id: int, *, now: datetime) -> int:
+def separate_records(session: Session, actor: Actor, patient_id: int, join_id: int, *, now: datetime) -> int:
     """Separate two records again; returns the id of the one that was deleted.
 
     Raises:

@@ -17,9 +17,9 @@ WALK_INS = 3
 
 def let_walk_ins_come(database: Any) -> None:
     """Let patients come without an appointment, if the demo clinic is open now."""
-    from webapp.demo.moving import Moving
+    from webapp.demo.simulation import Simulation
 
-    Moving(database, utc_now).let_walk_ins_come(WALK_INS)
+    Simulation(database, utc_now).let_walk_ins_come(WALK_INS)
 
 
 def let_it_move(database: Any, pace: float) -> None:
@@ -28,9 +28,9 @@ def let_it_move(database: Any, pace: float) -> None:
     Raises:
         NoDemo: the database is no demo clinic.
     """
-    from webapp.demo.moving import Moving
+    from webapp.demo.simulation import Simulation
 
-    moving = Moving(database, utc_now, seed=os.getpid())
+    moving = Simulation(database, utc_now, seed=os.getpid())
     click.echo(f"The clinic's day moves: look at /board/{moving.day()} as the front desk (stop with Ctrl-C).")
     with suppress(KeyboardInterrupt):
         while True:

@@ -15,7 +15,7 @@ LOGGED_EVERY = timedelta(hours=1)
 MOST = 2000
 
 
-class GoingOn:
+class ContinuingReads:
     """The readings of one process. It is thread-safe."""
 
     def __init__(self) -> None:

@@ -10,7 +10,7 @@ from tests.cast import assemble, local
 from webapp.appointments import walk_ins
 from webapp.database import Database
 from webapp.demo.generate import make_demo
-from webapp.demo.moving import Moving, NoDemo
+from webapp.demo.simulation import NoDemo, Simulation
 from webapp.event_handlers import wired_database
 from webapp.integrity import find_problems
 
@@ -26,7 +26,7 @@ def test_the_day_moves_and_breaks_no_rule(sqlite_url: str) -> None:
     made = {"doctors": 12, "patients": 20, "months": 0, "seed": 1}
     make_demo(database, today=date(2026, 11, 23), now=local("2026-11-23 07:00"), progress=lambda *_done: None, **made)
     now = local("2026-11-23 10:00")
-    moving = Moving(database, lambda: now)
+    moving = Simulation(database, lambda: now)
     assert moving.day() == date(2026, 11, 23)
     moving.let_walk_ins_come(2)
     assert len(waiting(database)) == 2
@@ -55,5 +55,5 @@ def test_nothing_moves_in_a_real_clinic(sqlite_url: str) -> None:
     database = Database(sqlite_url)
     assemble(database)
     with pytest.raises(NoDemo):
-        Moving(database, lambda: datetime.now(UTC))
+        Simulation(database, lambda: datetime.now(UTC))
     database.dispose()

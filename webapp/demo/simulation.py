@@ -50,7 +50,7 @@ class NoDemo(Conflict):
     code = "no_demo"
 
 
-class Moving:
+class Simulation:
     """The simulated front desk of a demo clinic."""
 
     def __init__(self, database: Database, clock: Callable[[], datetime], *, seed: int = 1) -> None:
