@@ -9,11 +9,11 @@ from starlette.responses import Response
 
 from webapp.auth.dependencies import signed_in
 from webapp.clinic.dependencies import current_clinic
+from webapp.clinic.drawing import drawn
 from webapp.core.routing import Router
 from webapp.core.urls import with_query
 from webapp.core.web import CurrentPage, Page
 from webapp.dashboard import presenters, queries
-from webapp.staff.drawing import drawn
 
 router = Router()
 

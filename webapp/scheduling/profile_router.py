@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from functools import partial
 
 from starlette.responses import Response
 
@@ -84,6 +85,7 @@ def _profile(page: Page, slug: str, *, fragment: str | None) -> Response:
         cancel_notice=clinic.change_until_minutes,
         banner=calendar.banner,
         calendar=calendar,
+        draw=partial(week_calendar.draw_calendar, page.session),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
 from urllib.parse import quote
@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy.orm import Session
 
+from webapp.clinic.drawing import drawn
 from webapp.clinic.service import Clinic, ClosureRow, find_closures
 from webapp.core import formats
 from webapp.core.parsing import YEARS
@@ -72,6 +73,7 @@ class Calendar(NamedTuple):
     days: list[CalendarDay]
     empty: bool
     chosen: str | None
+    zone: str
     clock_change: str | None
     first_free: datetime | None
     banner: str | None
@@ -168,10 +170,17 @@ def week_calendar(
         days=days,
         empty=not any(day.morning or day.afternoon or day.notice for day in days),
         chosen=place.chosen,
+        zone=clinic.zone_label,
         clock_change=_clock_change(facts, clinic.zone, monday),
         first_free=to_datetime(first.start) if first else None,
         banner=" ".join(sentence_of(refusal, by_staff=viewer.by_staff) for refusal in cautions(facts)) or None,
     )
+
+
+def draw_calendar(session: Session, macro: Callable[[Calendar], str], calendar: Calendar) -> str:
+    """The calendar as a macro draws it, once for each state."""
+    key = "calendar", calendar.fragment, calendar.visit_type, calendar.week
+    return drawn(session, key, calendar, lambda: macro(calendar))
 
 
 class _Week(NamedTuple):

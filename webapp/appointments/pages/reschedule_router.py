@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, datetime
+from functools import partial
 from typing import NamedTuple
 
 from starlette.datastructures import FormData
@@ -250,6 +251,7 @@ def _reschedule_page(
         twice=presenters.repeated_times(both, start, clinic, target.here, **target.keep),
         taken=taken,
         calendar=_calendar(page, view, target, start),
+        draw=partial(week_calendar.draw_calendar, page.session),
     )
 
 

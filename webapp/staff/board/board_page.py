@@ -19,6 +19,7 @@ from webapp.audit import service as audit
 from webapp.audit.continuing_reads import ContinuingReads
 from webapp.auth.schemas import Actor
 from webapp.clinic.dependencies import current_clinic
+from webapp.clinic.drawing import LETTERS_OF_WEIGHT, drawn
 from webapp.clinic.schedule_versions import versions_seen
 from webapp.core import formats
 from webapp.core.errors import headers_of
@@ -38,7 +39,6 @@ from webapp.staff.board import choices, walk_ins
 from webapp.staff.board.columns import Column, Outline
 from webapp.staff.board.days import Day, build_board
 from webapp.staff.board.forms import DeskNoteForm
-from webapp.staff.drawing import LETTERS_OF_WEIGHT, drawn
 
 
 class Shown(NamedTuple):

@@ -12,12 +12,12 @@ from webapp.appointments.booking import statuses
 from webapp.audit import service as audit
 from webapp.auth.schemas import Actor
 from webapp.clinic.dependencies import current_clinic
+from webapp.clinic.drawing import drawn
 from webapp.core.errors import headers_of
 from webapp.core.web import Page
 from webapp.doctors.service import DoctorRow
 from webapp.exceptions import AppError
 from webapp.i18n import gettext as _
-from webapp.staff.drawing import drawn
 from webapp.staff.schedule.day_rows import Row
 from webapp.staff.schedule.days import Day, Next, build_day
 from webapp.staff.schedule.schedule_week import Card
