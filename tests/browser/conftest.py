@@ -9,15 +9,17 @@ import itertools
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, expect
 
-from tests.cast import AMSTERDAM, PASSWORD, Cast, assemble, password_hash
+from tests.browser.shared_server import SharedServer
+from tests.cast import AMSTERDAM, PASSWORD, Cast, assemble, assembled, password_hash
 from tests.postgres import new_database
 from tests.servers import live_server
 from webapp import models
@@ -28,6 +30,8 @@ from webapp.event_handlers import wired_database
 expect.set_options(timeout=10_000)
 # With EVERY_DATABASE=1, all tests that name no database run on each kind of it.
 EVERY_DATABASE = ["sqlite", "postgresql"] if os.environ.get("EVERY_DATABASE") else []
+# The browser's requests pass through a proxy of ours where a test needs another client address.
+SETTINGS = {"DOCKET_TRUSTED_PROXIES": "127.0.0.1"}
 PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 
 
@@ -67,30 +71,49 @@ class Clinic:
 
 @pytest.fixture(scope="module")
 def clinic_settings() -> dict[str, str]:
-    """Further settings of the clinic, which a module may give."""
+    """Further settings of the clinic, which a module may give; then it has a server of its own."""
     return {}
 
 
+@pytest.fixture(scope="session")
+def shared_server(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path) -> Iterator[SharedServer]:
+    """A server for all tests on SQLite that need no settings of their own."""
+    path = Path(shutil.copyfile(sqlite_template, tmp_path_factory.mktemp("browser") / "docket.db"))
+    with live_server(f"sqlite:///{path}", env=SETTINGS) as server:
+        yield SharedServer(server.url, path)
+
+
 @pytest.fixture(scope="module", params=EVERY_DATABASE or ["sqlite"])
-def clinic(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, clinic_settings: dict[str, str]
-) -> Iterator[Clinic]:
+def clinic(request: pytest.FixtureRequest, clinic_settings: dict[str, str]) -> Iterator[Clinic]:
     """One running clinic for the tests of a module, on SQLite or on the kind of database that a test names."""
     with ExitStack() as stack:
-        if request.param == "postgresql":
-            template = request.getfixturevalue("postgres_template")
-            url = stack.enter_context(new_database(request.getfixturevalue("postgres_url"), template=template))
+        if request.param == "sqlite" and not clinic_settings:
+            shared: SharedServer = request.getfixturevalue("shared_server")
+            shared.begin_with(request.getfixturevalue("sqlite_template_with_cast"))
+            database = wired_database(shared.database_url)
+            stack.callback(database.dispose)
+            cast, at = assembled(database), shared.url
         else:
-            path = tmp_path_factory.mktemp("browser") / "docket.db"
-            shutil.copyfile(request.getfixturevalue("sqlite_template"), path)
-            url = f"sqlite:///{path}"
-        database = wired_database(url)
-        stack.callback(database.dispose)
-        cast = assemble(database)
+            url = stack.enter_context(_empty_database(request))
+            database = wired_database(url)
+            stack.callback(database.dispose)
+            cast = assemble(database)
+            at = stack.enter_context(live_server(url, env=SETTINGS | clinic_settings)).url
         cast.now = datetime.now(UTC).replace(microsecond=0)
-        # The browser's requests pass through a proxy of ours where a test needs another client address.
-        server = stack.enter_context(live_server(url, env={"DOCKET_TRUSTED_PROXIES": "127.0.0.1", **clinic_settings}))
-        yield Clinic(server.url, cast)
+        yield Clinic(at, cast)
+
+
+@contextmanager
+def _empty_database(request: pytest.FixtureRequest) -> Iterator[str]:
+    """A migrated database without rows, of the kind that a test names."""
+    if request.param == "postgresql":
+        template = request.getfixturevalue("postgres_template")
+        with new_database(request.getfixturevalue("postgres_url"), template=template) as url:
+            yield url
+    else:
+        path = request.getfixturevalue("tmp_path_factory").mktemp("browser") / "docket.db"
+        shutil.copyfile(request.getfixturevalue("sqlite_template"), path)
+        yield f"sqlite:///{path}"
 
 
 class Complaints:
