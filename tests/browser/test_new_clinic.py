@@ -3,60 +3,49 @@
 from __future__ import annotations
 
 import re
-import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import datetime, timedelta
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pyotp
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from tests.browser.conftest import EVERY_DATABASE
+from tests.browser.shared_server import SharedServer
 from tests.cast import AMSTERDAM
 from tests.postgres import new_database
-from tests.servers import docket_environment, live_server
+from tests.servers import live_server
+from webapp.accounts import create_account
+from webapp.core.clock import utc_now
+from webapp.event_handlers import wired_database
 
 pytestmark = pytest.mark.browser
 
 ADMIN = ("carol@docket.example", "walrus teapot orbit")
 DOCTOR = "amara@docket.example"
-# Each database and each way is used once; how they are combined does not matter.
-WAYS: dict[str, dict[str, Any]] = {"sqlite": {}, "postgresql": {"java_script_enabled": False}}
+OPTIONS: dict[str, Any] = {"locale": "en-GB", "reduced_motion": "reduce"}
 
 
-class Empty(NamedTuple):
-    """The address of an empty clinic, and how the browser uses it."""
-
-    url: str
-    way: dict[str, Any]
-
-
-@pytest.fixture(params=WAYS, ids=["sqlite, with scripts", "postgresql, without scripts"])
-def empty_clinic(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Empty]:
-    """A Docket with a migrated and empty database, whose only account is the first admin's."""
+@pytest.fixture(params=EVERY_DATABASE or ["postgresql"])
+def empty_clinic(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The address of a Docket with a migrated and empty database, whose only account is the first admin's."""
     with ExitStack() as stack:
         if request.param == "postgresql":
             template = request.getfixturevalue("postgres_template")
             url = stack.enter_context(new_database(request.getfixturevalue("postgres_url"), template=template))
+            at = stack.enter_context(live_server(url)).url
         else:
-            path = tmp_path / "docket.db"
-            shutil.copyfile(request.getfixturevalue("sqlite_template"), path)
-            url = f"sqlite:///{path}"
-        command = [str(Path(sys.executable).with_name("docket")), "user", "create", "--role", "admin"]
-        subprocess.run(
-            [*command, "--email", ADMIN[0], "--name", "Carol Clark", "--password-stdin"],
-            input=ADMIN[1],
-            text=True,
-            env=docket_environment(url),
-            cwd=tmp_path,
-            check=True,
-            timeout=60,
-        )
-        yield Empty(stack.enter_context(live_server(url)).url, WAYS[request.param])
+            shared: SharedServer = request.getfixturevalue("shared_server")
+            shared.begin_with(request.getfixturevalue("sqlite_template"))
+            url, at = shared.database_url, shared.url
+        database = wired_database(url)
+        stack.callback(database.dispose)
+        email, password = ADMIN
+        # As `docket user create` does it.
+        create_account(database, role="admin", email=email, name="Carol Clark", password=password, now=utc_now())
+        yield at
 
 
 def sign_in(page: Page, email: str, password: str) -> None:
@@ -114,10 +103,9 @@ def add_doctor(page: Page, name: str, hours: str, *, email: str = "") -> str | N
     return link
 
 
-def test_a_clinic_is_set_up_and_a_patient_books(browser: Browser, empty_clinic: Empty) -> None:
-    options: dict[str, Any] = {"base_url": empty_clinic.url, "locale": "en-GB", "reduced_motion": "reduce"}
-    options |= empty_clinic.way
-    context = browser.new_context(**options)
+def test_a_clinic_is_set_up_and_a_patient_books(browser: Browser, empty_clinic: str) -> None:
+    """The admin works with scripts and then without, and each of the forms that are used twice is used both ways."""
+    context = browser.new_context(base_url=empty_clinic, **OPTIONS)
     admin = context.new_page()
     sign_in(admin, *ADMIN)
     set_up_two_steps(admin)
@@ -132,31 +120,34 @@ def test_a_clinic_is_set_up_and_a_patient_books(browser: Browser, empty_clinic: 
     admin.get_by_label("Name of the clinic").fill("Harbour Lane Clinic")
     admin.get_by_label("Address", exact=False).first.fill("18 Harbour Lane, 1011 AB Amsterdam")
     admin.get_by_role("main").get_by_role("button", name="Save").first.click()
-    admin.goto("/admin/clinic/opening-hours")
-    fill_week(admin, "9-17")
-    admin.get_by_role("button", name="Save opening hours").click()
     add_visit_type(admin, "Check-up", 30)
-    add_visit_type(admin, "Follow-up", 15)
+    without_scripts = browser.new_context(base_url=empty_clinic, java_script_enabled=False, **OPTIONS)
+    without_scripts.add_cookies(context.cookies())  # type: ignore[arg-type]
+    plain = without_scripts.new_page()
+    plain.goto("/admin/clinic/opening-hours")
+    fill_week(plain, "9-17")
+    plain.get_by_role("button", name="Save opening hours").click()
+    add_visit_type(plain, "Follow-up", 15)
     link = add_doctor(admin, "Dr. Amara Okafor", "9-12, 13-17", email=DOCTOR)
-    add_doctor(admin, "Dr. Bob Brown", "8:00-16:00")
+    add_doctor(plain, "Dr. Bob Brown", "8:00-16:00")
     assert link is not None
 
     # The clinic is closed on the next working day after tomorrow, so nothing can be booked then.
     closed = datetime.now(AMSTERDAM).date() + timedelta(days=2)
     closed += timedelta(days=max(0, closed.weekday() - 4) and 7 - closed.weekday())
-    admin.goto("/admin/closures/new")
-    admin.get_by_label("Name", exact=True).fill("Rebuilding")
+    plain.goto("/admin/closures/new")
+    plain.get_by_label("Name", exact=True).fill("Rebuilding")
     for label in ("First day", "Last day"):
-        admin.get_by_label(label).fill(closed.isoformat())
-    admin.get_by_role("button", name="Save closure").click()
-    expect(admin.get_by_role("main")).to_contain_text("Rebuilding")
+        plain.get_by_label(label).fill(closed.isoformat())
+    plain.get_by_role("button", name="Save closure").click()
+    expect(plain.get_by_role("main")).to_contain_text("Rebuilding")
     admin.goto("/admin")
     expect(admin.locator(".todo h3").first).to_have_text("Nothing needs your attention")
-    context.close()
+    context.clear_cookies()
+    without_scripts.clear_cookies()
 
     # The doctor chooses a password with the link, and sees a day.
-    context = browser.new_context(**options)
-    doctor = context.new_page()
+    doctor = admin
     doctor.goto(link)
     doctor.get_by_label("New password").fill("lantern harbour piano")
     doctor.get_by_role("button", name="Set password").click()
@@ -166,8 +157,7 @@ def test_a_clinic_is_set_up_and_a_patient_books(browser: Browser, empty_clinic: 
     context.close()
 
     # A patient registers on the way and books with the first doctor.
-    context = browser.new_context(**options)
-    patient = context.new_page()
+    patient = plain
     patient.goto("/")
     expect(patient.locator("#doctor-list h2")).to_have_text("2 doctors")
     patient.get_by_role("link", name="Dr. Amara Okafor", exact=True).click()
@@ -183,4 +173,4 @@ def test_a_clinic_is_set_up_and_a_patient_books(browser: Browser, empty_clinic: 
     patient.get_by_role("button", name=re.compile("^Book ")).click()
     expect(patient.get_by_role("heading", level=1)).to_have_text("Your appointment is booked")
     expect(patient.locator(".slip")).to_contain_text("Dr. Amara Okafor")
-    context.close()
+    without_scripts.close()
