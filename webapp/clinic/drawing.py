@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
+from datetime import datetime
+from typing import Protocol
 
 from sqlalchemy.orm import Session
 
 from webapp.clinic.schedule_versions import versions_seen
+from webapp.clinic.service import Clinic
 from webapp.i18n import language_tag
 
 # What a drawn part weighs: see `VersionCache`.
@@ -28,3 +31,20 @@ def drawn(session: Session, key: Hashable, state: object, draw: Callable[[], str
         found = draw()
         versions.cache.keep(key, state, found, weight=len(found) // LETTERS_OF_WEIGHT)
     return found
+
+
+class Draw(Protocol):
+    """Draws a part of a page with a macro, once for each state of its values."""
+
+    def __call__(self, macro: Callable[..., str], *values: object, place: Hashable = None) -> str:
+        """The part; `place` tells apart those that one macro draws on the page."""
+
+
+def drawer(session: Session, clinic: Clinic, page: Hashable, *, now: datetime) -> Draw:
+    """What draws the parts of a page. Their macros show nothing but values, the clinic's clock and today's date."""
+    clock = (clinic.zone, clinic.today(now))
+
+    def draw(macro: Callable[..., str], *values: object, place: Hashable = None) -> str:
+        return drawn(session, (page, macro, place), (values, clock), lambda: macro(*values))
+
+    return draw

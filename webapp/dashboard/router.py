@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
-
 from starlette.responses import Response
 
 from webapp.auth.dependencies import signed_in
 from webapp.clinic.dependencies import current_clinic
-from webapp.clinic.drawing import drawn
+from webapp.clinic.drawing import drawer
 from webapp.core.routing import Router
 from webapp.core.urls import with_query
-from webapp.core.web import CurrentPage, Page
+from webapp.core.web import CurrentPage
 from webapp.dashboard import presenters, queries
 
 router = Router()
@@ -36,12 +33,5 @@ def overview(page: CurrentPage) -> Response:
         today=queries.read_today(page.session, clinic, now=page.now),
         today_href=with_query("/admin/appointments", **presenters.on_day(page, 0)),
         weeks=presenters.bars_of(queries.read_weeks(page.session, clinic, now=page.now)),
-        draw=partial(_draw, page),
+        draw=drawer(page.session, clinic, "overview", now=page.now),
     )
-
-
-def _draw(page: Page, macro: Callable[..., str], *values: object) -> str:
-    """Draw a part with a macro, once for each state: most of them change seldom."""
-    clinic = current_clinic(page)
-    state = (values, clinic.zone, clinic.today(page.now))
-    return drawn(page.session, ("overview", macro), state, lambda: macro(*values))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import date
 from typing import Any, NamedTuple
 
@@ -12,14 +11,13 @@ from webapp.appointments.booking import statuses
 from webapp.audit import service as audit
 from webapp.auth.schemas import Actor
 from webapp.clinic.dependencies import current_clinic
-from webapp.clinic.drawing import drawn
+from webapp.clinic.drawing import drawer
 from webapp.core.errors import headers_of
 from webapp.core.web import Page
 from webapp.doctors.service import DoctorRow
 from webapp.exceptions import AppError
 from webapp.i18n import gettext as _
-from webapp.staff.schedule.day_rows import Row
-from webapp.staff.schedule.days import Day, Next, build_day
+from webapp.staff.schedule.days import Day, build_day
 from webapp.staff.schedule.schedule_week import Card
 
 
@@ -37,8 +35,8 @@ def show_day(
 
     `changed` is the reference of an appointment whose status has just changed: the page says so, and offers to undo it.
     """
-    shown = build_day(page.session, actor, current_clinic(page), doctor, day, now=page.now)
-    said = _said(shown, changed) if error is None else None
+    clinic = current_clinic(page)
+    shown = build_day(page.session, actor, clinic, doctor, day, now=page.now)
     response = page.render(
         "staff/schedule/day.html",
         fragment="staff/schedule/_day.html",
@@ -47,9 +45,9 @@ def show_day(
         doctor=doctor,
         day=shown,
         now=page.now,
-        said=said,
+        said=_said(shown, changed) if error is None else None,
         problem=error.message if error else None,
-        draw=_drawer(page, doctor, shown, said),
+        draw=drawer(page.session, clinic, ("day", doctor.id, day), now=page.now),
     )
     ids = [card.appointment.id for row in shown.rows for card in row.cards]
     record_reading(page, actor, doctor.id, {"day": str(day), "appointments": ids[: audit.MOST_IDS]})
@@ -67,28 +65,6 @@ def _said(day: Day, reference: str) -> StatusChanged | None:
         "status": statuses.word_of(card.appointment.status, staff=True).lower(),
     }
     return StatusChanged(_("%(name)s: %(status)s") % words, card)
-
-
-def _drawer(page: Page, doctor: DoctorRow, day: Day, said: StatusChanged | None) -> Callable[..., str]:
-    """A function that draws a line of the day, or the next patient, with a macro, once for each state.
-
-    The next action for the appointment that was just changed gets the focus.
-    """
-    clinic = current_clinic(page)
-    here, clock = f"/schedule/{day.day}", (clinic.zone, clinic.today(page.now))
-
-    def draw(macro: Callable[..., str], part: Row | Next) -> str:
-        if isinstance(part, Next):
-            place: tuple[object, ...] = ("coming",)
-            focus = ""
-        else:
-            # What tells the line from the others of its day, also when something in it changes.
-            place = (part.kind, part.starts_at, part.card and part.card.appointment.id)
-            focus = said.card.appointment.reference if said and said.card in part.cards else ""
-        key, state = ("day", doctor.id, here, *place), (part, focus, clock)
-        return drawn(page.session, key, state, lambda: macro(part, here, focus))
-
-    return draw
 
 
 def record_reading(page: Page, actor: Actor, doctor_id: int, details: dict[str, Any]) -> None:

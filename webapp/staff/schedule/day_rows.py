@@ -50,6 +50,11 @@ class Row(NamedTuple):
         return int((self.ends_at - self.starts_at).total_seconds()) // 60
 
     @property
+    def identity(self) -> tuple[object, ...]:
+        """What tells the line from the others of its day, also when something in it changes."""
+        return self.kind, self.starts_at, self.card and self.card.appointment.id
+
+    @property
     def cards(self) -> list[Card]:
         """The appointments in the line."""
         return [row.card for row in (self, *self.beside) if row.card]
