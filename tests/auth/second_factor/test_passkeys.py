@@ -116,6 +116,15 @@ def test_a_passkey_signs_in_once_with_each_answer(client: TestClient, cast: Cast
     assert [(mail["what"], mail["name"]) for mail in mails if "what" in mail] == [("passkey_added", "My phone")]
 
 
+def test_a_passkey_without_a_name_has_a_usual_one_in_the_readers_language(client: TestClient, cast: Cast) -> None:
+    """Nothing is stored for it, because a stored word would stay in the language of the person who added it."""
+    log_in(client, "alice")
+    assert add(client, Device(), name=" ").headers["location"] == "/account"
+    with cast.database.reading() as session:
+        assert session.scalars(sa.select(models.Passkey.name)).all() == [""]
+    assert "Passkey" in [element.text for element in read(client.get("/account")).all("b")]
+
+
 def test_an_answer_must_fit_in_every_way(client: TestClient, cast: Cast, device: Device) -> None:
     asked = options(client, "sign-in")
     stranger, elsewhere = Device(), Device(origin="https://evil.example")

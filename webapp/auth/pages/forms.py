@@ -144,6 +144,6 @@ class PasskeyForm(DocketForm):
     passkey = HiddenField()
     next = HiddenField()
 
-    def shown_name(self) -> str:
-        """The name in one line, or a usual one."""
-        return " ".join((self.name.data or "").split())[:60] or _("Passkey")
+    def name_in_one_line(self) -> str:
+        """The typed name; pages and mails have a usual one in the reader's language for ''."""
+        return " ".join((self.name.data or "").split())[:60]

@@ -75,7 +75,7 @@ def add_passkey(page: CurrentPage, sent: SentForm) -> Response:
             actor,
             answer,
             challenge,
-            form.shown_name(),
+            form.name_in_one_line(),
             letterhead,
             site=site_of(page),
             keys=page.settings.secret_keys,
