@@ -1,4 +1,4 @@
-"""What happens when someone follows the link that was sent to an e-mail address.
+"""Confirms an e-mail address when its owner follows the link that was sent to it.
 
 The address is confirmed, or replaces the account's old one. Where the same person is signed in to the account, it also
 joins the record that the clinic made for them before; see `joining`.
@@ -21,7 +21,9 @@ from webapp.clinic.service import get_clinic
 
 
 class Outcome(NamedTuple):
-    """What following the link did. `waits`: a record waits for the account, whose owner has to sign in to join it."""
+    """The result of following the link. `waits`: a record waits for the account, whose owner has to sign in to join
+    it.
+    """
 
     email: str
     replaced: bool

@@ -1,4 +1,4 @@
-"""What happens when someone enters the code that was sent to an e-mail address.
+"""Signs in, or creates an account, with the code that was sent to an e-mail address.
 
 It signs in to the account with that address, which is confirmed by this. Where there is no account yet, the browser may
 create one without a password. In both cases the account joins the record that the clinic made for the person before;
@@ -41,7 +41,7 @@ class Typed(NamedTuple):
 
 
 class Entered(NamedTuple):
-    """What a code did. `secret` is the id of the session that it opened; '': there is no account yet.
+    """The result of a code. `secret` is the id of the session that it opened; '': there is no account yet.
 
     `over`: the account was not confirmed, so a password or sessions that it had have ended. `made`: it is a new one.
     """
@@ -54,7 +54,7 @@ class Entered(NamedTuple):
 
 
 class Registered(NamedTuple):
-    """What a code did for a program: the account that it created; 0 and '': none."""
+    """The result of a program's code: the account that it created; 0 and '' for none."""
 
     verdict: Verdict
     user_id: int = 0

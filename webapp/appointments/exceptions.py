@@ -1,4 +1,4 @@
-"""What can go wrong with appointments."""
+"""Errors of appointments."""
 
 from __future__ import annotations
 

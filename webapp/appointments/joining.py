@@ -176,7 +176,7 @@ def join_records(
 
 
 def compare(session: Session, first: int, second: int) -> tuple[list[Choice], str]:
-    """What two records have differently, and a fingerprint of both.
+    """The differences of two records, and a fingerprint of both.
 
     Raises:
         NoSuchPatient: one of them is gone. RecordClosed: one is locked until it is erased.

@@ -77,7 +77,7 @@ class ToldList(Base):
 
 
 class ToldLine(Base):
-    """What happened to one appointment of a list: from `was_at` to `starts_at`, with which doctor then.
+    """The change of one appointment on a list: from `was_at` to `starts_at`, and its doctor at that time.
 
     `here` says that the patient had arrived. `messages` are the ids of what was written about it into the outbox.
     """

@@ -25,7 +25,7 @@ class ContinuingReads:
     def is_logged(self, reading: Hashable, ids: Collection[int], *, by_itself: bool, now: datetime) -> bool:
         """Whether this reading, which shows these rows, is logged already; if not, the caller logs it now.
 
-        What a person asked for is always logged; `by_itself`: the open page asked.
+        Requests of a person are always logged; `by_itself`: the open page asked.
         """
         with self._lock:
             since, known = self._logged.get(reading, (None, frozenset[int]()))

@@ -1,4 +1,5 @@
-"""Who did what, when and from where. The database itself refuses to change or delete a row, with two exceptions.
+"""The audit log: who did what, when and from where. The database refuses to change or delete a row, with two
+exceptions.
 
 A row may lose its network address, because its person is erased; and rows that are older than the clinic's
 own limit may be deleted, by the database's clock. There is no limit unless an admin sets one.

@@ -129,7 +129,7 @@ def sign_in_failed(
     address: str,
     now: datetime,
 ) -> None:
-    """What proves an account was wrong: a password, a code, a second factor. `account` is `service.account_key`."""
+    """A wrong proof of an account: a password, a code, a second factor. `account` is `service.account_key`."""
     seen = Seen("sign_in_failed", user_id, "" if user_id else account, how, network_of(address))
     record(session, seen, now=now)
 

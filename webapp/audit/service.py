@@ -59,7 +59,7 @@ def record(
 
 
 class Author(Protocol):
-    """Who did something, as audit rows store it; `account_id` is None for a client without an account."""
+    """The actor of an action, as audit rows store it; `account_id` is None for a client without an account."""
 
     @property
     def account_id(self) -> int | None: ...

@@ -1,4 +1,4 @@
-"""Who makes a request: the session cookie and its actor, and where users go after signing in."""
+"""The actor of a request: the session cookie and its user, and the next page after signing in."""
 
 from __future__ import annotations
 

@@ -118,7 +118,7 @@ class FailedLogin(Base):
 
 
 class Draft(Base):
-    """What was typed into a form that was not sent, for an hour; see `drafts`. We store only the hash of its key.
+    """The text of a form that was not sent, kept for an hour; see `drafts`. We store only the hash of its key.
 
     `account` is a hash, or '' while it is not known who wrote it. `address` is where the user goes on with it.
     """
@@ -239,7 +239,7 @@ class Passkey(Base):
 
 
 class PasskeyChallenge(Base):
-    """What a passkey has to sign, once and within minutes. We store only its SHA-256.
+    """A challenge that a passkey has to sign, once and within minutes. We store only its SHA-256.
 
     `user_id` is None while it is not known who signs in. `network` is where it was asked for.
     """

@@ -14,7 +14,7 @@ from webapp.backups.exceptions import Unusable
 
 Kind = Literal["sqlite", "postgresql"]
 BEGINNINGS: dict[bytes, Kind] = {b"SQLite format 3\0": "sqlite", b"PGDMP": "postgresql"}
-# What operators encrypt backups with: see docs/deployment.md.
+# Programs with which operators encrypt backups: see docs/deployment.md.
 ENCRYPTED = (b"age-encryption.org/", b"-----BEGIN AGE", b"-----BEGIN PGP", b"\x8c\x0d", b"\x85")
 TITLES: dict[Kind, str] = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
 

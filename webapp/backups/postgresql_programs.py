@@ -115,7 +115,7 @@ def run_program(
 
 
 def last_words(said: bytes) -> str:
-    """What a program says went wrong, in one line."""
+    """The error message of a program in one line."""
     lines = [line.strip() for line in said.decode(errors="replace").splitlines() if line.strip()]
     errors = [line for line in lines if "error" in line.lower() or "FATAL" in line]
     return (errors or lines or ["it gives no reason"])[0].rstrip(".")

@@ -12,7 +12,7 @@ from webapp.clinic.schedule_versions import versions_seen
 from webapp.clinic.service import Clinic
 from webapp.i18n import language_tag
 
-# What a drawn part weighs: see `VersionCache`.
+# The weight of a drawn part: see `VersionCache`.
 LETTERS_OF_WEIGHT = 75
 
 

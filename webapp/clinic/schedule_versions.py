@@ -35,7 +35,7 @@ from webapp.sql_functions import pairs_joined, split_pairs
 
 T = TypeVar("T")
 
-# What a text and the objects that are made of it weigh: see `VersionCache`.
+# The weight of a text and the objects that are made of it: see `VersionCache`.
 CHARACTERS_OF_WEIGHT = 25
 
 _NEVER_CHANGED = 0

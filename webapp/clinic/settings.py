@@ -104,7 +104,7 @@ class NewPatientRules(BaseModel):
 
 
 class EmergencyLine(BaseModel):
-    """What patients should do in an emergency: words before the number, and the number; '' for the usual ones."""
+    """Advice for an emergency: words before the number, and the number; '' for the usual ones."""
 
     emergency_text: Annotated[str, StringConstraints(max_length=300), ONE_LINE] = ""
     emergency_phone: Annotated[str, StringConstraints(max_length=40, pattern=r"^(\+?[\d][\d ]*)?$"), BARE] = ""
@@ -162,13 +162,13 @@ def get_reminders(session: Session) -> ReminderRules:
 
 
 def get_new_patient_rules(session: Session) -> NewPatientRules:
-    """What new patients are asked for, as saved."""
+    """The rules about questions to new patients, as saved."""
     clinic = get_clinic(session)
     return NewPatientRules.model_construct(**{name: getattr(clinic, name) for name in NewPatientRules.model_fields})
 
 
 def get_search(session: Session) -> SearchSettings:
-    """What patients find, as saved."""
+    """The search settings, as saved."""
     clinic = get_clinic(session)
     return SearchSettings.model_construct(first_specialty=clinic.first_specialty, search_words=clinic.search_words)
 

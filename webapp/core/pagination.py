@@ -12,7 +12,7 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 from webapp.core.parsing import whole_number
 from webapp.core.urls import with_query
 
-# What identifies a row of a list and its position: an id, or a sort value with an id.
+# The place of a row in a list: an id, or a sort value with an id.
 Place = TypeVar("Place")
 
 

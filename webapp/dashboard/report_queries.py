@@ -54,7 +54,7 @@ Bookers = tuple[tuple[int, str], ...]
 # The outcome of an appointment; the clinic's own reasons to cancel it, such as time off, do not count against the
 # patient.
 CANCELLED, CANCELLED_LATE, MISSED, UNMARKED, SEEN = range(5)
-# Whose accounts book, with the members of `Counts`; an account that was deleted is not counted anywhere.
+# The roles of the accounts that book, with the members of `Counts`; deleted accounts are not counted anywhere.
 BY_UNKNOWN, BY_PATIENT, BY_DESK, BY_DOCTOR, BY_PROGRAM = range(5)
 _BOOKERS = ((BY_DESK, ("admin", "receptionist")), (BY_DOCTOR, ("doctor",)), (BY_PROGRAM, ("machine",)))
 _WAYS = ("", "by_patient", "by_desk", "by_doctor", "by_program")

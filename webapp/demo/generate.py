@@ -30,7 +30,7 @@ YEARS = range(2010, 2100)
 
 
 class DemoSummary(NamedTuple):
-    """What the database holds now, and whether this run created it."""
+    """The contents of the database, and whether this run created them."""
 
     created: bool
     doctors: int

@@ -63,7 +63,7 @@ def make_people(count: int, rng: random.Random, *, first_day: date) -> list[Pers
 
 
 def groups_of(people: list[Person], *, today: date) -> dict[str, list[int]]:
-    """Who goes where, as indexes into the list: anyone, adults, children and women.
+    """The groups of patients, as indexes into the list: anyone, adults, children and women.
 
     The first person is in no group, because her appointments are chosen by hand. A group that would be empty is
     everyone.

@@ -79,7 +79,7 @@ HAS_EARLIER = sa.exists().where(
     _EARLIER.c.status.in_(("waiting", "sending")),
 )
 _NOW = sa.bindparam("now", type_=_OUTBOX.c.due_at.type)
-_ANYBODYS = sa.or_(_OUTBOX.c.status == sa.literal_column("'waiting'"), _OUTBOX.c.lease_until <= _NOW)
+_CLAIMABLE = sa.or_(_OUTBOX.c.status == sa.literal_column("'waiting'"), _OUTBOX.c.lease_until <= _NOW)
 _NEXT = (
     sa.select(_OUTBOX.c.id, _OUTBOX.c.due_at)
     .where(
@@ -87,7 +87,7 @@ _NEXT = (
         _OUTBOX.c.channel == sa.bindparam("channel"),
         _OUTBOX.c.due_at <= _NOW,
         _OUTBOX.c.expires_at > _NOW,
-        _ANYBODYS,
+        _CLAIMABLE,
         ~HAS_EARLIER,
     )
     .order_by(_OUTBOX.c.due_at, _OUTBOX.c.id)

@@ -66,7 +66,7 @@ class PatientDetails(BaseModel):
 
 
 class PatientNotes(BaseModel):
-    """What staff tell each other about a patient: an alert in a word or two, and a note."""
+    """The notes of staff about a patient: an alert in a word or two, and a note."""
 
     alert: Annotated[str, StringConstraints(strip_whitespace=True, max_length=80)] = ""
     desk_note: Annotated[str, StringConstraints(strip_whitespace=True, max_length=1000)] = ""

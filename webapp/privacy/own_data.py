@@ -299,7 +299,7 @@ def _consents(session: Session, subject: Subject) -> Iterator[Row]:
 
 
 def _history(session: Session, subject: Subject) -> Iterator[Row]:
-    """Who looked at the data or changed it, by role; and what the person did themselves, with the network address."""
+    """The history of reading and changing the data, by role; and the person's own actions, with the network address."""
     event, appointment = table_of(AuditEvent).c, table_of(Appointment)
     which = _about(event, subject, records_within(session, subject.records))
     if subject.user_id is not None:

@@ -35,7 +35,7 @@ FIRST_LOOK_DAYS = 14
 
 
 class BookingRequest(NamedTuple):
-    """What a patient asks for: a doctor and a visit type. `offered` is false for a type that only others offer."""
+    """A request for a doctor and a visit type. `offered` is false for a type that only others offer."""
 
     doctor: DoctorRow
     visit_type: VisitTypeRow

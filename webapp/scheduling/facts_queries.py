@@ -192,10 +192,8 @@ _SEEN = (
 
 @dataclass(slots=True)
 class Busy:
-    """Whose time is taken.
-
-    `patient_appointments` is None when no patient is known; `present_start` is that of the appointment which is being
-    moved.
+    """The times that are taken. `patient_appointments` is None when no patient is known; `present_start` is that of the
+    appointment which is being moved.
     """
 
     of_doctor: dict[int, list[Span]] = field(default_factory=lambda: defaultdict(list))

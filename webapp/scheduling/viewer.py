@@ -6,13 +6,11 @@ from typing import NamedTuple
 
 
 class Viewer(NamedTuple):
-    """Who looks at free times, and for which patient.
-
-    The patient's other appointments hide times and count for the rules. The patient is given by `patient_id`, by
-    `user_id` (the account that owns the patient's record), or by `moving` (the appointment's patient); without any of
-    them, no patient is known. `moving` is the id of the appointment that is being moved, which is ignored when times
-    are checked; with `changing` it also gets another doctor or visit type, so it may keep its start. Rules for patients
-    only do not apply to staff.
+    """The viewer of free times, and the patient they look for. The patient's other appointments hide times and count
+    for the rules. The patient is given by `patient_id`, by `user_id` (the account that owns the patient's record), or
+    by `moving` (the appointment's patient); without any of them, no patient is known. `moving` is the id of the
+    appointment that is being moved, which is ignored when times are checked; with `changing` it also gets another
+    doctor or visit type, so it may keep its start. Rules for patients only do not apply to staff.
     """
 
     patient_id: int | None = None

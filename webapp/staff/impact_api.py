@@ -39,7 +39,7 @@ Preview = Annotated[bool, Query(description="Save nothing: return the effect on 
 
 
 class Change(BaseModel):
-    """What every change that may affect appointments can include."""
+    """Members of every change that may affect appointments."""
 
     decisions: Annotated[
         Decisions,
@@ -90,7 +90,7 @@ class DayChange(BaseModel):
 
 
 class EffectOut(BaseModel):
-    """What a change would do, over all days that can be booked. Nothing was changed."""
+    """The effect that a change would have, over all days that can be booked. Nothing was changed."""
 
     model_config = ConfigDict(from_attributes=True)
 

@@ -1,4 +1,4 @@
-"""What staff allow an appointment beyond the rules: exceptions with a reason, and a place beside a taken time.
+"""Allowances of staff beyond the rules: exceptions with a reason, and a place beside a taken time.
 
 An appointment is squeezed in only if its time is taken. At a free time it is an ordinary one, and no reason is stored.
 """
@@ -52,7 +52,7 @@ class Allowance(NamedTuple):
 
     @property
     def columns(self) -> AllowedColumns:
-        """What is stored of it."""
+        """The values of its columns."""
         return {
             "override_reason": self.override_reason if self.rules else "",
             "lane": self.lane,
@@ -61,7 +61,7 @@ class Allowance(NamedTuple):
 
 
 class Restorable(Protocol):
-    """What was read of an appointment that takes its time again."""
+    """The parts of an appointment that takes its time again."""
 
     @property
     def id(self) -> int: ...

@@ -58,7 +58,7 @@ def lock_for_change(
 
 
 class Stored(Protocol):
-    """What was read of a row that is to be changed."""
+    """The parts of a row that are needed to change it."""
 
     @property
     def id(self) -> int: ...

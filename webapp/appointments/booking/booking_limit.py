@@ -26,7 +26,7 @@ from webapp.scheduling.models import ACTIVE, Appointment
 # Four times as many as the upcoming appointments that a patient may have: far more than a family needs.
 TIMES, WINDOW = 4, timedelta(hours=24)
 UNCONFIRMED_APPOINTMENTS = 1
-# What unconfirmed accounts of a network book in a day, together; confirmed ones are not counted.
+# The bookings of a network's unconfirmed accounts in a day; confirmed ones are not counted.
 UNCONFIRMED, OF_NETWORK = "unconfirmed-booking", Bounds(WINDOW, 10, 20, 60)
 
 

@@ -26,9 +26,7 @@ EARLIEST = timedelta(hours=2)
 
 
 class CheckIn(NamedTuple):
-    """What a patient who has scanned the poster sees on the page of their appointment: the button, or a sentence
-    instead.
-    """
+    """The part of an appointment's page for a patient who has scanned the poster: the button, or a sentence instead."""
 
     may: bool
     said: str = ""

@@ -1,4 +1,4 @@
-"""What happens to an appointment: its status, undoing the last change, and the doctor's private note."""
+"""The status of an appointment, undoing the last change, and the doctor's private note."""
 
 from __future__ import annotations
 

@@ -46,7 +46,9 @@ class Effect(NamedTuple):
 
 
 class Bookable(NamedTuple):
-    """What decides which starts patients can book: the facts by doctor and visit type, and the names of doctors."""
+    """The data that decide which starts patients can book: the facts by doctor and visit type, and the names of
+    doctors.
+    """
 
     days_ahead: int
     names: dict[int, str]
@@ -74,7 +76,7 @@ def load_bookable(session: Session, doctor_ids: Sequence[int] | None, *, now: da
 
 
 def effect_between(before: Bookable, after: Bookable, appointments: list[Affected], unflagged: int) -> Effect:
-    """What changes from one state to the other. Schedules that are the same are not counted."""
+    """The effect of a change from one state to the other. Unchanged schedules are not counted."""
     changed = [key for key in {**before.facts, **after.facts} if before.facts.get(key) != after.facts.get(key)]
     was, will = _starts(before, changed), _starts(after, changed)
     # The change may rename a doctor, so doctors are identified by their ids.

@@ -41,7 +41,7 @@ from webapp.scheduling.promised_hours import BrokenPromise, find_broken
 
 # So many appointments are put right in one transaction, because other bookings wait for it.
 PORTION = 25
-# What a new time zone keeps of each appointment: the clock time that was promised, or the instant.
+# With a new time zone, each appointment keeps the promised clock time, or the instant.
 Keeps = Literal["clock", "instant"]
 
 

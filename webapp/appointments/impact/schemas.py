@@ -17,7 +17,7 @@ ProposalsFrom = Literal["next_working_day", "today"]
 
 
 class Decision(BaseModel):
-    """What to do with one appointment: `starts_at` is its new time, `version` the state of it that was seen."""
+    """The decision about one appointment: `starts_at` is its new time, `version` the state of it that was seen."""
 
     kind: Literal["keep", "move", "cancel"]
     version: StrictInt
@@ -25,7 +25,7 @@ class Decision(BaseModel):
 
 
 class Decisions(BaseModel):
-    """What to do with each affected appointment, by reference, and `why`: for the flag, or for the patient.
+    """The decision about each affected appointment, by reference, and `why`: for the flag, or for the patient.
 
     New times are proposed from the clinic's next working day, unless `proposals_from` asks for earlier ones.
     """

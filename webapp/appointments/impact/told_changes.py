@@ -31,7 +31,7 @@ BECAME: dict[str, What] = {"keep": "kept", "move": "moved", "cancel": "cancelled
 
 
 class _About(NamedTuple):
-    """What a list is about. The doctor and the day are those of time off; other changes may be of one doctor."""
+    """The subject of a list. The doctor and the day are those of time off; other changes may be of one doctor."""
 
     kind: Kind
     day: date | None

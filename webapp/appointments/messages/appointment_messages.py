@@ -47,7 +47,7 @@ CLOCK = "clock_changed"
 
 
 class Former(NamedTuple):
-    """What an appointment was before staff changed its doctor or visit type; '' and 0 for what it still is.
+    """The earlier values of an appointment whose doctor or visit type staff changed; '' and 0 for unchanged ones.
 
     A visit type that messages may not name is left out.
     """
@@ -58,7 +58,7 @@ class Former(NamedTuple):
 
 
 class Notice(NamedTuple):
-    """What a message announces: `before` is the start before a move; `why` is the code of a reason of the clinic."""
+    """The content of a message: `before` is the start before a move; `why` is the code of a reason of the clinic."""
 
     template: str
     by: DoneBy
@@ -106,7 +106,7 @@ def enqueue(session: Session, appointment_id: int, notice: Notice, *, now: datet
 def notice_values(
     facts: AppointmentFacts, recipient: Recipient, clinic: Clinic, notice: Notice, *, now: datetime
 ) -> dict[str, Any]:
-    """What a message says about a change of an appointment, as values of its template."""
+    """The values of a message's template for a change of an appointment."""
     return {
         "clinic": clinic.letterhead,
         **addressed_values(facts, recipient, clinic, notice.template, now=now),
@@ -119,7 +119,7 @@ def notice_values(
 
 
 def former_of(session: Session, doctor_id: int | None, visit_type_id: int | None, minutes: int | None) -> Former:
-    """What an appointment was before, in words; None stands for what it still is."""
+    """The earlier values of an appointment in words; None means unchanged."""
     doctor = kind = None
     if doctor_id is not None:
         doctor = session.scalar(sa.select(Doctor.name).where(Doctor.id == doctor_id))
@@ -142,7 +142,7 @@ def addressed_values(
 def reminder_values(
     appointments: Sequence[tuple[AppointmentFacts, Recipient]], clinic: Clinic, *, now: datetime
 ) -> dict[str, Any]:
-    """What a reminder says about the appointments of one day, each with its recipient.
+    """The values of a reminder about the appointments of one day, each with its recipient.
 
     Their events are attached as a file without an invitation: people who already have them in their calendar do not get
     them twice.
@@ -156,7 +156,7 @@ def reminder_values(
 def appointment_values(
     facts: AppointmentFacts, recipient: Recipient, clinic: Clinic, *, now: datetime
 ) -> dict[str, Any]:
-    """What a message says about an appointment, as values of its template: a dict that the outbox keeps as JSON."""
+    """The values of a message's template for an appointment: a dict that the outbox keeps as JSON."""
     until = last_change(facts.starts_at, clinic, moved_by_clinic=facts.moved_by_clinic)
     return {
         "reference": facts.reference,
@@ -175,7 +175,9 @@ def appointment_values(
 
 
 def _author(by: DoneBy, recipient: Recipient) -> dict[str, str]:
-    """Who made the change, from the recipient's point of view: the recipient, the clinic, or another person."""
+    """The person who made the change, from the recipient's point of view: the recipient, the clinic, or another
+    person.
+    """
     if by.is_staff:
         return {"by": "clinic", "by_name": ""}
     with_link = by.account_id is None

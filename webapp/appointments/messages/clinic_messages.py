@@ -55,7 +55,7 @@ class Letter(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What was written: the list of who was told, how many patients it has, and how many messages."""
+    """The result: the list of who was told, how many patients it has, and how many messages were written."""
 
     list_id: int
     patients: int
@@ -104,7 +104,7 @@ def letters_of(appointments: Sequence[AppointmentFacts]) -> list[Letter]:
 
 
 def values_of(letter: Letter, clinic: Clinic, words: str, *, now: datetime) -> dict[str, Any]:
-    """What a message says, as values of its template."""
+    """The values of a message's template."""
     told = [
         appointment_messages.appointment_values(facts, recipient, clinic, now=now)
         for facts, recipient in letter.appointments

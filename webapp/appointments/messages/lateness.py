@@ -131,7 +131,7 @@ def tell(session: Session, event: DoctorRanLate, /, *, now: datetime) -> None:
 def late_values(
     facts: AppointmentFacts, recipient: Recipient, clinic: Clinic, minutes: int, *, now: datetime
 ) -> dict[str, Any]:
-    """What such a message says, as values of its template. It carries no event: the appointment keeps its time."""
+    """The values of such a message's template. It carries no event: the appointment keeps its time."""
     addressed = appointment_messages.addressed_values(facts, recipient, clinic, LATE, now=now)
     return {"clinic": clinic.letterhead, **addressed, "late": minutes}
 

@@ -1,4 +1,4 @@
-"""Who is told about an appointment: its facts, and the addresses of the patient and of the person who books for them.
+"""The recipients of messages about an appointment: its facts, and the addresses of the patient and of the guardian.
 
 Each message, and each link in one, belongs to one of these addresses.
 """
@@ -28,7 +28,7 @@ LINK_PURPOSE = "visit"
 
 
 class AppointmentFacts(NamedTuple):
-    """What messages about an appointment are made of. Instants are UTC.
+    """The data of messages about an appointment. Instants are UTC.
 
     `manager_…` is the person who books for the patient. `manager_known` and `patient_known`: their e-mail address is
     confirmed, or the clinic entered it.
@@ -207,7 +207,7 @@ def _addresses_of(facts: AppointmentFacts) -> Iterator[tuple[Recipient, bool]]:
 
 
 def link_of(facts: AppointmentFacts, address: str) -> str | list[str]:
-    """What the link to an appointment carries that is sent to this address, before it is signed.
+    """The content, before it is signed, of the link to an appointment that is sent to this address.
 
     It is the random key of the appointment's links, and a stand-in for the address. Appointments that were over when
     links got keys have none: their links name the appointment and the address, as all links did then.

@@ -1,5 +1,5 @@
-"""Who was told of a change of many appointments, and how: by e-mail, by text message, or by a call that is still to
-be made.
+"""Lists of who was told of a change of many appointments, and how: by e-mail, by text message, or by a call that is
+still to be made.
 
 A list is made in the transaction of the change, and says of each appointment what happened and which messages were
 written. Whether a call is needed is never stored: it follows from the messages as they are now, so that one which fails

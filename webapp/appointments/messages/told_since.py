@@ -1,5 +1,4 @@
-"""What happened to appointments after a list of who was told of a change, so that the list asks only for calls that are
-still needed."""
+"""Changes of appointments after a list of who was told, so that the list asks only for calls that are still needed."""
 
 from __future__ import annotations
 

@@ -61,7 +61,9 @@ ABOUT_THE_LENGTH = {
 
 @router.get("/book")
 def show_booking(page: CurrentPage) -> Response:
-    """What would be booked, and the form; everyone. A visitor is asked to sign in and then returns here."""
+    """The appointment that would be booked, and the form; everyone. A visitor is asked to sign in and then returns
+    here.
+    """
     actor = signed_in(page)
     kept = find_draft(page, actor)
     if kept is not None and kept.action != "/appointments":

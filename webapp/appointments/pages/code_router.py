@@ -80,7 +80,7 @@ def send_another(page: CurrentPage) -> Response:
 
 @router.get("/register/details")
 def show_details(page: CurrentPage) -> Response:
-    """What the clinic asks a new patient for; everyone who has just entered a code, and has no account."""
+    """The form with the details of a new patient; everyone who has just entered a code, and has no account."""
     asked = waiting(page)
     if asked is None:
         return _start_again(page)

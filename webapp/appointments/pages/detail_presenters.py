@@ -65,7 +65,7 @@ class ChangeOptions(NamedTuple):
 
 
 class StaffDetails(NamedTuple):
-    """What staff see of an appointment in addition to what the patient sees.
+    """The additional parts of an appointment for staff.
 
     `possible` are the statuses that it may take now, `words` all statuses in words. `notes`: the reader is its doctor
     and sees private notes. `earlier` are the patient's earlier appointments with this doctor.
@@ -191,7 +191,9 @@ def _sentence(
     *,
     of_another: bool,
 ) -> str:
-    """What was done, and by whom, from the reader's point of view; `of_another`: it was another patient's then."""
+    """The sentence about an action and its actor, from the reader's point of view; `of_another`: it was another
+    patient's then.
+    """
     values = {"who": _author(entry, actor, view, programs, of_another=of_another)}
     for name, value in entry.details.items():
         if (entry.action, str(value)) in known:
@@ -214,7 +216,7 @@ def _by_link(entry: Entry) -> bool:
 def _author(
     entry: Entry, actor: Actor, view: AppointmentView, programs: dict[int, UserName], *, of_another: bool
 ) -> str:
-    """Who did it, from the point of view of a reader who may have done it."""
+    """The actor, from the point of view of a reader who may be the actor."""
     if entry.actor_user_id == actor.user_id:
         return _("you")
     if entry.actor_user_id in programs:

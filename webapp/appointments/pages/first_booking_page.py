@@ -29,7 +29,7 @@ from webapp.scheduling.presenters import appointment_preview
 
 
 class Chosen(NamedTuple):
-    """What an address of the booking page names."""
+    """The appointment that an address of the booking page names."""
 
     doctor: str
     visit_type: int | None
@@ -49,7 +49,7 @@ def names_appointment(address: str) -> bool:
 
 
 def shown(page: Page, address: str) -> dict[str, Any]:
-    """What the page shows of the chosen appointment; `appointment` is None if none was chosen, or it does not exist.
+    """The chosen appointment as the page shows it; `appointment` is None if none was chosen, or it does not exist.
 
     `free`: it could be booked at this moment.
     """

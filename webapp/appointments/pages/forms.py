@@ -59,7 +59,7 @@ class AppointmentForm(DocketForm):
         return self.parse(Booking, **self.values())
 
     def values(self) -> dict[str, object]:
-        """What was chosen and typed, under the names of the schema."""
+        """The chosen and typed values, under the names of the schema."""
         return {
             "doctor": self.doctor.data or "",
             "visit_type_id": whole_number(self.visit_type.data),
@@ -98,7 +98,7 @@ class BookForm(TypedForm):
     confidential = BooleanField(_l("Confidential"))
 
     def values(self) -> dict[str, object]:
-        """What was chosen and typed, and whether another person may see it."""
+        """The chosen and typed values, and whether another person may see the appointment."""
         return {**super().values(), "confidential": bool(self.confidential.data)}
 
     def offer(self, choices: Sequence[PatientChoice]) -> None:
@@ -142,7 +142,7 @@ class ExceptionForm(OverrideMixin, DocketForm):
 
     @property
     def reasons(self) -> dict[str, object]:
-        """What staff wrote, under the names of the schemas."""
+        """The reasons of staff, under the names of the schemas."""
         return {
             "override_reason": self.override_reason.data or "",
             "squeeze_reason": (self.squeeze_reason.data or "") if self._squeezes_in else "",
@@ -178,7 +178,7 @@ class StaffBookForm(ExceptionForm, TypedForm, WhenForm):
     confidential = BooleanField(_l("Confidential"))
 
     def values(self) -> dict[str, object]:
-        """What was chosen and typed, with the reasons of staff."""
+        """The chosen and typed values, with the reasons of staff."""
         return {
             **super().values(),
             **self.reasons,
@@ -198,7 +198,7 @@ class MoveForm(DocketForm):
         return self.parse(Move, **self.values())
 
     def values(self) -> dict[str, object]:
-        """What was chosen, under the names of the schema."""
+        """The chosen values, under the names of the schema."""
         return {"starts_at": self.starts_at.data or "", "version": whole_number(self.version.data)}
 
 
@@ -209,7 +209,7 @@ class StaffMoveForm(ExceptionForm, MoveForm):
     visit_type = HiddenField()
 
     def values(self) -> dict[str, object]:
-        """What was chosen, with the reasons of staff."""
+        """The chosen values, with the reasons of staff."""
         target = {"doctor_id": whole_number(self.doctor.data), "visit_type_id": whole_number(self.visit_type.data)}
         return {**super().values(), **target, **self.reasons}
 

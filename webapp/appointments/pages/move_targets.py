@@ -1,4 +1,4 @@
-"""What an appointment is moved to: staff may also choose another doctor and another visit type."""
+"""The target of a move: staff may also choose another doctor and another visit type."""
 
 from __future__ import annotations
 

@@ -238,7 +238,9 @@ def repeated_times(
 
 
 class PatientSummary(NamedTuple):
-    """What staff need to tell patients apart, and to know; all but the name may be ''. `href` chooses the patient."""
+    """The details by which staff tell patients apart, and the alert; all but the name may be ''. `href` chooses the
+    patient.
+    """
 
     id: int
     name: str

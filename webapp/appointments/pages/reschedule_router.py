@@ -256,7 +256,7 @@ def _reschedule_page(
 
 
 class _Choice(NamedTuple):
-    """What the page says about a chosen time: the rules that refuse it to staff, the appointment that has it, and the
+    """The page's data about a chosen time: the rules that refuse it to staff, the appointment that has it, and the
     new one.
     """
 

@@ -127,7 +127,7 @@ def find_address(session: Session, said: Any, *, now: datetime) -> Address:
 
 
 def link_of(user_id: int, email: str, *, now: datetime) -> list[int | str]:
-    """What the link to confirm this address carries, before it is signed: it does not name the address."""
+    """The content of the link that confirms this address, before it is signed: it does not name the address."""
     return [user_id, _stand_in(email), int((now + LINK_LIFETIME).timestamp())]
 
 

@@ -138,7 +138,7 @@ class ConfirmForm(DocketForm):
 
 
 class PasskeyForm(DocketForm):
-    """What a browser answers with a passkey, and a name for a new one; `next` is the page that the user wanted."""
+    """A browser's answer with a passkey, and a name for a new one; `next` is the page that the user wanted."""
 
     name = StringField(_l("Name for this passkey"))
     passkey = HiddenField()

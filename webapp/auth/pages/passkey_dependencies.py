@@ -11,7 +11,7 @@ from webapp.core.web import Page
 
 
 def site_of(page: Page) -> Site:
-    """What passkeys of this installation are bound to."""
+    """The site to which passkeys of this installation are bound."""
     return Site.of(page.base_url)
 
 

@@ -28,7 +28,7 @@ ACCOUNT = "/account"
 
 @router.post("/passkeys/options")
 def make_options(page: CurrentPage, sent: SentForm) -> Response:
-    """What a browser's script needs to make or to use a passkey, as JSON; everyone, for signing in."""
+    """The options with which a browser's script makes or uses a passkey, as JSON; everyone, for signing in."""
     match sent.get("purpose"):
         case "register":
             return _json(_creation_options(page))

@@ -21,7 +21,9 @@ LONGEST_WANTED = 1500
 
 
 class Waiting(NamedTuple):
-    """What this browser waits for: a code for this address; `wanted` is the page that the user wants, or ''."""
+    """The state of a browser that waits for a code for this address; `wanted` is the page that the user wants, or
+    ''.
+    """
 
     browser: str
     email: str
@@ -57,7 +59,7 @@ def lead_to_code(page: Page, asked: CodeAsked, email: str, wanted: str) -> Respo
 
 
 def waiting(page: Page) -> Waiting | None:
-    """What this browser waits for; None if it asked for no code lately."""
+    """The code that this browser waits for; None if it asked for no code lately."""
     token = page.request.cookies.get(page.cookie_name(CODE_COOKIE), "")
     match signing.unsign(page.settings.secret_keys, CODE_COOKIE, token):
         case [str(browser), str(email), str(wanted)]:

@@ -27,7 +27,9 @@ LONGEST_CODE = 4096
 
 
 class Begun(NamedTuple):
-    """What this browser began: `linking` is the account that an identity will be linked to, 0 for a sign-in."""
+    """The sign-on that a browser began: `linking` is the account that an identity will be linked to, 0 for a
+    sign-in.
+    """
 
     state: str
     provider: str
@@ -82,7 +84,7 @@ def drop_cookie(page: Page, response: Response) -> None:
 
 
 def begun_by(page: Page, client: OidcClient) -> Begun | None:
-    """What this browser began with this provider within the last minutes."""
+    """The sign-on that this browser began with this provider within the last minutes."""
     token = page.request.cookies.get(page.cookie_name(SIGN_ON_COOKIE), "")
     match signing.unsign(page.settings.secret_keys, SIGN_ON_COOKIE, token):
         case [str(state), str(provider), str(wanted), int(at), int(linking)]:

@@ -20,7 +20,7 @@ _EVER = timedelta(days=365)
 
 
 class Claims(NamedTuple):
-    """What a token says: its user, and the hash of its session."""
+    """The content of a token: its user, and the hash of its session."""
 
     user_id: int
     session_hash: str

@@ -1,4 +1,4 @@
-"""Who calls the API: the owner of an access token, a program with an API token or, for reading only, a page's user.
+"""The caller of the API: the owner of an access token, a program with an API token or, for reading only, a page's user.
 
 A browser also sends cookies with requests from other sites, so a cookie allows no change here.
 """
@@ -90,14 +90,16 @@ def _machine_of(page: Page, token: str) -> Actor:
     return found.actor
 
 
-def _somebody(page: CurrentPage, token: Bearer, _cookie: Annotated[str | None, Security(cookie)]) -> Actor:
+def _caller(page: CurrentPage, token: Bearer, _cookie: Annotated[str | None, Security(cookie)]) -> Actor:
     actor = caller_of(page, token)
     if actor is None:
         raise NotSignedIn(_("Sign in: send an access token in the Authorization header."))
     return actor
 
 
-async def _anybody(page: CurrentPage, token: Bearer, _cookie: Annotated[str | None, Security(cookie)]) -> Actor | None:
+async def _maybe_caller(
+    page: CurrentPage, token: Bearer, _cookie: Annotated[str | None, Security(cookie)]
+) -> Actor | None:
     # The cookie has another name under https, so any cookie counts.
     if token is None and not page.request.cookies:
         return None
@@ -105,13 +107,13 @@ async def _anybody(page: CurrentPage, token: Bearer, _cookie: Annotated[str | No
 
 
 def _token_bearer(page: CurrentPage, token: Bearer) -> Actor:
-    return _somebody(page, token, None)
+    return _caller(page, token, None)
 
 
-Caller = Annotated[Actor, Security(_somebody)]
+Caller = Annotated[Actor, Security(_caller)]
 """The caller of a route that reads; 401 for a client that is not signed in."""
 
-MaybeCaller = Annotated[Actor | None, Security(_anybody)]
+MaybeCaller = Annotated[Actor | None, Security(_maybe_caller)]
 """The caller of a public route, or None. Being signed in may change the answer."""
 
 WritingCaller = Annotated[Actor, Security(_token_bearer)]

@@ -1,4 +1,4 @@
-"""What a program may do with an API token: the scopes, and which of them each address of the API needs.
+"""The scopes of API tokens, and the scope that each address of the API needs.
 
 A token opens only what is listed here. An address without an entry is for people, so a new route is closed to tokens
 until it gets one.

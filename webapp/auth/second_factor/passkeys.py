@@ -41,7 +41,7 @@ LONGEST_ANSWER = 20_000
 
 
 class Site(NamedTuple):
-    """What a passkey is bound to: our host (the "relying party") and the whole origin of our pages."""
+    """The site of a passkey: our host (the "relying party") and the whole origin of our pages."""
 
     host: str
     origin: str
@@ -99,7 +99,7 @@ def new_challenge(session: Session, purpose: Purpose, user_id: int | None, *, ad
 def creation_options(
     actor: Actor, known: Sequence[str], challenge: bytes, site: Site, clinic: str, keys: Sequence[str]
 ) -> str:
-    """What a browser needs to make a passkey, as JSON; `known` are the ids of those that the account has."""
+    """The options with which a browser makes a passkey, as JSON; `known` are the ids of those that the account has."""
     from webauthn import generate_registration_options, options_to_json
     from webauthn.helpers.structs import (
         AuthenticatorSelectionCriteria,
@@ -124,7 +124,9 @@ def creation_options(
 
 
 def request_options(known: Sequence[str], challenge: bytes, site: Site) -> str:
-    """What a browser needs to sign with a passkey, as JSON: one of `known`, or any passkey if that is empty."""
+    """The options with which a browser signs with a passkey, as JSON: one of `known`, or any passkey if that is
+    empty.
+    """
     from webauthn import generate_authentication_options, options_to_json
     from webauthn.helpers.structs import UserVerificationRequirement
 

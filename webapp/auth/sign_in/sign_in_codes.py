@@ -37,7 +37,7 @@ LIFETIME, MOST_TRIES = timedelta(minutes=10), 5
 # sign-in makes a browser known again, also the browser of a stranger who registered with the address, so all known
 # browsers together have a limit, too.
 MOST_CODES, MOST_OF_KNOWN, WINDOW = 5, 10, timedelta(hours=1)
-# What networks may request in an hour: an address, a household, a provider's region.
+# Requests that networks may send in an hour: an address, a household, a provider's region.
 OF_NETWORK = Bounds(WINDOW, 30, 60, 180)
 # The kinds of these requests, and of entering a code, in the counts of attempts.
 SENDING, ENTERING = "code-sent", "code"

@@ -50,7 +50,9 @@ MOST_AT_ONCE = 4
 
 
 class Identity(NamedTuple):
-    """Who signed in at the provider. `email` is '' unless the provider has verified it; `claims` may name a role."""
+    """The person who signed in at the provider. `email` is '' unless the provider has verified it; `claims` may name a
+    role.
+    """
 
     issuer: str
     subject: str

@@ -1,6 +1,6 @@
 """Bulk actions: for which of the chosen appointments an action is possible, and carrying it out. Each appointment is
 changed in its own transaction, so bookings never wait for a long selection, and an appointment that another person
-changed meanwhile does not block the others. Who was told is noted in a list, in the same transaction.
+changed meanwhile does not block the others. The list of who was told is written in the same transaction.
 """
 
 from __future__ import annotations

@@ -187,7 +187,7 @@ ROLES: dict[str, Sentence | str] = {
 
 
 def action_words(action: str) -> str:
-    """What happened, in words; an action without words is shown by its own name."""
+    """An action in words; an action without words is shown by its own name."""
     return str(ACTIONS.get(action) or action.replace("_", " ").capitalize())
 
 

@@ -170,7 +170,7 @@ def _frame_of(session: Session, clinic: Clinic, day: date, now: datetime) -> Fra
 
 
 def _wall_clock(pieces: Sequence[Piece], span: Span) -> Callable[[Minute], int]:
-    """What the clock shows at an instant, in minutes of this day."""
+    """The time on the clock at an instant, in minutes of this day."""
     midnight = wall_of(pieces, span[0])
     midnight -= midnight % DAY
     whole = next((piece for piece in pieces if piece.start <= span[0] and span[1] <= piece.end), None)

@@ -37,7 +37,7 @@ class SaveOpeningHours(Change):
 
 
 class KeptAppointments(BaseModel):
-    """What upcoming appointments keep when the time zone changes."""
+    """The part of upcoming appointments that stays when the time zone changes."""
 
     appointments: Annotated[
         promised_hours.Keeps | None,

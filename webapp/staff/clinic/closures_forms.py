@@ -51,7 +51,7 @@ class RemovalForm(DocketForm):
 
 
 class WhichHolidaysForm(DocketForm):
-    """Whose public holidays to show, and of which year."""
+    """The country, region and year of the public holidays to show."""
 
     country = SelectField(_l("Country"), validate_choice=False)
     region = SelectField(_l("Region"), validate_choice=False)

@@ -108,7 +108,7 @@ class ZoneForm(DocketForm):
 
     @property
     def keeps(self) -> Literal["clock", "instant"]:
-        """What appointments keep."""
+        """The part of appointments that stays."""
         return "instant" if self.appointments.data == "instant" else "clock"
 
     def command(self) -> ClinicZone | None:
@@ -200,7 +200,7 @@ def rules_form(saved: BookingRules) -> RulesForm:
 
 
 class SearchForm(DocketForm):
-    """What patients find, and which specialty comes first."""
+    """The clinic's words for the search, and the specialty that comes first."""
 
     sentences = {  # noqa: RUF012 - never changed.
         "search_words": _l("Write each line as a name, a colon and words, such as Dermatology: freckles, sunburn."),
@@ -240,7 +240,7 @@ def _asked(label: str) -> RadioField:
 
 
 class NewPatientsForm(DocketForm):
-    """What new patients are asked for when they create an account or book for the first time."""
+    """The questions to new patients when they create an account or book for the first time."""
 
     sentences = {  # noqa: RUF012 - never changed.
         "asks_birth_date": _l("Choose one of the three."),
@@ -263,7 +263,7 @@ def new_patients_form(saved: NewPatientRules) -> NewPatientsForm:
 
 
 class EmergencyForm(DocketForm):
-    """What patients should do in an emergency."""
+    """The line for emergencies."""
 
     sentences = {"emergency_phone": _l("Enter a phone number, such as 112.")}  # noqa: RUF012 - never changed.
     emergency_phone = StringField(_l("Number to call"))

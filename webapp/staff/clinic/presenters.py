@@ -37,7 +37,7 @@ class ClosureLine(NamedTuple):
 
 
 def list_missing(page: Page, opening: OpeningWeek) -> list[Missing]:
-    """What a clinic still needs before its first booking."""
+    """The settings that a clinic still needs before its first booking."""
     doctors = profiles.list_profiles(page.session, active=True, now=page.now)
     kinds = [each for each in visit_types.list_visit_types(page.session) if each.active]
     clinic = current_clinic(page)

@@ -189,7 +189,7 @@ def change_reminders(page: CurrentPage, sent: SentForm) -> Response:
 
 @router.get("/admin/clinic/new-patients")
 def show_new_patients(page: CurrentPage) -> Response:
-    """What new patients are asked for, to be changed; admins."""
+    """The form with the questions to new patients; admins."""
     signed_in(page, "admin")
     return _new_patients_page(page, new_patients_form(settings.get_new_patient_rules(page.session)))
 
@@ -227,7 +227,7 @@ def change_privacy(page: CurrentPage, sent: SentForm) -> Response:
 
 @router.get("/admin/clinic/search")
 def show_search(page: CurrentPage) -> Response:
-    """What patients find, to be changed; admins."""
+    """The form of the search settings; admins."""
     signed_in(page, "admin")
     return _search_page(page, search_form(settings.get_search(page.session)))
 

@@ -167,7 +167,7 @@ def badge_of(message: MessageRow | StoredMessage) -> Badge:
 
 
 def steps_of(message: StoredMessage) -> list[Step]:
-    """What has happened to a message and what comes next, in order."""
+    """The past and coming events of a message, in order."""
     steps = [Step("pencil", _("Created"), message.created_at)]
     match message.status:
         case "waiting":

@@ -16,5 +16,5 @@ class PatientNotesForm(NotesFields):
     back = HiddenField()
 
     def command(self) -> PatientNotes | None:
-        """What to save."""
+        """The command for the service."""
         return self.parse(PatientNotes, alert=self.alert.data or "", desk_note=self.desk_note.data or "")
