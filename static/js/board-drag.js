@@ -1,6 +1,6 @@
-// An extra on the board for a mouse or a pen: an appointment that is dragged to another time or doctor opens the page that
-// moves it, filled in. Nothing is moved before that page is sent. By touch the board scrolls. The link "Move" in the panel
-// and the key m do the same. What others change meanwhile is shown afterwards: see live.js.
+// An extra on the board for a mouse or a pen: dragging an appointment to another time or doctor opens the page that
+// moves it, filled in. Nothing is moved before that page is sent. By touch the board scrolls. The link "Move" in the
+// panel and the key m do the same. Changes of others are shown afterwards: see live.js.
 
 const FAR = 6;
 const EDGE = 48;
@@ -50,7 +50,7 @@ function begin(pointer) {
   scroll();
 }
 
-// The time of the doctor's that is nearest to the upper edge of what is dragged; none beside the columns.
+// The doctor's time that is nearest to the upper edge of the dragged appointment; none beside the columns.
 function place() {
   const column = document.elementFromPoint(drag.x, drag.y)?.closest(".col");
   drag.column = column;
@@ -71,7 +71,7 @@ function place() {
 
 const clock = (minute) => `${String(Math.floor(minute / 60)).padStart(2, "0")}:${String(minute % 60).padStart(2, "0")}`;
 
-// At an edge of the board, more of it comes into sight.
+// At an edge, the board scrolls.
 function scroll() {
   if (!drag?.ghost) return;
   const { left, right, top, bottom } = drag.scroller.getBoundingClientRect();

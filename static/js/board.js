@@ -1,5 +1,5 @@
-// The board: arrow keys move over free times and appointments, of which Tab reaches one; a click on an appointment opens
-// it beside the board; the now line moves on. Without this script everything is a plain link.
+// The board: arrow keys move over free times and appointments, one of which Tab reaches; a click on an appointment
+// opens it beside the board; the now line moves on. Without this script everything is a plain link.
 
 const WIDE = matchMedia("(min-width: 48rem)");
 const board = () => document.getElementById("board");
@@ -75,8 +75,8 @@ document.addEventListener("keydown", (event) => {
   focus(link);
 });
 
-// The patient who is looked for may be on this board, or it is a doctor: Enter leads there. Once more, and all records are
-// searched.
+// If the patient is on this board, or the text is a doctor's name, Enter leads there. A second Enter searches all
+// records.
 const folded = (text) => text.normalize("NFD").replace(/\p{M}/gu, "").toLowerCase().split(/[^\p{L}\p{N}]+/u).filter(Boolean);
 let searched = null;
 document.addEventListener("submit", (event) => {
@@ -101,7 +101,7 @@ document.addEventListener("focusin", (event) => {
   if (link) current = link.getAttribute("href");
 });
 
-// A day that is picked is shown at once; one that is typed, by Enter.
+// A picked day is shown immediately; a typed one after Enter.
 let typed = false;
 document.addEventListener("keydown", (event) => { typed = event.target.id === "day-jump"; });
 document.addEventListener("pointerdown", () => { typed = false; });
@@ -192,7 +192,7 @@ document.addEventListener("htmx:afterSettle", (event) => {
   const part = event.detail.elt;
   if (part.id === "panel" || part.closest("#panel")) {
     const title = document.querySelector("#panel [data-focus]");
-    // Not out of a field in which the next patient is typed already: those letters are keys elsewhere.
+    // The focus does not leave a field in which the next patient is being typed: those letters are keys elsewhere.
     if (title && !document.activeElement?.closest("#panel, input, select, textarea, dialog")) title.focus({ preventScroll: Boolean(title.closest(".panel")) });
     mark()?.scrollIntoView({ block: "nearest", inline: "nearest" });
   }
@@ -203,7 +203,7 @@ document.addEventListener("htmx:afterSettle", (event) => {
   }
 });
 
-// What others changed is on the board.
+// The board has the changes of others.
 document.addEventListener("docket:live", () => {
   if (!board()) return;
   prepare(board());
@@ -213,8 +213,8 @@ document.addEventListener("docket:live", () => {
 
 // --------------------------------------------------------------------------------------------------- now line
 
-// The line is at a row of five minutes; its label is the time when the page was made, so both are moved on by what has
-// passed since.
+// The line is at a row of five minutes; its label is the time when the page was made, so both are moved by the time
+// that has passed since.
 function moveNow() {
   const line = board()?.querySelector(".now");
   if (!line) return;
@@ -225,7 +225,7 @@ function moveNow() {
   const row = Math.floor((minute - 60 * Number(line.dataset.first)) / 5);
   const place = `h${Math.floor(row / 12)} r${row % 12}`;
   line.className = `now ${place}`;
-  // What is over lies in shade.
+  // Past time is shaded.
   const columns = line.closest(".cols");
   columns.className = columns.className.replace(/( [hr]\d+)+$/, "") + ` ${place}`;
   // The label of an hour gives way to that of the line.

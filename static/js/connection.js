@@ -1,8 +1,8 @@
 // When a part of the page cannot be replaced (offline, a timeout, an error of the server), the page stays as it is,
-// with the focus and everything typed, and a bar offers to repeat the request. Other scripts say the same of what they
-// lost with the event `docket:lost` (detail: key, words, retry) and take it back with `docket:found` (detail: key).
-// Markup: <section id="connection" hidden data-offline="words" data-slow="words" data-busy="words" data-broken="words">
-// with a <p> for the words and a <button>. The words come from the page, so that they can be translated.
+// with the focus and everything typed, and a bar offers to repeat the request. Other scripts report their lost parts
+// with the event `docket:lost` (detail: key, words, retry) and take it back with `docket:found` (detail: key). Markup:
+// <section id="connection" hidden data-offline="words" data-slow="words" data-busy="words" data-broken="words"> with a
+// <p> for the words and a <button>. The words come from the page, so that they can be translated.
 
 const bar = document.getElementById("connection");
 const button = bar?.querySelector("button");
@@ -33,7 +33,7 @@ function succeed({ detail }) {
 function clear(key, request) {
   failed.delete(key);
   if (failed.size) return;
-  // The bar takes its focus along, so give it back to what was used before, or to the new part.
+  // When the bar disappears, its focus returns to the element that was used before, or to the new part.
   const hadFocus = bar.contains(document.activeElement);
   bar.hidden = true;
   button.removeAttribute("aria-busy");
@@ -57,7 +57,7 @@ if (bar) {
   document.addEventListener("docket:lost", ({ detail: { key, words, retry } }) => {
     const isKnown = failed.has(key);
     failed.set(key, { retry });
-    // Said again only after a press: a page tries by itself, again and again.
+    // It is announced again only after a press, because the page retries automatically.
     if (!isKnown || button.hasAttribute("aria-busy")) say(words);
   });
   document.addEventListener("docket:found", ({ detail: { key } }) => {

@@ -14,7 +14,7 @@ function choose(radio) {
   form.requestSubmit();
 }
 
-// The answer may be on its way: the patient is picked when it is about what was typed.
+// The answer may be on its way: the patient is picked when it matches the typed text.
 function pickFirst() {
   const answered = found().dataset.for.trim() === search.value.trim();
   const first = found().querySelector("[data-first]");
@@ -24,7 +24,7 @@ function pickFirst() {
   return true;
 }
 
-// No patient was found: what was typed is the name of a new one.
+// No patient was found, so the typed text is the name of a new one.
 function addNew() {
   const details = document.getElementById("new-patient");
   const name = details.querySelector("[name=name]");
@@ -33,7 +33,7 @@ function addNew() {
   details.querySelector(name.value ? "[name=birth_date]" : "[name=name]").focus();
 }
 
-// What comes after the patient: the queue, where the page was opened to add a walk-in, else the first time.
+// The next field after the patient: the queue, if the page was opened to add a walk-in, else the first time.
 function nextStep() {
   return document.querySelector("#queue [data-next]") ?? document.querySelector("[data-first-time]");
 }
@@ -87,7 +87,7 @@ document.addEventListener("keydown", (event) => {
   beside.focus();
 });
 
-// Beside the button that adds a walk-in stands whom the patient waits for, which is chosen elsewhere on the page. A
+// The button that adds a walk-in shows for which doctor the patient waits, which is chosen elsewhere on the page. A
 // browser that comes back to the page sets the choice after this script ran.
 function showQueue() {
   const place = document.getElementById("waits-for");
@@ -99,8 +99,8 @@ form.elements.doctor.addEventListener("change", showQueue);
 window.addEventListener("pageshow", showQueue);
 showQueue();
 
-// The page opens on what comes next: the problem, which another script shows, then the patient, then the time. What
-// refuses a time that the address names is a matter for later, as long as the patient is missing.
+// The page opens on the next step: the problem, which another script shows, then the patient, then the time. Rules that
+// refuse the time in the address come later, as long as the patient is missing.
 if (search && document.querySelector(".slip [data-error-summary]") && !search.value) search.focus();
 else if (!document.querySelector("[data-error-summary]")) {
   const first = found()?.querySelector("[data-first]");

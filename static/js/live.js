@@ -84,7 +84,7 @@ function lose(key, sentence, retry) {
   document.dispatchEvent(new CustomEvent("docket:lost", { detail }));
 }
 
-// Who only watches is signed out after a while: what a page asks for by itself is no sign of a person.
+// Users who only watch are signed out after a while: automatic requests of a page are no sign of a person.
 function warn() {
   const bar = document.getElementById("connection");
   if (!bar || document.getElementById("ending")) return;
@@ -139,7 +139,7 @@ function plan(milliseconds) {
 async function ask() {
   askTimer = 0;
   if (document.hidden || !wanted.size || state === "ended") return;
-  // What is being pressed, or replaced by the user, stays where it is.
+  // An element that is being pressed, or replaced by the user, stays where it is.
   if (isPressed || document.querySelector("[data-live] .htmx-request, [data-live].htmx-request")) {
     plan(300);
     return;
@@ -147,11 +147,11 @@ async function ask() {
   for (const [id, version] of [...wanted]) {
     wanted.delete(id);
     const region = document.getElementById(id);
-    // What the user did here has brought it already.
+    // The user's own action has brought it already.
     if (!region || (version && region.dataset.liveVersion === version)) continue;
     if (!(await renew(region)) && !wanted.has(id)) wanted.set(id, version);
   }
-  // More than one change a second is shown at once.
+  // Several changes within a second are shown together.
   if (wanted.size) plan(failures ? 2_000 * Math.min(failures, 5) + Math.random() * 2_000 : 1_000);
 }
 
@@ -164,7 +164,7 @@ async function renew(region) {
     if (!("liveWhole" in region.dataset)) Object.assign(headers, { "HX-Request": "true", "HX-Target": region.id });
     answer = await fetch(address, { headers, cache: "no-store", signal: AbortSignal.timeout(10_000) });
     if (isSignedOut(answer)) hear({ kind: "ended" });
-    // What is gone, or elsewhere now, stays as it was until the user goes on.
+    // An element that is gone, or elsewhere now, stays as it was until the user goes on.
     if (state === "ended" || answer.headers.has("hx-redirect") || answer.status === 404) return true;
     if (!answer.ok) throw new Error(String(answer.status));
     const made = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById(region.id);
@@ -207,7 +207,7 @@ function show(region, made) {
   region.dispatchEvent(new CustomEvent("docket:live", { bubbles: true }));
 }
 
-// What must not move: the element with the focus if it is in sight, else the first one that is read.
+// The element that must not move: the one with the focus if it is in sight, else the first visible one.
 function inSight(region) {
   const focused = document.activeElement;
   const seen = ({ top, bottom }) => bottom > 0 && top < window.innerHeight;
@@ -224,7 +224,7 @@ function ancestorsOf(element, region) {
   return [...found, region];
 }
 
-// What had the focus is gone: the nearest thing around it that is still there takes it.
+// If the focused element is gone, its nearest remaining ancestor gets the focus.
 function focusNear(held) {
   const around = held.find((each) => each.isConnected);
   const next = around?.querySelector("a[href], button, summary") ?? document.getElementById("main");
@@ -358,7 +358,7 @@ if (regions().length) {
   window.addEventListener("online", listenNow);
   window.addEventListener("offline", () => listening?.abort());
   document.addEventListener("htmx:afterSettle", sayHowNew);
-  // What depends on the time, such as the line of now.
+  // Parts that depend on the time, such as the now line.
   window.setInterval(() => {
     for (const region of regions()) {
       const every = 1_000 * Number(region.dataset.liveEvery ?? Infinity);

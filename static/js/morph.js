@@ -1,10 +1,9 @@
-// Makes a part of the page like a newer one and leaves everything else in it alone: what is equal stays the same
-// element, so that the focus, what is typed, what is open and what is scrolled stay as they are.
-// Elements with an id are found by it, wherever they stand in the same parent; others by their place.
-// [data-live-keep] stays as it is, also where the newer part has it no more; data-live-own="class" names attributes
-// that stay as they are.
+// Makes a part of the page like a newer one and leaves everything else in it alone: equal elements are kept, so that
+// the focus, typed text, open parts and scroll positions stay as they are. Elements with an id are found by it within
+// the same parent; others by their place. [data-live-keep] stays as it is, also where the newer part has it no more;
+// data-live-own="class" names attributes that stay as they are.
 
-// What people and scripts change on an element, and the server does not know.
+// Attributes that users and scripts change, and the server does not know.
 const OWN = new Set(["open", "tabindex", "data-live-changed"]);
 
 function likeAttributes(old, made) {
@@ -25,7 +24,7 @@ function isSame(old, made) {
 function find(next, made, byId) {
   if (made.id) {
     const own = byId.get(made.id);
-    // What stays as it is may have become another kind of element, such as a form where details were.
+    // A kept element may have another tag now, such as a form in place of details.
     return own && (isSame(own, made) || isKept(own)) ? own : null;
   }
   for (let node = next; node; node = node.nextSibling) {

@@ -1,4 +1,4 @@
-// Boxes in the rows of a list that belong to the form #selection: how many are ticked, and all or none at once.
+// Boxes in the rows of a list that belong to the form #selection: how many are ticked, and buttons to tick all or none.
 // Without this script, the two links load the page with all boxes ticked or none.
 
 const boxes = () => [...document.querySelectorAll('input[type="checkbox"][form="selection"]')];

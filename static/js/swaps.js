@@ -13,12 +13,12 @@ function announce(sentence) {
 
 document.addEventListener("htmx:afterSettle", (event) => {
   const { elt } = event.detail;
-  // What was put into a part says more of the change than what lies around it.
+  // The announcement of an inner part says more about the change than that of the parts around it.
   const part = elt.matches("[data-announce]") ? elt : elt.querySelector("[data-announce]") ?? elt.closest("[data-announce]");
   if (!part) return;
   announce(part.dataset.announce);
   if (document.activeElement !== document.body) return;
-  // What is wrong with a form is brought into sight.
+  // Errors of a form are scrolled into view.
   const errors = part.querySelector("[data-error-summary]");
   if (errors) errors.focus();
   else part.querySelector("[data-focus]")?.focus({ preventScroll: true });
