@@ -12,7 +12,7 @@ ORIGIN = f"http://{HOST}"
 
 
 class Answer(NamedTuple):
-    """What the application answered."""
+    """The answer of the application."""
 
     status: int
     location: str

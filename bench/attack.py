@@ -66,7 +66,7 @@ def main() -> int:
         began = time.monotonic()
         outcomes = _attack(port, options.requests, options.seed)
         seconds = time.monotonic() - began
-        # What was refused at the very end is written within a second.
+        # The last refusals are written within a second.
         time.sleep(2.5)
         return _report(url, outcomes, seconds)
 

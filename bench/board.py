@@ -219,7 +219,7 @@ def _visit(page: Page, address: str) -> dict[str, float]:
 
 
 def _spent(browser: CDPSession) -> dict[str, float]:
-    """What the page's process has spent so far, in milliseconds."""
+    """The time that the page's process has spent so far, in milliseconds."""
     found = {each["name"]: each["value"] * 1000 for each in browser.send("Performance.getMetrics")["metrics"]}
     return {"layout": found["LayoutDuration"] + found["RecalcStyleDuration"], "script": found["ScriptDuration"]}
 

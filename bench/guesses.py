@@ -111,7 +111,7 @@ def _fill(session: Session, cast: Cast) -> list[str]:
 
 
 def _cookies(settings: Settings, database: Database, cast: Cast) -> dict[str, str]:
-    """What the browsers of a guest and of Dave send, which have both scanned the poster."""
+    """The cookies of a guest's and of Dave's browser, which have both scanned the poster."""
     now = utc_now()
     with database.reading() as session:
         note = f"{POSTER_COOKIE}={poster.seal_scan(settings.secret_keys, get_clinic(session), now=now)}"

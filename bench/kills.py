@@ -61,7 +61,7 @@ KILL_HEADINGS = [
 
 @dataclass
 class KillTally:
-    """What came of it. `again` counts requests whose answer never came; `lost` and `unknown` must be 0.
+    """The results. `again` counts requests whose answer never came; `lost` and `unknown` must be 0.
 
     `lost` are appointments that differ from what was acknowledged, `unknown` those that were never acknowledged.
     """

@@ -228,7 +228,7 @@ async def _with_boards(clinic: Clinic, server: LiveServer, options: argparse.Nam
 
 
 async def _show(port: int, board: str, stream: AsyncIterator[Any], cookie: str) -> tuple[float, int]:
-    """What a browser does with a change: it waits a little, by chance, and asks for its board."""
+    """Act as a browser does after a change: wait a little, by chance, and ask for the board."""
     await _until_change(stream)
     await asyncio.sleep(0.03 + random.random() * 1.2)
     while True:

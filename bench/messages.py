@@ -49,7 +49,7 @@ from webapp.notifications.exceptions import ServerAway
 from webapp.worker import Worker
 
 NAMES = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
-# What the mail server does while patients book; with 550 the addresses of every second patient are unknown.
+# The behaviour of the mail server while patients book; with 550 the addresses of every second patient are unknown.
 TROUBLES = {"taken": "", "refused": "", "421": "421 go away", "450": "450 later", "550": "550 no such user",
             "hang": "hang"}  # fmt: skip
 # These are compared with bookings of patients who want no messages, and with messages that no worker delivers.

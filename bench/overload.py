@@ -48,7 +48,7 @@ HEADINGS = [
 
 @dataclass
 class Answers:
-    """What became of the requests of one kind, in milliseconds."""
+    """The outcomes of the requests of one kind, in milliseconds."""
 
     admitted: list[float] = field(default_factory=list)
     refused: list[float] = field(default_factory=list)

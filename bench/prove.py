@@ -59,7 +59,7 @@ class Finding:
 
     @property
     def what(self) -> str:
-        """What protected against a second winner."""
+        """The protection against a second winner."""
         return {
             (True, True): "locks and guard",
             (False, True): "guard alone",

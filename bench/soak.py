@@ -41,7 +41,7 @@ HEADINGS = ["database", "answers", "booked", "503", "5xx", "MB", "MB later", "",
 
 
 class Load(NamedTuple):
-    """What the server processes hold: resident memory in MB, and open descriptors."""
+    """The resources of the server processes: resident memory in MB, and open descriptors."""
 
     memory: float
     files: int

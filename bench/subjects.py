@@ -1,4 +1,4 @@
-"""What is measured, and its baselines, for one clinic in one database."""
+"""The measured pages and their baselines, for one clinic in one database."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ class Change:
 
 
 NOTHING_ASKED = Change()
-"""What a form shows when it is opened for the first time."""
+"""The state of a form that is opened for the first time."""
 
 
 class Asked(Exception):
