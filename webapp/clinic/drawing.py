@@ -41,7 +41,7 @@ class Draw(Protocol):
 
 
 def drawer(session: Session, clinic: Clinic, page: Hashable, *, now: datetime) -> Draw:
-    """What draws the parts of a page. Their macros show nothing but values, the clinic's clock and today's date."""
+    """A function that draws parts of a page. Their macros use only values, the clinic's clock and today's date."""
     clock = (clinic.zone, clinic.today(now))
 
     def draw(macro: Callable[..., str], *values: object, place: Hashable = None) -> str:

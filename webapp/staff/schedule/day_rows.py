@@ -51,7 +51,7 @@ class Row(NamedTuple):
 
     @property
     def identity(self) -> tuple[object, ...]:
-        """What tells the line from the others of its day, also when something in it changes."""
+        """The identity of the line within its day, also after changes."""
         return self.kind, self.starts_at, self.card and self.card.appointment.id
 
     @property
