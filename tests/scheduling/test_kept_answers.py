@@ -96,6 +96,11 @@ def test_what_visitors_get_is_for_them_alone(client: TestClient, cast: Cast) -> 
     assert text_of(client, path, cast) == visitors
 
 
+def test_who_sends_a_token_gets_no_kept_answer(client: TestClient, cast: Cast) -> None:
+    assert text_of(client, PAGES[3], cast) == text_of(client, PAGES[3], cast)
+    assert client.get(PAGES[3], headers={"authorization": "Bearer forged"}).status_code == 401
+
+
 def test_a_long_address_counts_like_a_long_answer(
     client: TestClient, cast: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:

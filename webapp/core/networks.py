@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from functools import lru_cache
 from typing import NamedTuple
 
 NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
@@ -20,6 +21,7 @@ class Networks(NamedTuple):
     region: str
 
 
+@lru_cache(maxsize=1000)
 def networks_of(address: str) -> Networks:
     """The networks to count by. An IPv4 address that is written as IPv6 (mapped, or through NAT64) is that address."""
     try:

@@ -55,12 +55,18 @@ class LateRoute(APIRoute):
         raise AttributeError(name)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """FastAPI's handler, and the end of the page, without the stack of contexts of a dependency that yields."""
+        """FastAPI's handler, and the end of the page, without the stack of contexts of a dependency that yields.
+
+        An endpoint with a function `answer_before` may answer before FastAPI reads the parameters, which takes longer
+        than finding a kept answer.
+        """
         handle = super().get_route_handler()
+        answer_before = getattr(self.endpoint, "answer_before", None)
 
         async def handle_and_close(request: Request) -> Response:
             try:
-                return await handle(request)
+                answer = await answer_before(request) if answer_before is not None else None
+                return answer if answer is not None else await handle(request)
             finally:
                 await close_page(request)
 

@@ -243,12 +243,20 @@ def _in_this_context(pieces: Iterator[str]) -> Iterator[str]:
     return rest()
 
 
-async def _open_page(request: Request) -> Page:
-    page = request.state.page = Page(request)
+def open_page(request: Request) -> Page:
+    """The page of a request, the same each time."""
+    page: Page | None = getattr(request.state, "page", None)
+    if page is None:
+        page = request.state.page = Page(request)
     return page
 
 
-CurrentPage = Annotated[Page, Depends(_open_page)]
+async def _current_page(request: Request) -> Page:
+    # A function that is not async would be run in a thread.
+    return open_page(request)
+
+
+CurrentPage = Annotated[Page, Depends(_current_page)]
 
 
 async def close_page(request: Request) -> None:

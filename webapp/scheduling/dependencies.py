@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from functools import wraps
+from functools import partial, wraps
 from typing import Any, NamedTuple, TypeVar, cast
 
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
 from starlette.responses import Response
 
 from webapp.auth.dependencies import current_actor
 from webapp.clinic.dependencies import current_clinic
 from webapp.clinic.schedule_versions import versions_seen
 from webapp.core.parsing import whole_number
-from webapp.core.web import Page
+from webapp.core.web import Page, open_page
 from webapp.doctors import service as doctors
 from webapp.doctors.service import DoctorRow
 from webapp.exceptions import NotFound
@@ -34,30 +36,38 @@ def kept_for_visitors(answer: Route) -> Route:
     """
 
     @wraps(answer)
-    def kept_or_made(page: Page, **values: Any) -> Response:
-        headers = page.request.headers
-        if "cookie" in headers or "authorization" in headers:
-            return answer(page, **values)
-        return _kept_or_made(page, lambda: answer(page, **values))
+    def answer_and_keep(page: Page, **values: Any) -> Response:
+        made = answer(page, **values)
+        keep = page.known.get("keep for visitors")
+        # A cookie would be for this client alone.
+        if keep is None or made.status_code != 200 or "set-cookie" in made.headers:
+            return made
+        # Very long addresses are not cached: they may take more memory than the answer.
+        size = len(made.body) + len(page.request.scope["path"]) + len(page.request.scope["query_string"])
+        keep(made, weight=10 + size // 150)
+        return _copy_of(made)
 
-    return cast("Route", kept_or_made)
+    vars(answer_and_keep)["answer_before"] = _find_answer
+    return cast("Route", answer_and_keep)
 
 
-def _kept_or_made(page: Page, answer: Callable[[], Response]) -> Response:
+async def _find_answer(request: Request) -> Response | None:
+    """The kept answer, if the client is a visitor. It is found by the address, before its parameters are read."""
+    if "cookie" in request.headers or "authorization" in request.headers:
+        return None
+    return await run_in_threadpool(_answer_in, open_page(request))
+
+
+def _answer_in(page: Page) -> Response | None:
     request, versions = page.request, versions_seen(page.session)
     if versions is None:
-        return answer()
+        return None
     key = language_tag(), page.wants_fragment, request.scope["path"], request.scope["query_string"]
     version = versions.of_all_doctors(), minute_reached(page.now), current_clinic(page).today(page.now)
     kept: Response | None = versions.answers.find(key, version)
     if kept is None:
-        made = answer()
-        # A cookie would be for this client alone.
-        if made.status_code == 200 and "set-cookie" not in made.headers:
-            # Very long addresses are not cached: they may take more memory than the answer.
-            size = len(made.body) + len(request.scope["path"]) + len(request.scope["query_string"])
-            versions.answers.keep(key, version, made, weight=10 + size // 150)
-        return _copy_of(made)
+        page.known["keep for visitors"] = partial(versions.answers.keep, key, version)
+        return None
     page.close()
     return page.unless_known(_copy_of(kept))
 
