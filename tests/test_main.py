@@ -74,6 +74,7 @@ def test_a_server_starts_without_what_few_requests_use(tmp_path: Path) -> None:
         "rapidfuzz",
         "segno",
         "smtplib",
+        "sqlalchemy.dialects.postgresql",
         "webapp.api_routes",
         "webapp.openapi",
         "webapp.openapi_examples",

@@ -9,7 +9,7 @@ from datetime import date, datetime
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from webapp.database import Base
+from webapp.database import Base, PartialIndex
 
 
 class PendingDecision(Base):
@@ -114,9 +114,6 @@ class FormerNote(Base):
     text: Mapped[str] = mapped_column(sa.String(2000))
 
 
-_WAITS = sa.text("status = 'waiting'")
-
-
 class WalkIn(Base):
     """A patient who came without an appointment and waits on a day, for one doctor, for a specialty, or for any doctor.
 
@@ -133,7 +130,7 @@ class WalkIn(Base):
         sa.CheckConstraint("length(note) <= 200", name="note"),
         sa.Index("ix_walk_ins_day", "day"),
         # A patient waits once.
-        sa.Index("uq_walk_ins_waiting", "patient_id", "day", unique=True, sqlite_where=_WAITS, postgresql_where=_WAITS),
+        PartialIndex("uq_walk_ins_waiting", "patient_id", "day", unique=True, where="status = 'waiting'"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)

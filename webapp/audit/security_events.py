@@ -17,12 +17,12 @@ from threading import Lock
 from typing import NamedTuple
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from webapp.audit.models import SecurityEvent
 from webapp.core.networks import network_of
 from webapp.database import count_up_to, table_of
+from webapp.sql_functions import insert_into
 
 logger = logging.getLogger("docket.security")
 
@@ -90,8 +90,7 @@ def _write(session: Session, seen: Seen, *, now: datetime, count: int) -> None:
     query = sa.select(_EVENTS.c.id).where(_EVENTS.c.minute == minute, alike)
     if count_up_to(session, query, MOST_A_MINUTE) > MOST_A_MINUTE:
         seen = Seen(seen.action)
-    insert = postgresql.insert if session.connection().dialect.name == "postgresql" else sqlite.insert
-    row = insert(_EVENTS).values(
+    row = insert_into(_EVENTS, session.connection().dialect.name).values(
         minute=minute,
         last_at=now,
         action=seen.action,

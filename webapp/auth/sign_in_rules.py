@@ -7,7 +7,6 @@ from typing import Annotated
 
 import sqlalchemy as sa
 from pydantic import BaseModel, Field
-from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import Session
 
 from webapp.audit import service as audit
@@ -16,6 +15,7 @@ from webapp.auth.schemas import Actor, ActorRole, Role
 from webapp.core.optimistic_lock import require_unchanged
 from webapp.core.strict_types import Whole
 from webapp.database import table_of
+from webapp.sql_functions import insert_into
 
 
 class StaffRules(BaseModel):
@@ -95,9 +95,6 @@ def needs_new_factor(session: Session) -> sa.ColumnElement[bool]:
 
 def _lock(session: Session) -> None:
     """Take the lock of the row, which is created from the defaults if it does not exist."""
-    table, values = table_of(SignInRules), {"id": 1, **NEW_CLINIC.model_dump()}
-    if session.get_bind().dialect.name == "sqlite":
-        session.execute(sa.insert(table).prefix_with("OR IGNORE").values(values))
-    else:
-        session.execute(postgresql.insert(table).values(values).on_conflict_do_nothing())
+    row = insert_into(table_of(SignInRules), session.get_bind().dialect.name).values(id=1, **NEW_CLINIC.model_dump())
+    session.execute(row.on_conflict_do_nothing())
     session.execute(sa.select(SignInRules.id).where(SignInRules.id == 1).with_for_update(key_share=True))

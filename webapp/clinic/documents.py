@@ -11,7 +11,6 @@ from typing import Annotated, Literal, NamedTuple
 
 import sqlalchemy as sa
 from pydantic import BaseModel, StringConstraints
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from webapp.audit import service as audit
@@ -22,6 +21,7 @@ from webapp.clinic.settings import lock_settings
 from webapp.database import table_of
 from webapp.exceptions import Invalid, NotFound
 from webapp.i18n import gettext as _
+from webapp.sql_functions import insert_into
 
 Kind = Literal["privacy", "imprint"]
 KINDS: tuple[Kind, ...] = ("privacy", "imprint")
@@ -107,9 +107,8 @@ def note_consent(session: Session, user_id: int, *, shown: int | None = None, no
     """
     document_id = get_clinic(session).privacy_document if shown is None else shown
     if document_id:
-        insert = postgresql.insert if session.connection().dialect.name == "postgresql" else sqlite.insert
-        row = insert(table_of(Consent)).values(user_id=user_id, document_id=document_id, at=now)
-        session.execute(row.on_conflict_do_nothing())
+        row = insert_into(table_of(Consent), session.connection().dialect.name)
+        session.execute(row.values(user_id=user_id, document_id=document_id, at=now).on_conflict_do_nothing())
 
 
 def is_to_be_read(session: Session, clinic: Clinic, user_id: int) -> bool:

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 from zoneinfo import ZoneInfo, available_timezones
 
 import sqlalchemy as sa
 from pydantic import AfterValidator, BaseModel, Field, StringConstraints
-from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import Session
 
 from webapp.audit import service as audit
@@ -31,6 +30,7 @@ from webapp.events.kinds import ScheduleChange, ScheduleChanged
 from webapp.events.publishing import publish
 from webapp.exceptions import Invalid
 from webapp.i18n import gettext as _
+from webapp.sql_functions import insert_into
 
 DAY_MINUTES = 24 * 60
 MOST_REMINDERS, FURTHEST_REMINDER = 5, 60
@@ -330,15 +330,9 @@ def lock_settings(session: Session) -> None:
     defaults = default_clinic()
     values = {name: getattr(defaults, name) for name in defaults.__dataclass_fields__}
     # Two people may set up a new clinic at the same moment.
-    session.execute(_insert_or_nothing(session, {"id": 1, **values}))
+    row = insert_into(table_of(ClinicSettings), session.get_bind().dialect.name).values(id=1, **values)
+    session.execute(row.on_conflict_do_nothing())
     session.scalar(mine)
-
-
-def _insert_or_nothing(session: Session, values: dict[str, Any]) -> sa.Insert:
-    table = table_of(ClinicSettings)
-    if session.get_bind().dialect.name == "sqlite":
-        return sa.insert(table).prefix_with("OR IGNORE").values(values)
-    return postgresql.insert(table).values(values).on_conflict_do_nothing()
 
 
 def _save(session: Session, actor: Actor, saved: BaseModel, command: BaseModel, seen: str, *, now: datetime) -> bool:

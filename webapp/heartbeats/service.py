@@ -5,31 +5,30 @@ from __future__ import annotations
 import os
 import socket
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any, Literal, NamedTuple
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from webapp.database import database_now, rows, table_of
 from webapp.heartbeats.models import Heartbeat
+from webapp.sql_functions import insert_into
 
 Kind = Literal["web", "worker", "check"]
 # Processes that have been silent for longer have ended.
 KEPT = timedelta(days=1)
 
 _BEATS = table_of(Heartbeat)
-_DIALECTS: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
 
-def _upsert(insert: Any) -> Any:
-    new = insert(_BEATS).values(name=sa.bindparam("name"), kind=sa.bindparam("kind"), seen_at=database_now())
+@cache
+def _upsert(dialect: str) -> Any:
+    given = {"name": sa.bindparam("name"), "kind": sa.bindparam("kind"), "seen_at": database_now()}
+    new = insert_into(_BEATS, dialect).values(given)
     return new.on_conflict_do_update(
         index_elements=["name"], set_={"kind": new.excluded.kind, "seen_at": database_now()}
     ).returning(_BEATS.c.seen_at)
-
-
-_UPSERTS = {name: _upsert(insert) for name, insert in _DIALECTS.items()}
 
 
 class Beat(NamedTuple):
@@ -47,7 +46,7 @@ def own_name() -> str:
 
 def beat(session: Session, kind: Kind) -> datetime:
     """Write this process's heartbeat; returns the time on the database's clock."""
-    upsert = _UPSERTS[session.connection().dialect.name]
+    upsert = _upsert(session.connection().dialect.name)
     now: datetime = rows(session, upsert, name=own_name(), kind=kind).scalar_one()
     return now
 

@@ -9,16 +9,16 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from webapp.database import table_of
 from webapp.exceptions import AppError, Invalid
 from webapp.i18n import gettext as _
 from webapp.idempotency.models import IdempotencyKey
+from webapp.sql_functions import insert_into
 
 KEPT = timedelta(hours=24)
 # These statuses are final answers to the request; any other error may be temporary.
@@ -43,7 +43,6 @@ class IdempotencyKeyReused(Invalid):
 
 
 _TABLE = table_of(IdempotencyKey)
-_INSERTS: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
 
 def hash_of_request(method: str, path: str, body: bytes) -> str:
@@ -70,8 +69,8 @@ def answer_once(
     session.execute(sa.delete(_TABLE).where(*mine, _TABLE.c.created_at < now - KEPT))
     row = {"user_id": user_id, "key": key, "request_hash": request_hash, "created_at": now}
     # A second request with the same key waits here until the first has committed.
-    insert = _INSERTS[session.connection().dialect.name](_TABLE)
-    written = insert.values(**row, status=0, headers={}, body="").on_conflict_do_nothing().returning(_TABLE.c.id)
+    insert = insert_into(_TABLE, session.connection().dialect.name).values(**row, status=0, headers={}, body="")
+    written = insert.on_conflict_do_nothing().returning(_TABLE.c.id)
     number = session.execute(written).scalar()
     if number is None:
         kept = session.execute(

@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from webapp.database import Base
+from webapp.database import Base, PartialIndex
 
 _UNDELIVERED = "status IN ('waiting', 'sending')"
 _DEAD = "status = 'dead'"
@@ -24,7 +24,7 @@ SMS = sa.text(f"outbox_messages.{_SMS}")
 
 def _newest(name: str, words: str) -> sa.Index:
     """An index on the ids of the messages that meet this condition."""
-    return sa.Index(name, "id", sqlite_where=sa.text(words), postgresql_where=sa.text(words))
+    return PartialIndex(name, "id", where=words)
 
 
 class OutboxMessage(Base):
@@ -41,13 +41,7 @@ class OutboxMessage(Base):
     __table_args__ = (
         sa.CheckConstraint("status IN ('waiting', 'sending', 'sent', 'kept', 'dead')", name="status"),
         sa.CheckConstraint("channel IN ('email', 'sms')", name="channel"),
-        sa.Index(
-            "ix_outbox_messages_due",
-            "due_at",
-            "id",
-            sqlite_where=sa.text(_UNDELIVERED),
-            postgresql_where=sa.text(_UNDELIVERED),
-        ),
+        PartialIndex("ix_outbox_messages_due", "due_at", "id", where=_UNDELIVERED),
         _newest("ix_outbox_messages_dead", _DEAD),
         _newest("ix_outbox_messages_kept", _KEPT),
         _newest("ix_outbox_messages_sms", _SMS),

@@ -9,14 +9,15 @@ from __future__ import annotations
 import uuid
 from collections.abc import Collection
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any, Literal, NamedTuple
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from webapp.database import database_now, rows, table_of
 from webapp.notifications.models import UNDELIVERED, OutboxMessage
+from webapp.sql_functions import insert_into
 
 Channel = Literal["email", "sms"]
 # After this time a message that could not be delivered is no longer news.
@@ -47,21 +48,18 @@ class Message(NamedTuple):
 
 
 _OUTBOX = table_of(OutboxMessage)
-_DIALECTS: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 # A message that is due now must also be due on the database's clock: the clock of this machine may be ahead.
 _WRITTEN_AT = sa.bindparam("written_at", type_=_OUTBOX.c.due_at.type)
 _EARLIER: dict[str, Any] = {"sqlite": sa.func.min, "postgresql": sa.func.least}
 _GIVEN = [column for column in _OUTBOX.columns if column.name not in {"id", "due_at", "lease_until", "finished_at"}]
 
 
+@cache
 def _insert(dialect: str, *, waits: bool) -> Any:
     given = {column.name: sa.bindparam(f"the_{column.name}", type_=column.type) for column in _GIVEN}
     due_at = _WRITTEN_AT if waits else _EARLIER[dialect](_WRITTEN_AT, database_now())
-    new = _DIALECTS[dialect](_OUTBOX).values(given | {"due_at": due_at})
+    new = insert_into(_OUTBOX, dialect).values(given | {"due_at": due_at})
     return new.on_conflict_do_nothing().returning(_OUTBOX.c.id)
-
-
-_INSERTS = {(dialect, waits): _insert(dialect, waits=waits) for dialect in _DIALECTS for waits in (True, False)}
 
 
 def enqueue(session: Session, message: Message, *, now: datetime) -> bool:
@@ -83,7 +81,7 @@ def enqueue(session: Session, message: Message, *, now: datetime) -> bool:
         "last_error": "",
         "created_at": now,
     }
-    insert = _INSERTS[session.connection().dialect.name, message.due_at is not None]
+    insert = _insert(session.connection().dialect.name, waits=message.due_at is not None)
     given = {f"the_{name}": value for name, value in values.items()}
     return rows(session, insert, written_at=due_at, **given).scalar() is not None
 

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session, aliased
 
 from webapp.audit.models import AuditEvent
@@ -22,6 +21,7 @@ from webapp.patients.schemas import PatientDetails
 from webapp.patients.search import fits
 from webapp.patients.search_index import name_words
 from webapp.patients.search_parser import Term, phone_term
+from webapp.sql_functions import insert_into
 
 # Of 100: 'Jansen, Anna' and 'Ana Janssen' score higher, 'Anna Jansen' and 'Anna Visser' lower.
 SIMILAR = 80
@@ -32,7 +32,6 @@ FEWEST_WORDS = 2
 # The action in the audit log that joined two records; its details name the one that is gone.
 JOINED = "patients_joined"
 
-_INSERTS: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 _PAIRS = table_of(PossibleDuplicate)
 _COUNT_PAIRS = sa.select(sa.func.count()).select_from(_PAIRS).where(_PAIRS.c.settled_at.is_(None))
 
@@ -81,8 +80,8 @@ def note_duplicates(session: Session, patient_id: int, *, now: datetime) -> None
 def note_pair(session: Session, first: int, second: int, *, now: datetime) -> None:
     """Note two records that may be of one person, unless they were noted before."""
     low, high = sorted((first, second))
-    insert = _INSERTS[session.connection().dialect.name](_PAIRS).on_conflict_do_nothing()
-    session.execute(insert.values(patient_id=low, other_id=high, noted_at=now))
+    insert = insert_into(_PAIRS, session.connection().dialect.name).values(patient_id=low, other_id=high, noted_at=now)
+    session.execute(insert.on_conflict_do_nothing())
 
 
 def move_pairs(session: Session, goes: int, stays: int) -> None:

@@ -9,12 +9,12 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
 from webapp.core.names import sort_key_of_new
-from webapp.database import SORTED_TEXT, Base, database_now
+from webapp.database import SORTED_TEXT, Base, PartialIndex, database_now
 
 # Numbers begin with + and have no spaces; texts from before Docket read numbers may have either. Queries
 # must use exactly these words: with bound parameters neither database can tell that the partial index applies.
-_UNREADABLE = sa.text("phone <> '' AND (phone NOT LIKE '+%' OR phone LIKE '% %')")
-UNREADABLE_PHONE = sa.text(_UNREADABLE.text.replace("phone", "patients.phone"))
+_UNREADABLE = "phone <> '' AND (phone NOT LIKE '+%' OR phone LIKE '% %')"
+UNREADABLE_PHONE = sa.text(_UNREADABLE.replace("phone", "patients.phone"))
 
 
 class Patient(Base):
@@ -38,7 +38,7 @@ class Patient(Base):
         sa.Index("ix_patients_managed_until", "managed_until"),
         sa.Index("ix_patients_email", "email", "user_id"),
         sa.Index("ix_patients_phone", "phone"),
-        sa.Index("ix_patients_unreadable_phone", "id", postgresql_where=_UNREADABLE, sqlite_where=_UNREADABLE),
+        PartialIndex("ix_patients_unreadable_phone", "id", where=_UNREADABLE),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)

@@ -15,7 +15,6 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import ExcludeConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from webapp.database import Base, ddl, table_of
@@ -40,13 +39,6 @@ class BusyTime(Base):
         sa.CheckConstraint(
             f"from_minute < until_minute AND until_minute - from_minute <= {LONGEST_MINUTES}", name="length"
         ),
-        ExcludeConstraint(
-            (sa.column("doctor_id"), "="),
-            (sa.column("lane"), "="),
-            (sa.func.int4range(sa.column("from_minute", sa.Integer), sa.column("until_minute", sa.Integer)), "&&"),
-            name=OVERLAP,
-            using="gist",
-        ).ddl_if(dialect="postgresql"),
         # The index covers the queries for free times and those of SQLite's guard.
         sa.Index("ix_busy_times_doctor", "doctor_id", "from_minute", "until_minute", "lane", "appointment_id"),
         sa.Index("ix_busy_times_appointment_id", "appointment_id"),
@@ -73,6 +65,14 @@ class Source(NamedTuple):
 
 
 APPOINTMENTS = Source("appointments", "appointment_id", f"{{row}}.{OCCUPIES_WORDS}")
+
+
+def postgresql_guard() -> Iterator[str]:
+    """The constraint that refuses an overlap on PostgreSQL."""
+    yield f"""
+    ALTER TABLE busy_times ADD CONSTRAINT {OVERLAP} EXCLUDE USING gist
+    (doctor_id WITH =, lane WITH =, int4range(from_minute, until_minute) WITH &&)
+    """
 
 
 def sqlite_guard() -> Iterator[str]:
@@ -199,4 +199,5 @@ def _create_with_the_table(dialect: str, statements: Iterator[str]) -> None:
 
 _create_with_the_table("sqlite", sqlite_guard())
 _create_with_the_table("sqlite", sqlite_keepers(APPOINTMENTS))
+_create_with_the_table("postgresql", postgresql_guard())
 _create_with_the_table("postgresql", postgresql_keepers(APPOINTMENTS))

@@ -11,11 +11,10 @@ import secrets
 from datetime import datetime
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import ExcludeConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from webapp.clinic.models import whole_minutes_checks
-from webapp.database import Base, UtcDateTime, ddl
+from webapp.database import Base, PartialIndex, ddl
 from webapp.doctors.models import MOST_SQUEEZE_INS
 
 OCCUPYING = ("scheduled", "confirmed", "arrived", "completed")
@@ -106,33 +105,18 @@ class Appointment(Base):
         *whole_minutes_checks("starts_at", "ends_at", "busy_from", "busy_until"),
         *_longest_checks(),
         *_promised_checks(),
-        ExcludeConstraint(
-            (sa.column("patient_id"), "="),
-            (
-                sa.func.tstzrange(sa.column("starts_at", UtcDateTime), sa.column("ends_at", UtcDateTime), "[)"),
-                "&&",
-            ),
-            where=sa.text(OCCUPIES_WORDS),
-            name="appointments_patient_overlap",
-            using="gist",
-        ).ddl_if(dialect="postgresql"),
         sa.Index("ix_appointments_link_key", "link_key", unique=True),
         sa.Index("ix_appointments_patient_starts", "patient_id", "starts_at"),
         sa.Index("ix_appointments_doctor_starts", "doctor_id", "starts_at"),
         # The index contains the status so that counting does not read the table.
         sa.Index("ix_appointments_starts", "starts_at", "id", "status"),
         *(
-            sa.Index(name, "status", "starts_at", "id", sqlite_where=sa.text(words), postgresql_where=sa.text(words))
+            PartialIndex(name, "status", "starts_at", "id", where=words)
             for name, words in (("ix_appointments_open_starts", _OPEN), ("ix_appointments_undone_starts", _UNDONE))
         ),
         sa.Index("ix_appointments_visit_type_starts", "visit_type_id", "starts_at", "id"),
         sa.Index("ix_appointments_created", "created_at", "id"),
-        sa.Index(
-            "ix_appointments_flagged",
-            "starts_at",
-            sqlite_where=sa.text(_FLAGGED),
-            postgresql_where=sa.text(_FLAGGED),
-        ),
+        PartialIndex("ix_appointments_flagged", "starts_at", where=_FLAGGED),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -197,6 +181,11 @@ def _sqlite_trigger(event: str) -> str:
     """
 
 
+_POSTGRESQL_GUARD = f"""
+    ALTER TABLE appointments ADD CONSTRAINT appointments_patient_overlap EXCLUDE USING gist
+    (patient_id WITH =, tstzrange(starts_at, ends_at, '[)') WITH &&) WHERE ({OCCUPIES_WORDS})
+"""
+
 SQLITE_GUARD = [_sqlite_trigger(event) for event in ("INSERT", "UPDATE")]
 """The triggers. A migration that re-creates the appointments table on SQLite must create these again."""
 
@@ -207,3 +196,4 @@ sa.event.listen(
     "before_create",
     ddl("CREATE EXTENSION IF NOT EXISTS btree_gist").execute_if(dialect="postgresql"),
 )
+sa.event.listen(Appointment.__table__, "after_create", ddl(_POSTGRESQL_GUARD).execute_if(dialect="postgresql"))
