@@ -19,7 +19,7 @@ from sqlalchemy.exc import DBAPIError
 from webapp.commands.accounts import user
 from webapp.commands.places import WrongUse, any_database, open_database
 from webapp.commands.serving import serve, worker
-from webapp.commands.simulation import let_it_move, let_walk_ins_come
+from webapp.commands.simulation import let_walk_ins_come, simulate_day
 from webapp.config import Settings
 from webapp.core.clock import utc_now
 from webapp.exceptions import AppError, Invalid, NotFound
@@ -98,8 +98,10 @@ def upgrade() -> None:
 @click.option("--today", type=click.DateTime(["%Y-%m-%d"]), help="The day to build around; default: today.")
 @click.option("--if-empty", is_flag=True, help="Do nothing if there is data already; exit code 0.")
 @click.option("--in-production", is_flag=True, help="Allow it in production, to try a deployment out.")
-@click.option("--live", is_flag=True, help="Then let the clinic's day move, until Ctrl-C.")
-@click.option("--pace", default=5.0, show_default=True, type=click.FloatRange(0.2, 3600), help="Seconds between moves.")
+@click.option("--live", is_flag=True, help="Then simulate the clinic's day, until Ctrl-C.")
+@click.option(
+    "--pace", default=5.0, show_default=True, type=click.FloatRange(0.2, 3600), help="Seconds between events."
+)
 def demo(
     doctors: int,
     patients: int,
@@ -116,17 +118,17 @@ def demo(
 
     if Settings().environment == "production" and not in_production:
         raise WrongUse(
-            "In production there is no demo data by mistake, because the password of its accounts is public. To try a "
+            "Demo data is refused in production, because the password of its accounts is public. To try a "
             "deployment out, add --in-production, and start with an empty database before patients use it."
         )
     with open_database() as database:
         if (if_empty or live) and not generate.is_empty(database):
             if live:
-                let_it_move(database, pace)
+                simulate_day(database, pace)
             else:
                 click.echo("The database already has data; nothing was changed.")
             return
-        with _progress("Making appointments") as progress:
+        with _progress("Creating appointments") as progress:
             summary = generate.make_demo(
                 database,
                 today=today.date() if today else date.today(),  # noqa: DTZ011 - the person's own today is meant.
@@ -141,12 +143,12 @@ def demo(
             click.echo("This database already has demo data; nothing was changed.")
             return
         click.echo(
-            f"Made {summary.doctors} doctors, {summary.patients} patients and {summary.appointments} appointments."
+            f"Created {summary.doctors} doctors, {summary.patients} patients and {summary.appointments} appointments."
         )
         if today is None:
             let_walk_ins_come(database)
         if live:
-            let_it_move(database, pace)
+            simulate_day(database, pace)
 
 
 @contextmanager

@@ -22,7 +22,7 @@ def let_walk_ins_come(database: Any) -> None:
     Simulation(database, utc_now).let_walk_ins_come(WALK_INS)
 
 
-def let_it_move(database: Any, pace: float) -> None:
+def simulate_day(database: Any, pace: float) -> None:
     """Simulate an event every few seconds until Ctrl-C, and print it.
 
     Raises:
@@ -31,7 +31,7 @@ def let_it_move(database: Any, pace: float) -> None:
     from webapp.demo.simulation import Simulation
 
     moving = Simulation(database, utc_now, seed=os.getpid())
-    click.echo(f"The clinic's day moves: look at /board/{moving.day()} as the front desk (stop with Ctrl-C).")
+    click.echo(f"Simulating the clinic's day: look at /board/{moving.day()} as the front desk (stop with Ctrl-C).")
     with suppress(KeyboardInterrupt):
         while True:
             said = moving.do_something() or "Nothing to do right now."
