@@ -173,6 +173,34 @@ def test_who_had_a_message_within_a_day_gets_another_only_if_ticked(
     assert not look(words="Hello").all("input", name="again")
 
 
+@pytest.mark.both_databases
+def test_a_parent_who_had_a_message_about_one_child_gets_another_about_the_next_only_if_ticked(
+    client: TestClient, cast: Cast, four: list[str]
+) -> None:
+    """The limit counts what each address gets, not only what is about each patient."""
+    for name in ("mia", "leo"):
+        child = models.Patient(name=name.title(), managed_by_id=cast.patient_ids["alice"], created_at=NOW)
+        cast.patient_ids[name] = cast.add(child)
+    ids = [put(cast, f"{DAY} {hour}:00", patient=name) for hour, name in (("10", "mia"), ("14", "leo"))]
+    with cast.database.reading() as session:
+        found = sa.select(models.Appointment.id, models.Appointment.reference).where(models.Appointment.id.in_(ids))
+        references = {row.id: row.reference for row in session.execute(found)}
+    mias, leos = ([references[number]] for number in ids)
+
+    def look(chosen: list[str]) -> Element:
+        typed = {"words": "The lift is broken.", "step": "look"}
+        return read(client.post(ADDRESS, data=form_of(preview(client, "message", chosen), **typed)))
+
+    client.post(ADDRESS, data=form_of(look(mias), words="The lift is broken.", step="send"))
+    assert [each.recipient for each in messages(cast, CLINIC_MESSAGE)] == [cast.alice.email]
+    warned = look(leos)
+    assert [each["value"] for each in warned.all("input", name="again")] == leos
+    refused = client.post(ADDRESS, data=form_of(warned, words="The lift is broken.", step="send") | {"warned": leos})
+    assert refused.status_code == 422
+    assert len(messages(cast, CLINIC_MESSAGE)) == 1
+    assert not look([four[2]]).all("input", name="again")
+
+
 def test_a_message_that_waits_names_no_old_time_and_no_cancelled_appointment(
     client: TestClient, cast: Cast, four: list[str]
 ) -> None:

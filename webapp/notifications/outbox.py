@@ -129,6 +129,15 @@ def portions(ids: Collection[int]) -> list[list[int]]:
     return [known[at : at + KEYS_AT_ONCE] for at in range(0, len(known), KEYS_AT_ONCE)]
 
 
+def recipients_of(session: Session, ids: Collection[int]) -> dict[int, str]:
+    """The recipients of these messages by id; messages that were withdrawn or deleted are left out."""
+    found: dict[int, str] = {}
+    for some in portions(ids):
+        query = sa.select(OutboxMessage.id, OutboxMessage.recipient).where(OutboxMessage.id.in_(some))
+        found |= {row.id: row.recipient for row in session.execute(query)}
+    return found
+
+
 def ids_about(session: Session, subject: tuple[str, int], keys_beginning: str) -> list[int]:
     """The ids of the messages about a subject whose keys have this prefix, in the order in which they were written."""
     query = sa.select(OutboxMessage.id).where(

@@ -112,18 +112,36 @@ def values_of(letter: Letter, clinic: Clinic, words: str, *, now: datetime) -> d
     return {"clinic": clinic.letterhead, "said": words, "visits": told}
 
 
-def written_recently(session: Session, patient_ids: Collection[int], *, now: datetime) -> dict[int, Written]:
-    """The last such message of each of these patients who had one within a day, or who was to be called instead."""
+def written_recently(
+    session: Session, appointments: Sequence[AppointmentFacts], *, now: datetime
+) -> dict[int, Written]:
+    """The last such message of each patient of these appointments who had one within a day, by the patient's id.
+
+    A message counts for a patient who was to be called instead, and for one whose recipients got it about another
+    patient: a parent of two children has read the words.
+    """
     lists, lines = table_of(ToldList), table_of(ToldLine)
     query = (
-        sa.select(_OF.patient_id, lists.c.made_at, lists.c.words)
+        sa.select(_OF.patient_id, lists.c.made_at, lists.c.words, lines.c.messages)
         .join_from(lists, lines, lines.c.list_id == lists.c.id)
         .join(table_of(Appointment), _OF.id == lines.c.appointment_id)
         .where(lists.c.kind == "message", lists.c.made_at > now - RECENTLY)
         .order_by(lists.c.id)
     )
-    rows = session.execute(query)
-    return {patient_id: Written(at, words) for patient_id, at, words in rows if patient_id in patient_ids}
+    told = session.execute(query).all()
+    addresses = outbox.recipients_of(session, {number for row in told for number in row.messages})
+    by_patient: dict[int, Written] = {}
+    by_address: dict[str, Written] = {}
+    for row in told:
+        by_patient[row.patient_id] = written = Written(row.made_at, row.words)
+        by_address |= {addresses[number]: written for number in row.messages if number in addresses}
+    found: dict[int, Written] = {}
+    for facts in appointments:
+        theirs = [by_address.get(recipient.address) for recipient in recipients_of(facts)]
+        known = [each for each in (by_patient.get(facts.patient_id), *theirs) if each is not None]
+        if known:
+            found[facts.patient_id] = max(known)
+    return found
 
 
 def send(
@@ -154,8 +172,7 @@ def send(
     upcoming = find_upcoming(session, actor, ids, now=now)
     if not upcoming:
         raise NoOneToTell
-    theirs = {facts.patient_id for facts in upcoming} - set(again)
-    if written_recently(session, theirs, now=now):
+    if written_recently(session, [facts for facts in upcoming if facts.patient_id not in again], now=now):
         raise WrittenToRecently
     clinic = get_clinic(session)
     told: dict[int, list[int]] = {}

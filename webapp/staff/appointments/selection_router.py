@@ -219,7 +219,7 @@ def _show(page: Page, actor: Actor, asked: Asked, answer: Answer | None = None) 
         words=asked.words,
         longest=LONGEST.get(asked.action, 0),
         seen=asked.seen,
-        recent=_recent(page, asked, possible),
+        recent=_recent(page, actor, asked, possible),
         once=asked.once or secrets.token_urlsafe(16),
         examples=_examples(page, actor, possible, asked) if asked.seen else None,
         answer=answer,
@@ -229,12 +229,13 @@ def _show(page: Page, actor: Actor, asked: Asked, answer: Answer | None = None) 
     return response
 
 
-def _recent(page: Page, asked: Asked, possible: Sequence[AppointmentView]) -> list[Recent]:
+def _recent(page: Page, actor: Actor, asked: Asked, possible: Sequence[AppointmentView]) -> list[Recent]:
     """The patients who had a message within a day, if another one is to be written, in order of their appointments."""
     if asked.action != "message":
         return []
     first = {each.patient_id: each for each in reversed(possible)}
-    found = clinic_messages.written_recently(page.session, first.keys(), now=page.now)
+    upcoming = clinic_messages.find_upcoming(page.session, actor, [each.id for each in possible], now=page.now)
+    found = clinic_messages.written_recently(page.session, upcoming, now=page.now)
     theirs = [each for each in possible if each.patient_id in found and each is first[each.patient_id]]
     return [Recent(each, found[each.patient_id], each.reference in asked.again) for each in theirs]
 
