@@ -27,7 +27,7 @@ from webapp.audit.security_events import Seen
 from webapp.audit.traces import Traces
 from webapp.auth.dependencies import SESSION_COOKIE
 from webapp.auth.pages.draft_dependencies import keep_unsent_form, set_draft_cookie
-from webapp.auth.programs.access_tokens import read_access_token
+from webapp.auth.programs import access_tokens
 from webapp.auth.programs.api_tokens import handle_of
 from webapp.auth.single_sign_on.oidc import OidcClient
 from webapp.causes import end_minutes
@@ -212,12 +212,14 @@ def _language_of(_scope: Scope) -> Language:
 def _count_requests(app: FastAPI, settings: Settings) -> None:
     """Count the API's requests for each account, each API token and each network."""
 
-    def client_of(request: Request) -> tuple[str, str]:
+    async def client_of(request: Request) -> tuple[str, str]:
         scheme, _space, token = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer":
             if handle := handle_of(settings.secret_keys, token):
                 return "account", handle
-            claims = read_access_token(settings.secret_keys, token, now=app.state.clock())
+            if not access_tokens.is_loaded():
+                await run_in_threadpool(access_tokens.load)
+            claims = access_tokens.read_access_token(settings.secret_keys, token, now=app.state.clock())
             if claims is not None:
                 return "account", str(claims.user_id)
         return "network", network_of(request.client.host if request.client else "")

@@ -83,7 +83,7 @@ class RateLimitMiddleware:
         app: ASGIApp,
         *,
         limits: dict[str, str],
-        client_of: Callable[[Request], tuple[str, str]],
+        client_of: Callable[[Request], Awaitable[tuple[str, str]]],
         error_response: Callable[[Request, Exception], Awaitable[Response]],
     ) -> None:
         self.app = app
@@ -97,7 +97,7 @@ class RateLimitMiddleware:
             await self.app(scope, receive, send)
             return
         request = Request(scope, receive)
-        name, client = self.client_of(request)
+        name, client = await self.client_of(request)
         limit = self.limits[name]
         left = self.windows[name].count(client, seconds_now())
         wait = max(1, math.ceil(left.wait))

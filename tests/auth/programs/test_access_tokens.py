@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
+import sys
 from datetime import timedelta
 from typing import Any
 
 import jwt
 import pytest
 
-from tests.cast import NOW
+from tests.cast import NOW, Cast, client_for
+from webapp.auth.programs import access_tokens
 from webapp.auth.programs.access_tokens import ACCESS_LIFETIME, AUDIENCE, Claims, make_access_token, read_access_token
 
 OLD, NEW = "the-old-key-0123456789-abcdefghijklmnop", "the-new-key-9876543210-ponmlkjihgfedcba"
@@ -25,6 +28,33 @@ def test_a_token_outlives_a_change_of_keys_as_long_as_its_key_is_still_listed() 
     after = make_access_token([OLD, NEW], 7, "hash", now=NOW)
     assert read_access_token([NEW], after, now=NOW) == Claims(7, "hash")
     assert jwt.get_unverified_header(token)["kid"] != jwt.get_unverified_header(after)["kid"]
+
+
+class Watch:
+    """Notes for each import of the library whether an event loop runs in its thread."""
+
+    def __init__(self) -> None:
+        self.on_the_loop: list[bool] = []
+
+    def find_spec(self, name: str, *_where: object) -> None:
+        """Leave the finding to Python."""
+        if name == "jwt":
+            try:
+                self.on_the_loop.append(bool(asyncio.get_running_loop()))
+            except RuntimeError:
+                self.on_the_loop.append(False)
+
+
+def test_the_library_is_not_loaded_on_the_event_loop(sqlite_cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That takes a tenth of a second, in which the event loop could answer nothing."""
+    watch = Watch()
+    monkeypatch.setattr(sys, "meta_path", [watch, *sys.meta_path])
+    monkeypatch.delitem(sys.modules, "jwt")
+    access_tokens.load.cache_clear()
+    with client_for(sqlite_cast.database) as client:
+        answer = client.get("/api/v1/appointments", headers={"authorization": "Bearer one.two.three"})
+    assert answer.status_code == 401
+    assert watch.on_the_loop == [False]
 
 
 def test_a_token_ends_by_our_clock() -> None:

@@ -11,6 +11,7 @@ import hashlib
 import hmac
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import cache
 from typing import NamedTuple
 
 ACCESS_LIFETIME = timedelta(minutes=15)
@@ -69,6 +70,17 @@ def read_access_token(keys: Sequence[str], token: str, *, now: datetime) -> Clai
         return Claims(int(claims["sub"]), str(claims["sid"]))
     except (jwt.InvalidTokenError, ValueError, TypeError):
         return None
+
+
+@cache
+def load() -> None:
+    """Load the library that reads tokens. It takes a tenth of a second, so the event loop has a thread do it."""
+    import jwt  # noqa: F401
+
+
+def is_loaded() -> bool:
+    """Whether `load` was called before."""
+    return load.cache_info().currsize > 0
 
 
 def _derived(secret: str) -> bytes:
