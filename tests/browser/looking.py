@@ -43,10 +43,10 @@ NEW_BREACHES = f"""async () => {{
 # elements around it, back to one that hides what is further behind. What stands outside of the flow, or on top of
 # something else, is told apart by its class too. Axe is asked about one text of each such kind. Where it cannot say, or
 # leaves the text out because that is hidden, the elements around with all their classes are told apart as well.
-FAINT = f"""async ([clear, clearAlone]) => {{
+FAINT = f"""async (known) => {{
   {TOLD}
-  clear = window.clear ??= new Set(clear);
-  clearAlone = window.clearAlone ??= new Set(clearAlone);
+  if (known) [window.clear, window.clearAlone] = known.map((each) => new Set(each));
+  const {{clear, clearAlone}} = window;
   const mix = ([first, second], text) => {{
     for (let at = 0; at < text.length; at++) {{
       first = Math.imul(first ^ text.charCodeAt(at), 2654435761);
@@ -197,7 +197,7 @@ def _look_briefly(page: Page, resize: Callable[[int], None]) -> None:
 def _look(page: Page, resize: Callable[[int], None]) -> None:
     """Check the page with text of the usual size, in both themes."""
     check(page, "1280", BREACHES, REMEMBER_WHAT_SHOWS, TOO_WIDE, TOO_SMALL)
-    look_at_colours(page, "1280 light")
+    look_at_colours(page, "1280 light", begins=True)
     paint(page, "dark")
     look_at_colours(page, "1280 dark")
     resize(320)
@@ -237,9 +237,13 @@ def check(page: Page, about: str, *scripts: str) -> None:
     expect_none(page.evaluate(f"async () => {{ {TOLD} const found = []; {found} return found; }}"), page.url, about)
 
 
-def look_at_colours(page: Page, about: str) -> None:
-    """Check that every text stands out, except those of which a page before this one had the like."""
-    told = page.evaluate(FAINT, [list(_clear), list(_clear_alone)])
+def look_at_colours(page: Page, about: str, *, begins: bool = False) -> None:
+    """Check that every text stands out, except those of which a page before this one had the like.
+
+    Args:
+        begins: whether the page has still to be told of what was found clear on others, which is long.
+    """
+    told = page.evaluate(FAINT, [list(_clear), list(_clear_alone)] if begins else None)
     expect_none(told["found"], page.url, about)
     _clear.update(told["fresh"])
     _clear_alone.update(told["alone"])
