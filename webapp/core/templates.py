@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-from heroicons.jinja import heroicon_mini, heroicon_outline, heroicon_solid
 from jinja2.nodes import EvalContext
 from markupsafe import Markup
 
 from webapp.config import resource_folder
 from webapp.core import names, phones
+from webapp.core.icons import heroicon_mini, heroicon_outline, heroicon_solid
 from webapp.core.urls import with_query
 from webapp.i18n import gettext, language_tag, ngettext
 
@@ -82,9 +82,9 @@ def template_environment() -> jinja2.Environment:
     )
     environment.newstyle_gettext = True  # type: ignore[attr-defined]
     environment.globals.update(_=_translated, gettext=_translated, ngettext=_translated_for_number)
-    # Rendering an icon parses and writes XML each time, and pages use the same few icons.
-    for icon in (heroicon_mini, heroicon_outline, heroicon_solid):
-        environment.globals[icon.__name__] = lru_cache(maxsize=256)(icon)
+    environment.globals.update(
+        heroicon_mini=heroicon_mini, heroicon_outline=heroicon_outline, heroicon_solid=heroicon_solid
+    )
     environment.globals.update(asset=asset, with_query=with_query, kept=kept, language_tag=language_tag)
     environment.filters.update(initials=names.initials, before_stop=names.before_stop)
     environment.filters.update(dialled=phones.dialled, doubt_about=phones.doubt_about)
