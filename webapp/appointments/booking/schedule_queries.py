@@ -16,7 +16,7 @@ from webapp.clinic.schedule_versions import kept_for_text
 from webapp.database import UtcDateTime, rows, table_of
 from webapp.doctors.models import TimeOff
 from webapp.patients.models import Patient
-from webapp.scheduling.models import OCCUPYING, Appointment
+from webapp.scheduling.models import OCCUPIES_WORDS, OCCUPYING, Appointment
 from webapp.scheduling.slots import Minute, Span, to_datetime
 from webapp.sql_functions import NO_ROWS, minute_of, rows_as_json
 
@@ -107,7 +107,8 @@ _WAS_HERE = sa.exists().where(
     _EARLIER.c.patient_id == _APPOINTMENT.c.patient_id,
     _EARLIER.c.doctor_id == _APPOINTMENT.c.doctor_id,
     _EARLIER.c.starts_at < _APPOINTMENT.c.starts_at,
-    _EARLIER.c.status.in_(OCCUPYING),
+    # As parameters, they would be written into the query at each run.
+    sa.text(f"earlier.{OCCUPIES_WORDS}"),
 )
 # Minutes instead of instants: JSON knows neither, and numbers are quicker to compare.
 _INSTANTS = ("starts_at", "ends_at", "busy_from", "busy_until", "arrived_at")

@@ -8,8 +8,6 @@ from itertools import pairwise
 from typing import Literal, NamedTuple
 
 from webapp.appointments.booking.schedule_queries import ScheduleAppointment
-from webapp.core import formats
-from webapp.core.urls import with_query
 from webapp.scheduling.slots import (
     DAY,
     Minute,
@@ -30,8 +28,9 @@ Kind = Literal["appointment", "buffer", "gap", "break", "off", "now"]
 
 
 class Row(NamedTuple):
-    """One line of the day, in order of time. Instants are UTC; `book` and `block` are addresses, or None if they make
-    no sense. `beside` are the appointments that have a part of this one's time too.
+    """One line of the day, in order of time. Instants are UTC. `book` is the first start of free time that fits the
+    doctor's grid, and `block` from when until when it can be blocked, on the clinic's wall clock. `beside` are the
+    appointments that have a part of this one's time too.
     """
 
     kind: Kind
@@ -39,8 +38,8 @@ class Row(NamedTuple):
     ends_at: datetime
     words: str = ""
     card: Card | None = None
-    book: str | None = None
-    block: str | None = None
+    book: datetime | None = None
+    block: tuple[str, str] | None = None
     all_day: bool = False
     beside: tuple[Row, ...] = ()
 
@@ -97,26 +96,23 @@ def free_spans(frame: ScheduleWeek, day: date) -> list[Span]:
     Of today, only the rest of the day counts.
     """
     past = (0, minute_reached(frame.now))
-    against = [*frame.time.closures, *frame.time.time_off, *frame.taken(), past]
+    against = [*frame.time.closures, *frame.time.time_off, *frame.taken, past]
     return [gap for hours in frame.hours[day] for gap in subtract(hours, against) if gap[1] - gap[0] >= SHORTEST_GAP]
 
 
 def _breaks(frame: ScheduleWeek, day: date) -> Iterator[Span]:
     """The gaps between a day's hours, minus appointments in them."""
-    against = [*frame.time.closures, *frame.time.time_off, *frame.taken()]
+    against = [*frame.time.closures, *frame.time.time_off, *frame.taken]
     for (_start, end), (start, _end) in pairwise(frame.hours[day]):
         yield from (rest for rest in subtract((end, start), against) if rest[1] - rest[0] >= SHORTEST_GAP)
 
 
 def _gap(frame: ScheduleWeek, gap: Span) -> Row:
-    """Free time, with links to book it and to block it."""
+    """Free time, with what is needed to book it and to block it."""
     start, end = gap
     first = next(iter(grid_starts(frame.time.pieces, frame.doctor.slot_step, start, end)), None)
-    book = None
-    if first is not None:
-        book = with_query("/book", doctor=frame.doctor.slug, starts_at=formats.iso(to_datetime(first)))
-    wall = {"from": _wall_text(frame, start), "until": _wall_text(frame, end)}
-    block = with_query("/schedule/time-off/new", **wall)
+    book = None if first is None else to_datetime(first)
+    block = (_wall_text(frame, start), _wall_text(frame, end))
     return Row("gap", to_datetime(start), to_datetime(end), book=book, block=block)
 
 

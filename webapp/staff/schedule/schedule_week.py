@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import cached_property
 from typing import NamedTuple
 
 from sqlalchemy.orm import Session
@@ -19,7 +20,6 @@ from webapp.auth.schemas import Actor
 from webapp.clinic.schedule_versions import kept_for_doctor
 from webapp.clinic.service import Clinic, find_closures
 from webapp.core import formats
-from webapp.core.urls import with_query
 from webapp.doctors.service import DoctorRow
 from webapp.i18n import gettext as _
 from webapp.scheduling.facts import WorkingTime, load_working_time
@@ -33,9 +33,8 @@ class Card(NamedTuple):
     """One appointment in the day, with the actions that it allows.
 
     `folded` appointments are over and need one line; the `current` one runs now. `primary` is the status that one tap
-    sets, `others` are those in the menu; `changeable` says that it can be moved and cancelled. `squeeze` is where staff
-    squeeze another one in at its time, or None where no more are allowed. `waiting` is for how long the patient has
-    been here and not seen.
+    sets, `others` are those in the menu; `changeable` says that it can be moved and cancelled, and `squeeze` that
+    another one may be squeezed in at its time. `waiting` is for how long the patient has been here and not seen.
     """
 
     appointment: ScheduleAppointment
@@ -46,7 +45,7 @@ class Card(NamedTuple):
     others: list[str]
     may_undo: bool
     changeable: bool
-    squeeze: str | None
+    squeeze: bool
     waiting: Wait | None
 
 
@@ -83,6 +82,7 @@ class ScheduleWeek:
         low, high = self.span_of(day)
         return [appointment for appointment in self.outline if low <= appointment.start < high]
 
+    @cached_property
     def taken(self) -> list[Span]:
         """The time that the week's appointments take, with their buffers."""
         return [appointment.busy for appointment in self.outline if appointment.status in OCCUPYING]
@@ -115,18 +115,16 @@ class ScheduleWeek:
             others=possible[1:],
             may_undo=statuses.may_undo(appointment, self.actor),
             changeable=appointment.status in ACTIVE,
-            squeeze=self._squeeze_href(appointment),
+            squeeze=self._may_squeeze(appointment),
             waiting=statuses.wait_since(appointment, self.now),
         )
 
-    def _squeeze_href(self, appointment: ScheduleAppointment) -> str | None:
+    def _may_squeeze(self, appointment: ScheduleAppointment) -> bool:
         is_due = appointment.status in (*ACTIVE, "arrived") and appointment.ends_at > self.now
         if not (self.doctor.squeeze_ins and is_due):
-            return None
+            return False
         start = to_minute(appointment.starts_at)
-        if sum(low <= start < high for low, high in self.taken()) > self.doctor.squeeze_ins:
-            return None
-        return with_query("/book", doctor=self.doctor.slug, starts_at=formats.iso(appointment.starts_at))
+        return sum(low <= start < high for low, high in self.taken) <= self.doctor.squeeze_ins
 
 
 class _Hours(NamedTuple):
