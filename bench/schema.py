@@ -131,31 +131,26 @@ def explore(
         asked["coverage"]["generation"] = {"mode": "positive"}
     found = Found()
 
-    def run(token: str, *, signing_out: bool) -> None:
-        config = {
-            "seed": seed,
-            "continue-on-failure": True,
-            # As a scheme of the description, so that the explorer knows that it did not make the token up.
-            "auth": {"openapi": {"token": {"bearer": token}}} if token else {},
-            "generation": {"max-examples": examples, "deterministic": True, "database": "none", "no-shrink": True},
-            "parameters": {"header.If-Match": if_match} if if_match else {},
-            "phases": asked,
-            "checks": CHECKS,
-        }
-        schema: BaseSchema = schemathesis.openapi.from_asgi(
-            "/openapi.json", client.app, config=schemathesis.Config.from_dict(config)
-        )
-        if sparse:
-            _thin_out(schema)
-        # Signing out ends the session, so it comes last.
-        chosen = schema.include if signing_out else schema.exclude
+    token = bearer(client, WHO[who])["authorization"].removeprefix("Bearer ") if WHO[who] else ""
+    config = {
+        "seed": seed,
+        "continue-on-failure": True,
+        # As a scheme of the description, so that the explorer knows that it did not make the token up.
+        "auth": {"openapi": {"token": {"bearer": token}}} if token else {},
+        "generation": {"max-examples": examples, "deterministic": True, "database": "none", "no-shrink": True},
+        "parameters": {"header.If-Match": if_match} if if_match else {},
+        "phases": asked,
+        "checks": CHECKS,
+    }
+    schema: BaseSchema = schemathesis.openapi.from_asgi(
+        "/openapi.json", client.app, config=schemathesis.Config.from_dict(config)
+    )
+    if sparse:
+        _thin_out(schema)
+    # Signing out ends the session, so it comes last.
+    for chosen in (schema.exclude, schema.include):
         for event in from_schema(chosen(operation_id="sign_out")).execute():
             found.add(event)
-
-    # Both tokens are fetched first: after many wrong passwords, the login refuses this address for a while.
-    tokens = [bearer(client, WHO[who])["authorization"].removeprefix("Bearer ") if WHO[who] else "" for _ in range(2)]
-    run(tokens[0], signing_out=False)
-    run(tokens[1], signing_out=True)
     return found
 
 
