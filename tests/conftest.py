@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from anyio.from_thread import start_blocking_portal
+from passlib.context import CryptContext
 from sqlalchemy.engine import make_url
 from starlette.testclient import TestClient
 
@@ -19,6 +20,7 @@ from tests.browser_path import ARGUMENTS, browser_path
 from tests.cast import Cast, assemble, assembled, client_for
 from tests.postgres import ReusedDatabase, new_database, postgres_server
 from tests.sharing import SharedEngines
+from webapp.auth.passwords import service as passwords
 from webapp.causes import forget_causes
 from webapp.database import Database
 from webapp.event_handlers import wired_database
@@ -98,6 +100,15 @@ def _garbage_collected_once() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("webapp.main.spare_collector", cache(spare_collector))
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def usual_hashes() -> Iterator[CryptContext]:
+    """How Docket hashes passwords. The tests use cheap parameters; hashes with the usual ones are verified as usual."""
+    usual = passwords.context
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(passwords, "context", usual.copy(argon2__memory_cost=64, argon2__rounds=1))
+        yield usual
 
 
 @pytest.fixture(autouse=True)

@@ -30,12 +30,6 @@ MINUTE, SECOND = timedelta(minutes=1), timedelta(seconds=1)
 HOME, THIEF, CAFE = "192.0.2.10", "203.0.113.66", "198.51.100.7"
 
 
-@pytest.fixture(autouse=True)
-def _quick_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Use cheap parameters for new hashes; stored hashes with the usual ones are verified as usual."""
-    monkeypatch.setattr(passwords, "context", passwords.context.copy(argon2__memory_cost=64, argon2__rounds=1))
-
-
 def log_in(
     cast: Cast,
     *,

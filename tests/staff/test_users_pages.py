@@ -18,7 +18,6 @@ from tests.reading import Element, read
 from webapp.auth import roles, sessions
 from webapp.auth.exceptions import LastAdmin
 from webapp.auth.passwords import password_links
-from webapp.auth.passwords import service as passwords
 from webapp.auth.passwords.link_delivery import LinkDelivery
 from webapp.auth.schemas import Actor
 from webapp.auth.tokens import hashed
@@ -30,12 +29,6 @@ from webapp.staff.users import service as users
 from webapp.staff.users.service import ChangeRole
 
 NEW = "walrus teapot orbit"
-
-
-@pytest.fixture(autouse=True)
-def _quick_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Use cheap parameters for the hashes of these tests."""
-    monkeypatch.setattr(passwords, "context", passwords.context.copy(argon2__memory_cost=64, argon2__rounds=1))
 
 
 def add_admin(cast: Cast, name: str = "Anna Other") -> Actor:

@@ -15,7 +15,6 @@ from tests.reading import read
 from webapp.appointments import address_confirmation
 from webapp.auth.addresses import service as addresses
 from webapp.auth.passwords import password_links
-from webapp.auth.passwords import service as passwords
 from webapp.auth.schemas import Actor
 from webapp.core.signing import sign
 from webapp.event_handlers import wired_database
@@ -23,12 +22,6 @@ from webapp.exceptions import AppError
 from webapp.models import AuditEvent, OutboxMessage, PasswordLink, Patient, PatientWord, User
 
 NEW = "alice.new@docket.example"
-
-
-@pytest.fixture(autouse=True)
-def _quick_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Use cheap parameters for new hashes; stored hashes with the usual ones are verified as usual."""
-    monkeypatch.setattr(passwords, "context", passwords.context.copy(argon2__memory_cost=64, argon2__rounds=1))
 
 
 @pytest.fixture

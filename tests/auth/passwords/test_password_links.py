@@ -22,12 +22,6 @@ WEEK, SECOND = timedelta(days=7), timedelta(seconds=1)
 NEW = "walrus teapot orbit"
 
 
-@pytest.fixture(autouse=True)
-def _quick_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Use cheap parameters for the hashes of these tests."""
-    monkeypatch.setattr(passwords, "context", passwords.context.copy(argon2__memory_cost=64, argon2__rounds=1))
-
-
 def make(cast: Cast, user_id: int | None = None) -> str:
     """The token of a new link, by default for Alice."""
     return cast.database.write(

@@ -13,18 +13,11 @@ from tests.reading import read
 from webapp.auth import feeds, tokens
 from webapp.auth.login_throttle import RESET_LIMIT
 from webapp.auth.passwords import password_links, password_reset
-from webapp.auth.passwords import service as passwords
 from webapp.core.signing import sign
 from webapp.models import OutboxMessage, PasswordLink, User, UserSession
 
 HOUR, SECOND = timedelta(hours=1), timedelta(seconds=1)
 NEW = "walrus teapot orbit"
-
-
-@pytest.fixture(autouse=True)
-def _quick_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Use cheap parameters for the hashes of these tests."""
-    monkeypatch.setattr(passwords, "context", passwords.context.copy(argon2__memory_cost=64, argon2__rounds=1))
 
 
 def mails(cast: Cast) -> list[OutboxMessage]:
