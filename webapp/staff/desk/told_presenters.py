@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date
 from typing import NamedTuple
 
 from webapp.appointments.messages.told_lines import Line, SentMessage
@@ -76,13 +77,25 @@ def title_of(found: ToldListView, clinic: Clinic) -> str:
     return _("Message to several patients")
 
 
+def is_of_one_day(found: ToldListView, clinic: Clinic) -> bool:
+    """Whether the title names the day of all appointments, so that their lines need only times."""
+    return found.day is not None or (found.kind in ("closure", "change") and len(set(_days_of(found, clinic))) == 1)
+
+
+def _days_of(found: ToldListView, clinic: Clinic) -> list[date]:
+    """The local days of the first and the last appointment; empty on an empty list."""
+    ends = [each for each in (found.first_at, found.last_at) if each is not None]
+    return [formats.local_date(each, clinic.zone) for each in ends]
+
+
 def _title_of_change(found: ToldListView, clinic: Clinic) -> str:
     """'The clinic is closed: 3 to 5 March 2026', 'Appointments affected by a change: Dr. Okafor, 3 March 2026'."""
     days = ""
-    if found.first_at is not None and found.last_at is not None:
-        first, last = (formats.local_date(each, clinic.zone) for each in (found.first_at, found.last_at))
-        one_day = first == last
-        days = formats.day_full(first, clinic.zone) if one_day else formats.days_between(first, last, clinic.zone)
+    if ends := _days_of(found, clinic):
+        one_day = is_of_one_day(found, clinic)
+        days = (
+            formats.day_full(ends[0], clinic.zone) if one_day else formats.days_between(ends[0], ends[-1], clinic.zone)
+        )
     if found.kind == "closure":
         return _("The clinic is closed: %(days)s") % {"days": days}
     what = ", ".join(part for part in (found.doctor_name, days) if part)

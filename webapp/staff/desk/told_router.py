@@ -15,7 +15,7 @@ from webapp.clinic.dependencies import current_clinic
 from webapp.core.routing import Router
 from webapp.core.web import CurrentPage, PathId, SentForm
 from webapp.patients import records
-from webapp.staff.desk.told_presenters import Entry, back_of, title_of, told_address, told_in_words
+from webapp.staff.desk.told_presenters import Entry, back_of, is_of_one_day, title_of, told_address, told_in_words
 
 router = Router()
 
@@ -48,6 +48,7 @@ def show_list(page: CurrentPage, list_id: PathId) -> Response:
         "staff/desk/told.html",
         of=found,
         title=title_of(found, clinic),
+        one_day=is_of_one_day(found, clinic),
         here=told_address(list_id),
         back=back_of(actor, found),
         calls=[told_in_words(each, clinic) for each in to_call],
