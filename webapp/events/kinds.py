@@ -107,9 +107,13 @@ class AppointmentCancelled(AppointmentEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AppointmentReassigned(AppointmentEvent):
-    """An appointment was given to the right patient, `patient_id`; it was booked for another one."""
+    """An appointment was given to the right patient, `patient_id`; it was booked for another one.
+
+    `in_person` as for a booked one.
+    """
 
     former_patient_id: int
+    in_person: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

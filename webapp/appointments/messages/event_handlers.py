@@ -74,7 +74,8 @@ def announce_cancellation(session: Session, event: AppointmentCancelled, /, *, n
 
 def announce_to_right_patient(session: Session, event: AppointmentReassigned, /, *, now: datetime) -> None:
     """Write the messages about an appointment to the patient who got it, as if it had just been booked."""
-    enqueue(session, event.appointment_id, Notice(BOOKED, event.by), now=now)
+    if not event.in_person:
+        enqueue(session, event.appointment_id, Notice(BOOKED, event.by), now=now)
 
 
 def announce_return(session: Session, event: AppointmentStatusChanged, /, *, now: datetime) -> None:

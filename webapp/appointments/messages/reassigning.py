@@ -19,6 +19,7 @@ from webapp.appointments.exceptions import ChangedMeanwhile, NotActive, SamePati
 from webapp.appointments.messages import clinic_messages, told_lists
 from webapp.appointments.messages.appointment_messages import CANCELLED, Notice, enqueue, withdraw_reminders_of
 from webapp.appointments.messages.recipients import FACTS, AppointmentFacts, addresses_of
+from webapp.appointments.messages.told_lines import SOON
 from webapp.appointments.schemas import AppointmentView, GiveToPatient
 from webapp.auth.schemas import Actor
 from webapp.clinic.service import get_clinic
@@ -71,6 +72,8 @@ def give_to_patient(session: Session, actor: Actor, reference: str, command: Giv
         doctor_id=view.doctor_id,
         patient_id=command.patient_id,
         former_patient_id=view.patient_id,
+        # The patient who has arrived is the right one, and is at the clinic until the appointment.
+        in_person=view.status == "arrived" and view.starts_at < now + SOON,
     )
     publish(session, given, now=now)
 
