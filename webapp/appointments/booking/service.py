@@ -75,16 +75,11 @@ def book(session: Session, actor: Actor, command: Booking, *, in_person: bool = 
     # counted.
     if unconfirmed:
         require_first_booking(session, actor, now=now)
-    kind = request.visit_type
     reference = new_reference()
     values = {
         "reference": reference,
-        "doctor_id": doctor.id,
         "patient_id": patient_id,
-        "visit_type_id": kind.id,
-        **times_of(command.starts_at, kind, clinic),
-        "reason": command.reason,
-        "notes": command.notes,
+        **_booked_columns(command, request, clinic),
         **allowed.columns,
         "confidential": command.confidential and _may_hide(session, actor, patient_id),
         "booked_by": actor.account_id,
@@ -104,6 +99,17 @@ def book(session: Session, actor: Actor, command: Booking, *, in_person: bool = 
     )
     publish(session, booked, now=now)
     return reference
+
+
+def _booked_columns(command: Booking, request: BookingRequest, clinic: Clinic) -> dict[str, object]:
+    """The columns that follow from the booking alone."""
+    return {
+        "doctor_id": request.doctor.id,
+        "visit_type_id": request.visit_type.id,
+        **times_of(command.starts_at, request.visit_type, clinic),
+        "reason": command.reason,
+        "notes": command.notes,
+    }
 
 
 def _lock_for_booking(session: Session, actor: Actor, command: Booking) -> tuple[DoctorRow, bool, int]:
