@@ -149,6 +149,10 @@ class Base(DeclarativeBase):
             table.kwargs["sqlite_autoincrement"] = True
 
 
+# What a small value weighs with its key and its place: see `VersionCache`.
+LEAST_WEIGHT = 10
+
+
 class VersionCache:
     """A process's cache between requests: values by key, each with the version of the data that it was computed from.
 
@@ -172,7 +176,7 @@ class VersionCache:
             self._kept.move_to_end(key)
             return found[1]
 
-    def keep(self, key: Hashable, version: Hashable, value: Any, *, weight: int = 10) -> None:
+    def keep(self, key: Hashable, version: Hashable, value: Any, *, weight: int = LEAST_WEIGHT) -> None:
         """Cache a value that was computed from this version; it replaces an older one."""
         with self._lock:
             if key in self._kept:
@@ -183,7 +187,7 @@ class VersionCache:
                 _key, (_version, _value, removed) = self._kept.popitem(last=False)
                 self._weight -= removed
 
-    def get(self, key: Hashable, version: Hashable, work: Callable[[], T], *, weight: int = 10) -> T:
+    def get(self, key: Hashable, version: Hashable, work: Callable[[], T], *, weight: int = LEAST_WEIGHT) -> T:
         """The value for this version, computed now unless it is cached."""
         found: T | None = self.find(key, version)
         if found is None:

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from webapp.clinic.schedule_versions import versions_seen
 from webapp.clinic.service import Clinic
+from webapp.database import LEAST_WEIGHT
 from webapp.i18n import language_tag
 
 # The weight of a drawn part: see `VersionCache`.
@@ -29,7 +30,7 @@ def drawn(session: Session, key: Hashable, state: object, draw: Callable[[], str
     found: str | None = versions.cache.find(key, state)
     if found is None:
         found = draw()
-        versions.cache.keep(key, state, found, weight=len(found) // LETTERS_OF_WEIGHT)
+        versions.cache.keep(key, state, found, weight=LEAST_WEIGHT + len(found) // LETTERS_OF_WEIGHT)
     return found
 
 

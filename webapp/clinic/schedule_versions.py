@@ -29,7 +29,7 @@ from webapp.clinic.schedule_version_models import (
     postgresql_triggers,
     sqlite_triggers,
 )
-from webapp.database import VersionCache, table_of
+from webapp.database import LEAST_WEIGHT, VersionCache, table_of
 from webapp.engines import begin_with
 from webapp.sql_functions import pairs_joined, split_pairs
 
@@ -149,7 +149,7 @@ def kept_for_text(session: Session, key: Hashable, text: str, read: Callable[[st
     versions = versions_seen(session)
     if versions is None:
         return read(text)
-    return versions.cache.get(key, text, lambda: read(text), weight=len(text) // CHARACTERS_OF_WEIGHT)
+    return versions.cache.get(key, text, lambda: read(text), weight=LEAST_WEIGHT + len(text) // CHARACTERS_OF_WEIGHT)
 
 
 def kept_of_past(

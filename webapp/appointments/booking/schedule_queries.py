@@ -142,13 +142,14 @@ _OUTLINE = sa.select(
     )
 ).where(_APPOINTMENT.c.doctor_id == _DOCTOR, _APPOINTMENT.c.starts_at >= _FIRST, _APPOINTMENT.c.starts_at < _LAST)
 _DIARY = sa.select(_APPOINTMENTS.scalar_subquery(), _OUTLINE.scalar_subquery())
-_EARLIER_APPOINTMENTS = (
+_LATEST = (
     sa.select(
+        minute_of(_APPOINTMENT.c.starts_at).label("start"),
+        _APPOINTMENT.c.id,
         _APPOINTMENT.c.reference,
-        _APPOINTMENT.c.starts_at,
         _APPOINTMENT.c.status,
         _KIND.name,
-        _NOTE,
+        _NOTE.label("note"),
     )
     .join(table_of(VisitType), _KIND.id == _APPOINTMENT.c.visit_type_id)
     .where(
@@ -158,7 +159,9 @@ _EARLIER_APPOINTMENTS = (
     )
     .order_by(_APPOINTMENT.c.starts_at.desc(), _APPOINTMENT.c.id.desc())
     .limit(EARLIER_SHOWN)
+    .subquery()
 )
+_EARLIER_APPOINTMENTS = sa.select(rows_as_json(*_LATEST.c))
 _LEAVE = (
     sa.select(_OFF.starts_at, _OFF.ends_at, _OFF.reason)
     .where(_OFF.doctor_id == _DOCTOR, _OFF.ends_at > _LOW, _OFF.starts_at < _HIGH)
@@ -209,10 +212,20 @@ def _outline_in(text: str) -> Sequence[AppointmentOutline]:
     ]
 
 
-def list_earlier(session: Session, *, doctor_id: int, patient_id: int, before: datetime) -> list[EarlierAppointment]:
+def list_earlier(
+    session: Session, *, doctor_id: int, patient_id: int, before: datetime
+) -> Sequence[EarlierAppointment]:
     """The patient's appointments with this doctor that start before an instant, latest first."""
-    found = rows(session, _EARLIER_APPOINTMENTS, doctor_id=doctor_id, patient_id=patient_id, before=before)
-    return [EarlierAppointment._make(row) for row in found]
+    values = {"doctor_id": doctor_id, "patient_id": patient_id, "before": before}
+    found = rows(session, _EARLIER_APPOINTMENTS, **values).scalar()
+    return kept_for_text(session, ("earlier", *values.values()), found or NO_ROWS, _earlier_in)
+
+
+def _earlier_in(text: str) -> Sequence[EarlierAppointment]:
+    return [
+        EarlierAppointment(reference, to_datetime(start), status, kind, note)
+        for start, _id, reference, status, kind, note in sorted(json.loads(text), reverse=True)
+    ]
 
 
 def list_leave(session: Session, doctor_id: int, low: datetime, high: datetime) -> list[Leave]:

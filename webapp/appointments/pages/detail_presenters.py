@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -78,7 +79,7 @@ class StaffDetails(NamedTuple):
     possible: list[str]
     may_undo: bool
     notes: bool
-    earlier: list[EarlierAppointment]
+    earlier: Sequence[EarlierAppointment]
     words: dict[str, Sentence]
     guardian: str | None
     edits_reason: bool

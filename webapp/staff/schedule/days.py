@@ -6,6 +6,7 @@ patient, and the hours, leave and closures unless they are cached.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
@@ -52,7 +53,7 @@ class Next(NamedTuple):
 
     card: Card
     label: str
-    earlier: list[EarlierAppointment]
+    earlier: Sequence[EarlierAppointment]
 
 
 class Day(NamedTuple):
