@@ -1,4 +1,4 @@
-"""What PostgreSQL and SQLite write differently in SQL. The classes are used like functions in queries."""
+"""Parts of SQL that PostgreSQL and SQLite write differently. The classes are used like functions in queries."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The icons of Heroicons as SVG, for pages.
 
-The package's own functions list the archive's 1288 icons anew for each icon that is read, which takes 4 ms: for some
+The package's own functions list the archive's 1288 icons again for each icon that is read, which takes 4 ms: for some
 fifty icons, each process would do so for a fifth of a second while it serves its first pages.
 """
 
@@ -31,7 +31,7 @@ def heroicon_solid(name: str, *, size: int = 24, **attributes: object) -> Markup
     return _icon("solid", name, size, **attributes)
 
 
-# Pages use the same few icons, and each time one would be parsed and written anew.
+# Pages use the same few icons, and each time one would be parsed and written again.
 @lru_cache(maxsize=512)
 def _icon(style: str, name: str, size: int, **attributes: object) -> Markup:
     """The icon with these attributes, in which `_` stands for `-`. An icon that does not exist is a KeyError."""

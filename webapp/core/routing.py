@@ -12,7 +12,7 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi.routing import APIRoute
 
-# What Starlette matches: the path without the root under which a proxy serves us.
+# Starlette matches the path without the root under which a proxy serves us.
 from starlette._utils import get_route_path
 from starlette.requests import Request
 from starlette.responses import Response

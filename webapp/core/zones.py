@@ -1,4 +1,4 @@
-"""The time zones of the world: which a clinic can choose, and in which country each is."""
+"""The time zones that a clinic can choose, and the country of each."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from zoneinfo import available_timezones
 
 # A clinic may use UTC, although no place has this zone.
 UTC_ZONE = "UTC"
-# What Unicode's data call the country of UTC, and the world.
+# The codes of Unicode's data for the country of UTC, and for the world.
 _NO_COUNTRIES = {"ZZ", "001"}
 
 
@@ -31,7 +31,7 @@ def zone_names() -> dict[str, list[str]]:
 
 @cache
 def country_of_zone(time_zone: str) -> str:
-    """The code of the country of a time zone: 'NL' for Europe/Amsterdam; '' for one that belongs to none."""
+    """The code of the country of a time zone: 'NL' for Europe/Amsterdam; '' if it has none."""
     if time_zone == UTC_ZONE:
         return ""
     return _zone_table().get(time_zone) or _country_of_old_name(time_zone)
