@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from webapp.clinic.schedule_versions import Versions, versions_seen
 from webapp.clinic.service import Clinic
 from webapp.doctors.service import DoctorRow, VisitTypeRow
-from webapp.scheduling.facts_queries import Busy, Hours, load_busy, load_hours, load_patient_appointments
+from webapp.scheduling.facts_queries import Busy, Hours, load_busy, load_hours, load_own
 from webapp.scheduling.rules import Facts, offered, starts_of_schedule, with_starts
 from webapp.scheduling.slots import (
     DAY,
@@ -27,6 +27,7 @@ from webapp.scheduling.slots import (
     merge,
     minute_reached,
     pieces_of,
+    to_datetime,
     wall_of,
 )
 from webapp.scheduling.viewer import ANYONE, Viewer
@@ -57,7 +58,7 @@ def load_facts(
     now: datetime,
     viewer: Viewer = ANYONE,
 ) -> dict[int, Facts]:
-    """The facts for every request over the local days `first` to `last`, by doctor id, in two queries altogether.
+    """The facts for every request over the local days `first` to `last`, by doctor id, in a few queries altogether.
 
     In a reading session, schedules that this process has cached for their present version are not read again.
     """
@@ -66,14 +67,19 @@ def load_facts(
     versions = versions_seen(session) if viewer.moving is None else None
     kept = _kept_schedules(versions, clinic, requests, first, last) if versions is not None else {}
     missing = [request for request in requests if request.doctor.id not in kept]
+    busy = Busy()
     if missing:
-        busy = load_busy(session, [request.doctor.id for request in missing], window, now, viewer)
+        # Where schedules are cached, the patient's part is read apart from them: a page asks for it more than once.
+        patient = viewer if versions is None else ANYONE
+        busy = load_busy(session, [request.doctor.id for request in missing], window, now, patient)
         loaded = _load_schedules(session, clinic, missing, first, last, busy)
         if versions is not None:
             _keep_schedules(versions, clinic, missing, first, last, loaded)
         schedules = {request.doctor.id: (kept | loaded)[request.doctor.id] for request in requests}
     else:
-        busy, schedules = load_patient_appointments(session, window, now, viewer), kept
+        schedules = kept
+    if versions is not None and viewer.knows_patient:
+        busy = load_own(session, to_datetime(window[0]), now, viewer).busy(now)
     horizon_day = clinic.today(now) + timedelta(days=clinic.horizon_days + 1)
     horizon = days_span(pieces_of(clinic.zone, horizon_day, horizon_day), *[day_number(horizon_day)] * 2)[0]
     this_minute = minute_reached(now)

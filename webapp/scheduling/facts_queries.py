@@ -1,4 +1,4 @@
-"""The two queries behind free times: when doctors work, and whose time is taken. `facts` reads their rows."""
+"""The queries behind free times: when doctors work, and whose time is taken. `facts` reads their rows."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -177,16 +177,18 @@ def _patient_query() -> sa.Select[*tuple[Any, ...]]:
     )
 
 
-_OWN = _patient_query()
-_BUSY = sa.union_all(_doctors_query(), _OWN)
-_SEEN = (
-    sa.select(_APPOINTMENT.doctor_id)
+_OF_PATIENT = _patient_query()
+_BUSY = sa.union_all(_doctors_query(), _OF_PATIENT)
+# Under a doctor, and without an appointment, a row for each doctor whom the patient has seen.
+_OWN = sa.union_all(
+    _OF_PATIENT,
+    sa.select(_APPOINTMENT.doctor_id, *(sa.cast(None, each.type) for each in list(_OF_PATIENT.selected_columns)[1:]))
     .distinct()
     .where(
         _APPOINTMENT.patient_id == _asked_patient(),
         _APPOINTMENT.starts_at <= sa.bindparam("now", type_=UtcDateTime),
         OCCUPIES,
-    )
+    ),
 )
 
 
@@ -216,17 +218,39 @@ def load_busy(
     return _read_busy(found.all(), now, viewer)
 
 
-def load_patient_appointments(session: Session, window: Span, now: datetime, viewer: Viewer) -> Busy:
-    """The patient's appointments alone, for doctors whose busy ranges are known; no query where no patient is known."""
-    if not viewer.knows_patient:
-        return Busy()
-    found = rows(session, _OWN, **_patient_values(window, now, viewer))
-    return _read_busy(found.all(), now, viewer)
+class Own(NamedTuple):
+    """The patient's own part: their appointments since then as (start, end, whether it is active), and doctors seen.
+
+    They have seen a doctor if an appointment has begun that was neither cancelled nor missed.
+    """
+
+    since: datetime
+    appointments: list[tuple[Minute, Minute, bool]]
+    doctors_seen: frozenset[int]
+
+    def busy(self, now: datetime) -> Busy:
+        """The appointments as they are taken into account when free times are looked for."""
+        this_minute = to_minute(now)
+        return Busy(
+            patient_appointments=[(start, end) for start, end, _active in self.appointments],
+            active_appointments=sum(active and start > this_minute for start, _end, active in self.appointments),
+        )
 
 
-def load_doctors_seen(session: Session, now: datetime, viewer: Viewer) -> frozenset[int]:
-    """The doctors whom the patient has seen: an appointment has begun that was neither cancelled nor missed."""
-    return frozenset(rows(session, _SEEN, now=now, **_of_patient(viewer)).scalars())
+def load_own(session: Session, since: datetime, now: datetime, viewer: Viewer) -> Own:
+    """What a reading session's snapshot holds of the viewer's patient: one query for all that a page asks."""
+    known, own = session.info.get("own", (None, None))
+    if own is None or known != (session.get_transaction(), viewer, now) or since < own.since:
+        # A page first asks for the doctors, and then for a week, of which some days may be over.
+        since = min(since, now - timedelta(days=7))
+        found = rows(session, _OWN, now=now, earliest=since - _LONGEST * 2, **_of_patient(viewer)).all()
+        appointments = [
+            (start, end, status in ACTIVE) for _doctor, _spans, number, start, end, status in found if number is not None
+        ]
+        own = Own(since, appointments, frozenset(row[0] for row in found if row[0] is not None))
+        session.info["own"] = (session.get_transaction(), viewer, now), own
+    mine: Own = own
+    return mine
 
 
 def _patient_values(window: Span, now: datetime, viewer: Viewer) -> dict[str, object]:
