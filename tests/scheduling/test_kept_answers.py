@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -94,6 +94,55 @@ def test_what_visitors_get_is_for_them_alone(client: TestClient, cast: Cast) -> 
     assert own.count('class="slot"') < visitors.count('class="slot"')
     client.cookies.clear()
     assert text_of(client, path, cast) == visitors
+
+
+@pytest.mark.both_databases
+def test_readers_see_what_a_new_process_would_show_them(
+    client: TestClient, cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app: Any = client.app
+    readers = [log_in(client, "alice"), log_in(TestClient(app, base_url=str(client.base_url)), "dave")]
+
+    def shown() -> list[str]:
+        return [text_of(reader, PAGES[2], cast, **HTMX) for reader in readers]
+
+    seen = []
+    for change in (
+        lambda: None,
+        # Too soon for patients from half a minute later on.
+        lambda: setattr(app.state, "clock", lambda: NOW + timedelta(seconds=30)),
+        lambda: cast.book(cast.alice, "2026-03-03 10:00", doctor="erin", visit_type=cast.long),
+        lambda: cast.book(cast.dave, "2026-03-04 11:00"),
+        lambda: cast.change(sa.update(models.VisitType).values(name="Chat").where(models.VisitType.id == cast.short)),
+        lambda: cast.change(sa.update(models.Appointment).values(status="cancelled")),
+    ):
+        change()
+        kept = shown()
+        assert shown() == kept
+        with monkeypatch.context() as anew:
+            anew.setattr(app.state.database, "_cache", VersionCache())
+            assert shown() == kept
+        seen.append(kept)
+    first, later, of_alice, of_dave, renamed, last = seen
+    assert first[0] == first[1] != later[0]
+    assert of_alice[0] != of_alice[1] == later[1]
+    assert of_dave[1] not in (of_alice[1], of_dave[0])
+    assert "Chat" in renamed[0]
+    assert last[0] == last[1]
+
+
+@pytest.mark.both_databases
+def test_a_warning_ends_to_the_second_when_an_appointment_has_begun(client: TestClient, cast: Cast) -> None:
+    cast.change(sa.update(models.ClinicSettings).values(max_active_visits=1, notice_minutes=0))
+    cast.book(cast.alice, "2026-03-03 10:00")
+    app: Any = client.app
+    log_in(client, "alice")
+    begins = datetime(2026, 3, 3, 9, 0, tzinfo=UTC)
+    warned = []
+    for now in (begins - timedelta(seconds=30), begins):
+        app.state.clock = lambda now=now: now
+        warned.append("See my appointments" in text_of(client, PAGES[1], cast))
+    assert warned == [True, False]
 
 
 def test_who_sends_a_token_gets_no_kept_answer(client: TestClient, cast: Cast) -> None:

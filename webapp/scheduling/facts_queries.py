@@ -244,10 +244,8 @@ def load_own(session: Session, since: datetime, now: datetime, viewer: Viewer) -
         # A page first asks for the doctors, and then for a week, of which some days may be over.
         since = min(since, now - timedelta(days=7))
         found = rows(session, _OWN, now=now, earliest=since - _LONGEST * 2, **_of_patient(viewer)).all()
-        appointments = [
-            (start, end, status in ACTIVE) for _doctor, _spans, number, start, end, status in found if number is not None
-        ]
-        own = Own(since, appointments, frozenset(row[0] for row in found if row[0] is not None))
+        of_appointments = [(row[3], row[4], row[5] in ACTIVE) for row in found if row[0] is None]
+        own = Own(since, of_appointments, frozenset(row[0] for row in found if row[0] is not None))
         session.info["own"] = (session.get_transaction(), viewer, now), own
     mine: Own = own
     return mine

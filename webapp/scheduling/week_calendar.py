@@ -11,12 +11,14 @@ from zoneinfo import ZoneInfo
 from sqlalchemy.orm import Session
 
 from webapp.clinic.drawing import drawn
-from webapp.clinic.service import Clinic, ClosureRow, find_closures
+from webapp.clinic.schedule_versions import versions_seen
+from webapp.clinic.service import Clinic, find_closures
 from webapp.core import formats
 from webapp.core.parsing import YEARS
 from webapp.core.urls import with_query
 from webapp.i18n import gettext as _
-from webapp.i18n import lazy_gettext as _l
+from webapp.i18n import language_tag
+from webapp.scheduling.empty_days import reason_of
 from webapp.scheduling.exceptions import sentence_of
 from webapp.scheduling.facts import (
     FIRST_LOOK_DAYS,
@@ -27,13 +29,16 @@ from webapp.scheduling.facts import (
     places,
     within_notice,
 )
-from webapp.scheduling.rules import Facts, cautions, emptied_by
-from webapp.scheduling.slots import DAY, Span, day_number, days_span, number_to_day, to_datetime
+from webapp.scheduling.facts_queries import load_own
+from webapp.scheduling.rules import Facts, cautions
+from webapp.scheduling.slots import DAY, day_number, days_span, minute_reached, number_to_day, to_datetime
 from webapp.scheduling.viewer import ANYONE, Viewer
 
 NOON = 12 * 60
 LABELS = [f"{minute // 60:02d}:{minute % 60:02d}" for minute in range(DAY)]
 WORKDAYS = 5
+# What a time of a kept calendar weighs: see `VersionCache`.
+WEIGHT_OF_TIME = 3
 
 Slot = tuple[str, str, str]
 Link = tuple[str, str]
@@ -149,7 +154,40 @@ def week_calendar(
     now: datetime,
     viewer: Viewer = ANYONE,
 ) -> Calendar:
-    """The calendar of one week; without `week`, of the week with the next free time."""
+    """The calendar of one week; without `week`, of the week with the next free time.
+
+    A process makes it once for each state of everything that is in it. Callers must not modify it.
+    """
+
+    def make() -> Calendar:
+        return _make_calendar(session, clinic, request, place, week=week, now=now, viewer=viewer)
+
+    # What is being moved does not count, so its calendar is for one reader at one moment.
+    versions = versions_seen(session) if viewer.moving is None else None
+    if versions is None:
+        return make()
+    own = load_own(session, now, now, viewer).busy(now) if viewer.knows_patient else None
+    minute, version = minute_reached(now), versions.of_doctor(request.doctor.id)
+    state = version, minute, clinic.today(now), clinic, request, place, viewer.by_staff, own
+    key = "calendar", language_tag(), place.fragment, place.slot_address, week
+    found: Calendar | None = versions.cache.find(key, state)
+    if found is None:
+        found = make()
+        times = sum(len(day.morning) + len(day.afternoon) + len(day.notice) for day in found.days)
+        versions.cache.keep(key, state, found, weight=20 + times * WEIGHT_OF_TIME)
+    return found
+
+
+def _make_calendar(
+    session: Session,
+    clinic: Clinic,
+    request: BookingRequest,
+    place: Place,
+    *,
+    week: date | None,
+    now: datetime,
+    viewer: Viewer,
+) -> Calendar:
     today = clinic.today(now)
     this_monday = today - timedelta(days=today.weekday())
     horizon = today + timedelta(days=clinic.horizon_days)
@@ -282,7 +320,7 @@ def _days(
             for label, href, spoken in part
         ]
         past = day < today
-        reason = None if here or soon or past else _reason(facts, span, closures, day, today)
+        reason = None if here or soon or past else reason_of(facts, span, closures, day, today)
         days.append(
             CalendarDay(
                 formats.weekday_short(day, clinic.zone),
@@ -331,43 +369,6 @@ def slots_of(
 
 def _overlaps(spans: Sequence[tuple[int, int]], span: tuple[int, int]) -> bool:
     return any(low < span[1] and span[0] < high for low, high in spans)
-
-
-# The page shows the rule that removes a day's last free time. The rules are tried in this order.
-REASONS = {
-    "closure": _l("Closed"),
-    "clinic_closed": _l("Closed"),
-    "outside_working_hours": _l("Not working"),
-    "time_off": _l("Away"),
-    "too_far_ahead": _l("Booking not open yet"),
-    "in_the_past": _l("No times left today"),
-    "too_soon": _l("Too soon to book online"),
-    "slot_taken": _l("Fully booked"),
-    "same_time": _l("Only your current time is free"),
-    "patient_overlap": _l("You have another appointment then"),
-    "patient_gap": _l("Too close to your other appointment"),
-}
-STAFF_REASONS = {
-    "too_far_ahead": _l("Beyond the booking window"),
-    "same_time": _l("Only its current time is free"),
-    "patient_overlap": _l("Patient has another appointment then"),
-    "patient_gap": _l("Too close to the patient’s other appointment"),
-}
-
-
-def _reason(facts: Facts, span: Span, closures: Sequence[ClosureRow], day: date, today: date) -> str:
-    """Why a future day has no free time, according to the rules."""
-    # Staff see the times within the notice, so the notice is never their reason for an empty day.
-    codes = [code for code in REASONS if not (facts.by_staff and code == "too_soon")]
-    code = emptied_by(facts, span, codes)
-    if facts.by_staff and code in STAFF_REASONS:
-        return str(STAFF_REASONS[code])
-    if code == "closure":
-        names = [closure.name for closure in closures if closure.starts_on <= day <= closure.ends_on]
-        return _("Closed: %(name)s") % {"name": names[0]} if names else _("Closed")
-    if code == "too_soon" and day == today:
-        return _("No times left today")
-    return str(REASONS[code]) if code else _("Not bookable online")
 
 
 def _clock_change(facts: Facts, zone: ZoneInfo, monday: date) -> str | None:
