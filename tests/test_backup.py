@@ -149,7 +149,7 @@ def test_a_restore_ends_sessions_links_and_codes_and_names_messages_that_go_agai
     assert warnings[0].startswith("1 messages wait in it.")
 
 
-def test_what_is_wrong_with_the_data_is_said_and_does_not_keep_it_from_being_copied(cast: Cast, tmp_path: Path) -> None:
+def test_problems_of_the_data_are_reported_and_do_not_prevent_a_copy(cast: Cast, tmp_path: Path) -> None:
     """A message that should have gone out long ago: after a restore that is what the worker has to do."""
     leave_traces(cast, at=NOW - timedelta(days=2))
     made = make_backup(cast.database, tmp_path / "copy", force=False, now=NOW)

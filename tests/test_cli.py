@@ -114,7 +114,7 @@ def test_every_command_explains_itself(run: Run, empty: str, words: tuple[str, .
 @pytest.mark.parametrize(
     "words", [("nonsense",), ("serve", "--port", "x"), ("why",), ("user", "create"), ("demo", "--doctors", "0")]
 )
-def test_wrong_usage_exits_with_two_and_says_what_is_wrong(run: Run, empty: str, words: tuple[str, ...]) -> None:
+def test_wrong_usage_exits_with_two_and_names_the_mistake(run: Run, empty: str, words: tuple[str, ...]) -> None:
     said = run(*words, url=empty)
     assert said.code == 2
     assert "Error:" in said.err

@@ -206,7 +206,7 @@ def test_the_files_beside_the_code_are_found(name: str) -> None:
         ("security_policy", "www.clinic.example", "must be the address of a page"),
     ],
 )
-def test_settings_of_the_api_say_what_is_wrong(
+def test_wrong_settings_of_the_api_are_explained(
     name: str, value: str, sentence: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(f"DOCKET_{name.upper()}", value)

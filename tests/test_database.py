@@ -215,7 +215,7 @@ def test_sqlite_is_set_up_to_keep_what_it_acknowledges(sqlite_database: Database
     assert found == wanted
 
 
-def test_a_file_that_can_be_written_again_is_opened_anew(sqlite_database: Database) -> None:
+def test_a_file_that_can_be_written_again_is_reopened(sqlite_database: Database) -> None:
     database = sqlite_database
     disk = {"mode": "rw"}
 
@@ -356,7 +356,7 @@ def test_waiting_too_long_for_a_connection_is_reported_as_busy(
     database.dispose()
 
 
-def test_forty_requests_may_read_and_write_at_once(database: Database) -> None:
+def test_forty_requests_may_read_and_write_concurrently(database: Database) -> None:
     with ExitStack() as stack:
         for _ in range(2 * 40):
             stack.enter_context(database.engine.connect())

@@ -122,7 +122,7 @@ def test_a_network_that_falls_silent_does_not_hold_requests(
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
-def test_a_change_whose_end_is_unknown_is_not_said_to_have_failed(
+def test_a_change_with_an_unknown_end_is_not_reported_as_failed(
     cast: Cast, network: Network, be_impatient: Callable[[], None]
 ) -> None:
     database = own_database(cast.database, patience=0.4, port=network.port)
@@ -167,7 +167,7 @@ def test_requests_that_follow_each_other_without_a_break_have_the_whole_time_eac
     own.dispose()
 
 
-def test_a_request_waits_once_for_what_is_locked(database: Database, be_impatient: Callable[[], None]) -> None:
+def test_a_request_waits_once_for_a_lock(database: Database, be_impatient: Callable[[], None]) -> None:
     own = own_database(database, patience=4)
     with own.reading() as session:
         session.execute(sa.text("SELECT 1"))

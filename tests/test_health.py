@@ -85,7 +85,7 @@ def test_all_who_ask_within_a_second_share_one_look(own: Database, clock: list[f
 
 
 @pytest.mark.parametrize(("trouble", "word"), [(away, "unreachable"), (locked, "locked"), (read_only, "read-only")])
-def test_what_is_the_matter_is_said_at_once_and_so_is_its_end(
+def test_a_problem_and_its_end_are_reported_immediately(
     own: Database, asked: Asked, trouble: Callable[[Database], AbstractContextManager[None]], word: str
 ) -> None:
     assert asked()[0] == 200

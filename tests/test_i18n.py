@@ -70,7 +70,7 @@ def test_dates_numbers_and_names_of_countries_are_in_the_readers_language() -> N
 
 
 @pytest.mark.parametrize("code", sorted(REASONS.sentences))
-def test_a_reason_is_stored_as_its_code_with_what_was_typed(code: str) -> None:
+def test_a_reason_is_stored_as_its_code_with_the_typed_text(code: str) -> None:
     sentence = REASONS[code]
     for language in (ENGLISH, PSEUDO):
         with speaking(language):

@@ -334,7 +334,7 @@ def test_the_time_is_for_the_address_that_asked_for_the_link(client: TestClient,
 
 
 @pytest.mark.parametrize(("error", "status"), [(Unavailable("Very busy."), 503), (RuntimeError("a bug"), 500)])
-def test_an_error_page_after_a_form_shows_what_was_typed(
+def test_an_error_page_after_a_form_shows_the_typed_text(
     client: TestClient, cast: Cast, monkeypatch: pytest.MonkeyPatch, error: Exception, status: int
 ) -> None:
     def fails(*_args: object, **_named: object) -> None:

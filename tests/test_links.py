@@ -198,7 +198,7 @@ def fill(cast: Cast) -> None:
 
 
 @pytest.mark.parametrize("role", READERS)
-def test_every_link_and_form_leads_somewhere_and_every_id_stands_once(clinic: AccessClinic, role: str) -> None:
+def test_every_link_and_form_leads_somewhere_and_every_id_is_unique(clinic: AccessClinic, role: str) -> None:
     app: Any = clinic.clients["guest"].app
     routes = [each for each in all_routes(app.routes) if isinstance(each, APIRoute)]
     crawl = Crawl(clinic, role, [(each.path_regex, each.path, set(each.methods or ())) for each in routes])

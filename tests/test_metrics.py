@@ -78,6 +78,6 @@ def test_the_port_of_figures_is_for_this_machine_unless_it_says_more(port: str, 
 
 
 @pytest.mark.parametrize("wrong", [{"metrics_port": "0"}, {"metrics_port": "x"}, {"metrics_token": "short"}])
-def test_a_port_that_is_none_and_a_short_token_are_refused(wrong: dict[str, str]) -> None:
+def test_an_impossible_port_and_a_short_token_are_refused(wrong: dict[str, str]) -> None:
     with pytest.raises(ValueError, match=r"must be like|at least 20"):
         Settings(**wrong)  # type: ignore[arg-type]

@@ -259,7 +259,7 @@ def written_at(revision: str) -> Callable[[Callable[[Cast], Story]], Callable[[C
     return keep
 
 
-def test_what_older_releases_had_written_is_carried_over(cast: Cast) -> None:
+def test_rows_of_older_releases_are_carried_over(cast: Cast) -> None:
     falling = sorted(STORIES, key=lambda known: known[0], reverse=True)
     stories = [(revision, story(cast)) for revision, story in falling]
     for _revision, story in stories:
@@ -740,7 +740,7 @@ def test_batch_mode_cannot_drop_the_guard_of_a_table_that_holds_appointments(sql
     assert guard_is_in_place(sqlite_cast.database)
 
 
-def test_where_batch_mode_dropped_the_guard_readiness_misses_it(sqlite_url: str) -> None:
+def test_readiness_misses_a_guard_that_batch_mode_dropped(sqlite_url: str) -> None:
     database = Database(sqlite_url)
     rebuild_appointments(database)
     assert not guard_is_in_place(database)
@@ -763,7 +763,7 @@ def test_an_upgrade_waits_for_another_as_long_as_it_takes(postgresql_url: str) -
     assert set(waits[1:]) == {"3s"}
 
 
-def test_upgrading_twice_or_at_once_does_no_harm(make_empty: Make) -> None:
+def test_upgrading_twice_or_concurrently_does_no_harm(make_empty: Make) -> None:
     database = make_empty()
     assert not is_current(database)
     url = database.url.render_as_string(hide_password=False)

@@ -42,7 +42,7 @@ def test_each_locked_package_is_in_it_with_version_licence_and_hashes() -> None:
         assert set(re.findall(r"sha256:([0-9a-f]{64})", path.read_text(encoding="utf-8"))) <= hashes
 
 
-def test_what_docket_needs_when_it_runs_is_told_from_what_makes_and_tests_it() -> None:
+def test_packages_for_running_docket_are_distinguished_from_those_for_building_and_testing() -> None:
     base = (ROOT / "requirements" / "base.txt").read_text(encoding="utf-8")
     needed = set(re.findall(r"^([A-Za-z0-9._-]+)==", base, re.MULTILINE))
     for found in components().values():

@@ -114,7 +114,7 @@ def test_each_requirement_has_one_row() -> None:
     assert [row.number for row in rows()] == wanted
 
 
-def test_each_row_has_a_state_and_what_is_met_has_a_test() -> None:
+def test_each_row_has_a_state_and_each_met_one_has_a_test() -> None:
     for row in rows():
         assert row.state in STATES, row
         if row.state == "met":

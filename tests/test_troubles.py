@@ -170,7 +170,7 @@ def test_the_number_of_equal_errors_is_told_at_the_end_of_the_minute() -> None:
     assert happens("a")
 
 
-def test_what_a_minute_has_still_to_tell_is_told_when_the_process_ends() -> None:
+def test_the_numbers_of_a_minute_are_logged_when_the_process_ends() -> None:
     once = OncePerMinute()
     said: list[tuple[str, int]] = []
     before = set(threading.enumerate())

@@ -250,7 +250,7 @@ def test_mail_that_may_travel_unencrypted_is_a_warning(url: str, safe: bool) -> 
     assert not any("hunter2" in each for each in found)
 
 
-def test_the_log_says_where_messages_go_and_keeps_what_is_secret_in_the_addresses() -> None:
+def test_the_log_says_where_messages_go_without_secrets_of_the_addresses() -> None:
     servers = Settings(
         secret_key=SECRET_KEY,
         smtp_url="smtp://docket:hunter2@mail.clinic.example",

@@ -149,7 +149,7 @@ class Base(DeclarativeBase):
             table.kwargs["sqlite_autoincrement"] = True
 
 
-# What a small value weighs with its key and its place: see `VersionCache`.
+# The weight of a small value with its key and its place: see `VersionCache`.
 LEAST_WEIGHT = 10
 
 

@@ -355,7 +355,7 @@ def test_another_doctor_or_kind_is_a_new_booking_and_an_empty_change_none(api: T
     {"status": "scheduled", "notes": "On crutches", "reason": None},
     {"status": "cancelled"},
 ])  # fmt: skip
-def test_what_a_put_leaves_out_stays_as_it_is(client: TestClient, cast: Cast, part: dict[str, Any]) -> None:
+def test_missing_members_of_a_put_stay_unchanged(client: TestClient, cast: Cast, part: dict[str, Any]) -> None:
     alice = ApiClient(client, "alice")
     wanted = {
         "doctor_id": cast.doctor_ids["bob"],
@@ -373,7 +373,9 @@ def test_what_a_put_leaves_out_stays_as_it_is(client: TestClient, cast: Cast, pa
     assert code_of(alice.request("PUT", place, json=part, headers=old), 412) == "precondition_failed"
 
 
-def test_what_the_clinic_moved_may_be_cancelled_until_it_starts(api: TestClient, sqlite_cast: Cast) -> None:
+def test_an_appointment_that_the_clinic_moved_may_be_cancelled_until_it_starts(
+    api: TestClient, sqlite_cast: Cast
+) -> None:
     number = put(sqlite_cast, "2026-03-03 10:00")
     moved = ApiClient(api, "carol").request(
         "PATCH", f"/appointments/{number}", json={"starts_at": at("2026-03-02 10:30")}

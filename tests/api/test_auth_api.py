@@ -48,7 +48,7 @@ def test_a_token_identifies_the_user_until_it_expires(api: TestClient, sqlite_ca
     assert client.post(f"{API}/auth/token", json=FORM).status_code in {415, 422}
 
 
-def test_logout_a_new_password_and_disabling_end_tokens_at_once(client: TestClient, cast: Cast) -> None:
+def test_logout_a_new_password_and_disabling_end_tokens_immediately(client: TestClient, cast: Cast) -> None:
     def refresh(tokens: dict[str, Any]) -> int:
         return client.post(f"{API}/auth/refresh", json={"refresh_token": tokens["refresh_token"]}).status_code
 

@@ -57,7 +57,7 @@ def contents_of(operation: dict[str, Any]) -> Iterator[dict[str, Any]]:
 # ------------------------------------------------------------------------------------------- the document
 
 
-def test_the_api_is_what_was_recorded() -> None:
+def test_the_api_is_the_recorded_one() -> None:
     command = ".venv/bin/docket openapi > docs/openapi.json"
     described = json.loads(document_text(api_to_describe()))
     assert described == DOCUMENT, f"The API is another one now. If that is meant, record it: {command}"

@@ -35,7 +35,7 @@ def walk(client: ApiClient, address: str) -> list[int]:
     return ids
 
 
-def test_the_links_lead_to_the_end_of_a_list_that_nobody_can_skip_through(
+def test_the_links_lead_to_the_end_of_a_list_that_is_too_long_to_skip_through(
     client: TestClient, cast: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("webapp.core.api.MAX_SKIP", 3)

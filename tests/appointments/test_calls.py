@@ -47,7 +47,7 @@ def tomorrow(cast: Cast) -> list[str]:
     return [rows[3]["reference"], rows[0]["reference"], rows[1]["reference"]]
 
 
-def test_who_gets_no_messages_comes_first_then_newcomers_then_who_has_not_confirmed(
+def test_patients_without_messages_come_first_then_newcomers_then_unconfirmed_ones(
     cast: Cast, tomorrow: list[str]
 ) -> None:
     assert [(each.reference, each.why) for each in lines(cast)] == [

@@ -140,7 +140,7 @@ def test_in_a_browser_the_appointments_appear_after_the_link(client: TestClient,
     assert f"/appointments/{reference}" in read(client.get("/appointments")).links
 
 
-def test_who_confirms_a_strangers_account_gives_nothing_away(client: TestClient, cast: Cast) -> None:
+def test_confirming_a_strangers_account_gives_nothing_away(client: TestClient, cast: Cast) -> None:
     """Someone registers with Paula's name and address, and waits until she confirms it by mistake."""
     made = add_record(cast)
     reference = book_for(cast, made, "2026-03-05 10:00")
@@ -205,7 +205,7 @@ def test_of_a_family_with_one_address_only_the_same_name_joins(cast: Cast) -> No
     assert len(pairs(cast)) == 3
 
 
-def test_where_appointments_clash_staff_see_the_pair(cast: Cast) -> None:
+def test_if_appointments_clash_staff_see_the_pair(cast: Cast) -> None:
     made = add_record(cast)
     book_for(cast, made, "2026-03-05 10:00", doctor="erin")
     paula = register(cast)
@@ -227,7 +227,7 @@ def test_where_appointments_clash_staff_see_the_pair(cast: Cast) -> None:
     assert record_of(cast, paula).id == made
 
 
-def test_who_books_while_the_records_join_books_in_the_one_that_stays(cast: Cast) -> None:
+def test_a_booking_while_the_records_join_is_in_the_record_that_stays(cast: Cast) -> None:
     """Either the booking comes first and moves along, or it finds the record that the account has joined."""
     for attempt in range(5):
         email = f"nina{attempt}@docket.example"
@@ -267,7 +267,7 @@ def test_a_changed_address_joins_too_and_staff_do_not(cast: Cast) -> None:
     assert not confirm(cast, cast.bob).joined
 
 
-def test_what_staff_said_is_two_people_does_not_join_by_itself(cast: Cast) -> None:
+def test_records_that_staff_keep_apart_are_not_joined_automatically(cast: Cast) -> None:
     made = add_record(cast)
     paula = register(cast)
     cast.database.write(duplicates.note_pair, made, record_of(cast, paula).id, now=NOW)
@@ -419,7 +419,7 @@ def test_past_appointments_move_too(cast: Cast) -> None:
 
 
 @pytest.mark.parametrize("settled", [False, True])
-def test_what_staff_know_of_a_third_record_outlives_the_joining(cast: Cast, settled: bool) -> None:
+def test_decisions_about_a_third_record_outlive_the_joining(cast: Cast, settled: bool) -> None:
     first = add_record(cast, "first", "Paula de Groot")
     second = add_record(cast, "second", "Paula Groot")
     third = add_record(cast, "third", "Paul Groot", email="paul@docket.example")

@@ -94,7 +94,7 @@ def test_parting_puts_everything_back(cast: Cast) -> None:
         cast.database.write(separating.separate_records, cast.fiona, made, 1, now=NOW)
 
 
-def test_what_was_changed_since_stays_and_after_30_days_nothing_is_kept(cast: Cast) -> None:
+def test_later_changes_stay_and_after_30_days_nothing_is_kept(cast: Cast) -> None:
     made, own = twins(cast)
     cast.database.write(joining.join_records, cast.fiona, made, own, now=NOW)
     cast.change(sa.update(Patient).where(Patient.id == made).values(phone="+31600000000"))

@@ -56,7 +56,7 @@ def row_of(cast: Cast, reference: str) -> models.Appointment:
         return session.scalars(sa.select(models.Appointment).where(models.Appointment.reference == reference)).one()
 
 
-def test_urgent_ones_come_first_and_each_patient_waits_once(cast: Cast) -> None:
+def test_urgent_walk_ins_come_first_and_each_patient_waits_once(cast: Cast) -> None:
     join(cast, "alice", doctor="bob")
     with pytest.raises(AlreadyWaiting):
         join(cast, "alice", specialty="Dermatology")
@@ -89,7 +89,7 @@ def test_one_is_taken_in_once_and_has_waited_since_they_came(cast: Cast) -> None
     assert listed(cast)[0].status == "waiting"
 
 
-def test_who_stands_at_the_desk_gets_messages_only_about_another_time(cast: Cast) -> None:
+def test_a_patient_at_the_desk_gets_messages_only_about_another_time(cast: Cast) -> None:
     number = join(cast, "alice", doctor="bob")
     for start, written in (("09:30", []), ("14:00", ["visit_booked", "visit_cancelled"])):
         cast.database.write(walk_ins.take_in, cast.fiona, number, booking(cast, f"2026-03-03 {start}"), now=LATER)
@@ -98,7 +98,7 @@ def test_who_stands_at_the_desk_gets_messages_only_about_another_time(cast: Cast
             assert set(session.scalars(sa.select(models.OutboxMessage.template))) == set(written)
 
 
-def test_one_whose_appointment_was_moved_to_another_day_since_is_not_taken_back(cast: Cast) -> None:
+def test_a_walk_in_with_an_appointment_that_moved_to_another_day_is_not_undone(cast: Cast) -> None:
     number = join(cast, "alice", doctor="bob")
     reference = cast.database.write(walk_ins.take_in, cast.fiona, number, booking(cast), now=LATER)
     cast.database.write(status_service.undo, cast.fiona, reference, UndoStatus(), now=LATER)
@@ -118,7 +118,7 @@ def test_one_whose_appointment_was_moved_to_another_day_since_is_not_taken_back(
     assert row_of(cast, reference).status == "cancelled"
 
 
-def test_who_was_taken_in_is_the_patient_of_the_appointment(cast: Cast) -> None:
+def test_a_walk_in_who_was_taken_in_is_the_patient_of_the_appointment(cast: Cast) -> None:
     number = join(cast, "alice", doctor="bob")
     reference = cast.database.write(walk_ins.take_in, cast.fiona, number, booking(cast), now=LATER)
     right = GiveToPatient(patient_id=cast.patient_ids["dave"])
@@ -181,7 +181,7 @@ def test_a_taken_time_needs_a_squeeze_in_and_a_refusal_leaves_the_patient_waitin
     assert row_of(cast, reference).lane == 1
 
 
-def test_who_left_can_come_back(cast: Cast) -> None:
+def test_a_patient_who_left_can_come_back(cast: Cast) -> None:
     number = join(cast, "alice")
     for _twice in range(2):
         cast.database.write(walk_ins.leave, cast.fiona, number, now=LATER)
@@ -262,7 +262,7 @@ def test_the_desk_adds_takes_in_and_undoes_without_a_script(sqlite_cast: Cast) -
         assert not read(client.get("/board/2026-03-04")).all("section", id="walk-ins")
 
 
-def test_who_waits_for_a_doctor_who_becomes_away_is_on_the_list_and_goes_to_a_colleague(sqlite_cast: Cast) -> None:
+def test_walk_ins_of_a_doctor_who_is_away_are_on_the_list_and_go_to_a_colleague(sqlite_cast: Cast) -> None:
     cast = sqlite_cast
     number = join(cast, "dave", doctor="bob")
     put(cast, "2026-03-03 11:00")

@@ -113,7 +113,7 @@ def test_throttled_attempts_are_counted_in_one_row(client: TestClient, cast: Cas
     assert events(cast) == [("sign_in_throttled", 0, "password", "testclient", 3)]
 
 
-def test_what_is_refused_is_counted_after_the_answer(client: TestClient, cast: Cast) -> None:
+def test_refusals_are_counted_after_the_answer(client: TestClient, cast: Cast) -> None:
     log_in(client, "dave")
     for _ in range(3):
         assert client.get("/admin/patients/1").status_code == 403

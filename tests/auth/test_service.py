@@ -341,7 +341,7 @@ def test_an_attempt_without_a_result_counts_for_a_minute(cast: Cast) -> None:
     assert log_in(cast, now=NOW + MINUTE)
 
 
-def test_fifty_guesses_at_once_are_ten_at_most(cast: Cast) -> None:
+def test_of_fifty_concurrent_guesses_at_most_ten_count(cast: Cast) -> None:
     def guess(number: int) -> bool:
         try:
             admit(cast, email=f"{number}@docket.example")

@@ -46,9 +46,7 @@ def test_offline_the_page_stays_and_one_press_repeats_the_request(open_browser: 
 
 
 @pytest.mark.parametrize(("status", "words"), [(503, "very busy"), (500, "on our side"), (429, "very busy")])
-def test_an_error_of_the_server_keeps_what_was_chosen(
-    open_browser: Open, clinic: Clinic, status: int, words: str
-) -> None:
+def test_an_error_of_the_server_keeps_the_choices(open_browser: Open, clinic: Clinic, status: int, words: str) -> None:
     """Also for a tap that writes: what failed is repeated as it was sent."""
     hour = {503: 10, 500: 12, 429: 14}[status]
     reference = appointment_today(clinic, hour, "alice")

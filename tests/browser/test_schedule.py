@@ -110,7 +110,7 @@ def test_the_week_turns_too(open_browser: Open, clinic: Clinic) -> None:
     expect(page.get_by_role("link", name="Previous week")).to_be_focused()
 
 
-def test_a_time_stands_at_the_same_height_on_each_day_of_the_week(open_browser: Open, clinic: Clinic) -> None:
+def test_a_time_is_at_the_same_height_on_each_day_of_the_week(open_browser: Open, clinic: Clinic) -> None:
     for hour in ("17 09:00", "17 09:15", "17 09:30", "17 10:00", "19 10:00", "20 11:00"):
         insert(clinic.cast, appointment(clinic.cast, f"2026-03-{hour}", minutes=15))
     insert(clinic.cast, appointment(clinic.cast, "2026-03-19 10:00", patient="dave", status="cancelled"))

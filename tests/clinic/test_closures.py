@@ -70,7 +70,7 @@ def test_a_closure_is_not_entered_twice(cast: Cast) -> None:
     cast.database.write(closures.change, cast.carol, number, renamed, seen=fingerprint(other), now=NOW)
 
 
-def test_of_two_who_enter_a_closure_at_once_one_is_told_that_it_is_there(cast: Cast) -> None:
+def test_of_two_users_who_enter_a_closure_concurrently_one_is_told_that_it_exists(cast: Cast) -> None:
     cast.change(sa.delete(ClinicSettings))
 
     def enter(_number: int) -> str:

@@ -57,7 +57,7 @@ def test_an_empty_database_gets_its_row_with_the_first_change(database: Database
     ]
 
 
-def test_two_who_set_up_an_empty_database_at_once_make_one_row(database: Database) -> None:
+def test_two_users_who_set_up_an_empty_database_concurrently_make_one_row(database: Database) -> None:
     commands = [ClinicDetails(name=f"Clinic {number}") for number in range(4)]
     with ThreadPoolExecutor(4) as pool:
         list(

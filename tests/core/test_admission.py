@@ -217,7 +217,7 @@ def admitted(app: ASGIApp, monkeypatch: pytest.MonkeyPatch) -> httpx2.AsyncClien
     return httpx2.AsyncClient(transport=httpx2.ASGITransport(app=middleware), base_url="http://test")
 
 
-def test_what_is_too_much_is_refused_at_once_and_staff_and_files_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_excess_requests_are_refused_immediately_but_staff_and_files_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
     async def work() -> None:
         app = Held()
         async with admitted(app, monkeypatch) as client:

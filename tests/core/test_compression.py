@@ -45,7 +45,7 @@ def test_pages_and_json_leave_compressed(path: str, cast: Cast) -> None:
 
 
 @pytest.mark.parametrize("path", ["/doctors", "/api/v1/doctors/1", "/openapi.json"])
-def test_what_a_client_has_already_varies_like_what_it_got(path: str, sqlite_cast: Cast) -> None:
+def test_an_answer_that_the_client_has_varies_like_the_first_one(path: str, sqlite_cast: Cast) -> None:
     with client_for(sqlite_cast.database) as client:
         got = client.get(path)
         known = client.get(path, headers={"if-none-match": got.headers["etag"]})
@@ -54,7 +54,7 @@ def test_what_a_client_has_already_varies_like_what_it_got(path: str, sqlite_cas
         assert set(got.headers.get("vary", "").split(", ")) <= {*known.headers["vary"].split(", "), ""}
 
 
-def test_what_shows_a_secret_leaves_as_it_is(cast: Cast) -> None:
+def test_answers_with_a_secret_are_not_compressed(cast: Cast) -> None:
     with client_for(cast.database) as client:
         assert "content-encoding" not in log_in(client, "alice").get("/account").headers
         assert "content-encoding" not in client.get("/password/reset/not-a-token").headers

@@ -26,7 +26,7 @@ def test_every_form_that_says_what_it_saw_must_say_it() -> None:
 
 
 @pytest.mark.parametrize("sent", [{"other": "1"}, {"seen": "", "version": ""}, {"seen": "", "version": "x"}])
-def test_what_was_not_seen_is_never_what_is_saved(sent: dict[str, str]) -> None:
+def test_a_form_that_saw_nothing_never_matches_the_saved_state(sent: dict[str, str]) -> None:
     class Changed(DocketForm):
         seen = SeenField()
         version = VersionField()

@@ -59,13 +59,13 @@ def test_a_number_is_stored_in_e164(typed: str, country: str, stored: str) -> No
         ("020 123 4567", "", "phone_country"),
     ],
 )
-def test_what_cannot_be_called_is_refused_with_a_reason(typed: str, country: str, code: str) -> None:
+def test_numbers_that_cannot_be_called_are_refused_with_a_reason(typed: str, country: str, code: str) -> None:
     with pytest.raises(Invalid) as caught:
         phones.read_phone(typed, country)
     assert (caught.value.code, caught.value.field) == (code, "phone")
 
 
-def test_what_is_stored_may_stay_as_it_was_typed() -> None:
+def test_a_stored_number_may_stay_as_it_was_typed() -> None:
     assert phones.read_phone("ask for Zoë", "NL", saved="ask for Zoë") == "ask for Zoë"
 
 

@@ -70,7 +70,7 @@ def test_routes_behind_a_late_gate_are_imported_at_the_first_request_for_one_of_
         assert imported == routes
 
 
-def test_a_route_that_two_threads_complete_at_once_is_complete_for_both() -> None:
+def test_a_route_that_two_threads_complete_concurrently_is_complete_for_both() -> None:
     for _attempt in range(20):
         _app, (route, *_others) = small_app()
         seen: list[Any] = []
@@ -89,7 +89,7 @@ def test_a_route_that_two_threads_complete_at_once_is_complete_for_both() -> Non
         assert seen[0] is seen[1]
 
 
-def test_what_a_route_never_has_is_missing() -> None:
+def test_an_attribute_that_no_route_has_is_missing() -> None:
     _app, (route, *_others) = small_app()
     with pytest.raises(AttributeError, match="colour"):
         route.colour  # noqa: B018 - reading it is the test.

@@ -14,7 +14,7 @@ from webapp.core.spreadsheets import csv_pieces, harmless
     "=1", "+1", "-1", "@a", "\tx", "\rx", "\n=1", "+31612345678", "+31-6-12345678", "+1 +1", "+1 (1)", "+1 -1", "+1 *1",
     "+31 6 12345678,=1", "+31 6 12345678=1", "+31 6  1", "+31 6 1 ", "+٣١ ٦",
 ])  # fmt: skip
-def test_what_a_spreadsheet_could_take_for_a_formula_is_marked_as_text(text: str) -> None:
+def test_text_that_looks_like_a_formula_is_marked_as_text(text: str) -> None:
     assert harmless(text).startswith("'")
     assert harmless(text).replace("'", "") == text
     assert harmless(f"a{text}").replace("'", "") == f"a{text}"

@@ -100,7 +100,7 @@ class Typed(DocketForm):
     password = PasswordField("Password")
 
 
-def test_every_form_tidies_what_is_sent_but_for_passwords() -> None:
+def test_every_form_tidies_its_texts_but_for_passwords() -> None:
     pasted = f"\u202a{NFD}\u00a0\u200bB\u202c"
     form = Typed(FormData({"name": pasted, "words": f"{pasted}\n{pasted}", "password": pasted}))
     assert (form.name.data, form.words.data) == ("Zoë B", "Zoë B\nZoë B")

@@ -64,7 +64,7 @@ def test_a_clinic_without_a_mail_server_is_warned(cast: Cast) -> None:
     assert "messages are delivered" in page.text
 
 
-def test_what_makes_an_installation_unsafe_comes_first(cast: Cast) -> None:
+def test_settings_that_make_an_installation_unsafe_come_first(cast: Cast) -> None:
     real: dict[str, Any] = {
         "environment": "production",
         "base_url": "https://docket.test",
@@ -307,7 +307,7 @@ def test_flagged_is_settled_with_a_reason(client: TestClient, cast: Cast) -> Non
     assert "/admin/appointments?flagged=1" not in read(client.get("/admin")).links
 
 
-def test_a_flag_that_changed_meanwhile_is_shown_again_with_what_was_typed(client: TestClient, cast: Cast) -> None:
+def test_a_flag_that_changed_meanwhile_is_shown_again_with_the_typed_text(client: TestClient, cast: Cast) -> None:
     reference = cast.book(cast.alice, "2026-03-04 10:00")
     cast.change(sa.update(models.Appointment).values(flagged_why="time_off"))
     log_in(client, "carol")

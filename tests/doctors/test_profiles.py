@@ -54,7 +54,7 @@ def test_a_slug_is_made_of_the_name_without_title_and_accents_and_only_once(cast
         assert saved(cast, slug).profile.name == name
 
 
-def test_two_doctors_of_one_name_who_are_made_at_once_have_two_slugs(cast: Cast) -> None:
+def test_two_doctors_of_one_name_who_are_created_concurrently_have_two_slugs(cast: Cast) -> None:
     barrier = Barrier(3)
 
     def make(_number: int) -> str:
@@ -129,7 +129,7 @@ def test_a_doctor_who_does_not_exist_is_not_found(cast: Cast) -> None:
         cast.database.write(profiles.set_active, cast.carol, "nobody", False, now=NOW)
 
 
-def test_the_list_ignores_accents_and_says_what_is_missing(cast: Cast) -> None:
+def test_the_list_ignores_accents_and_names_missing_parts(cast: Cast) -> None:
     cast.database.write(profiles.create, cast.carol, profile(room="Küche", position=0), now=NOW)
     cast.database.write(create_password_link, cast.erin.user_id, now=NOW, lifetime=timedelta(days=7))
     cast.change(sa.update(User).where(User.id == cast.bob.user_id).values(active=False))

@@ -41,7 +41,7 @@ def offers(page: Element) -> list[str]:
         ("operation", []),
     ],
 )
-def test_what_is_on_offer_is_found(client: TestClient, cast: Cast, text: str, doctors: list[str]) -> None:
+def test_doctors_are_found_by_their_offer(client: TestClient, cast: Cast, text: str, doctors: list[str]) -> None:
     assert found(client, text) == doctors
     names = [each["name"] for each in client.get("/api/v1/doctors", params={"q": text}).json()]
     assert sorted(names) == doctors
@@ -54,7 +54,7 @@ def test_profiles_are_searched_and_a_visit_type_that_is_asked_for_is_offered(cli
     assert offers(read(client.get("/doctors?q=first+visit")))[0] == "First visit · 30 minutes"
 
 
-def test_the_clinics_own_words_are_found_at_once(client: TestClient, cast: Cast) -> None:
+def test_the_clinics_own_words_are_found_immediately(client: TestClient, cast: Cast) -> None:
     assert found(client, "freckles") == []
     log_in(client, "carol")
     page = read(client.get("/admin/clinic/search"))

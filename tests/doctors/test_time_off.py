@@ -100,7 +100,7 @@ def test_a_time_that_the_clocks_skip_is_refused_at_its_field_also_within_a_serie
     assert ahead(cast) == []
 
 
-def test_where_the_clock_shows_a_time_twice_the_longer_time_off_is_meant(cast: Cast) -> None:
+def test_a_time_that_occurs_twice_means_the_longer_time_off(cast: Cast) -> None:
     add(cast, from_date=date(2026, 10, 25), from_time=time(2, 30), until_time=time(2, 30))
     start, end = spans(cast)[0]
     assert (start, end - start) == (datetime.fromisoformat("2026-10-25T00:30Z"), timedelta(hours=1))

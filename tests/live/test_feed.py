@@ -60,7 +60,7 @@ def test_other_processes_hear_which_day_of_which_doctor_changed(cast: Cast, hear
     assert hear() == (Change(erin, OTHER_DAY),)
 
 
-def test_what_is_no_appointment_is_heard_too(cast: Cast, hear: Hear) -> None:
+def test_changes_of_other_things_than_appointments_are_heard_too(cast: Cast, hear: Hear) -> None:
     bob = cast.doctor_ids["bob"]
     cast.change(sa.insert(models.TimeOff).values(doctor_id=bob, starts_at=NOW, ends_at=NOW + timedelta(hours=1)))
     assert hear() == (Change(bob, ""),)
@@ -72,7 +72,7 @@ def test_what_is_no_appointment_is_heard_too(cast: Cast, hear: Hear) -> None:
     assert hear() == (EVERYTHING,)
 
 
-def test_what_is_rolled_back_or_on_no_day_is_not_heard(cast: Cast, hear: Hear) -> None:
+def test_changes_that_are_rolled_back_or_on_no_day_are_not_heard(cast: Cast, hear: Hear) -> None:
     before = version(cast)
 
     def give_up(session: Session) -> None:
@@ -88,7 +88,9 @@ def test_what_is_rolled_back_or_on_no_day_is_not_heard(cast: Cast, hear: Hear) -
     assert version(cast) != before
 
 
-def test_many_changes_at_once_are_heard_as_one(cast: Cast, hear: Hear, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_changes_in_one_transaction_are_heard_as_one(
+    cast: Cast, hear: Hear, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(feed, "MOST_AT_ONCE", 1)
     cast.change(sa.delete(models.WorkingHours))
     assert hear() == (EVERYTHING,)

@@ -104,7 +104,7 @@ def test_a_stream_ends_with_its_session(cast: Cast, run: Run, how: str) -> None:
     run(test)
 
 
-def test_who_only_watches_is_warned_before_the_session_ends(cast: Cast, run: Run) -> None:
+def test_a_user_who_only_watches_is_warned_before_the_session_ends(cast: Cast, run: Run) -> None:
     async def test(opened: Hub) -> None:
         watching = viewer(cast)
         stream, other = await opened.join(watching), await opened.join(viewer(cast, "carol"))

@@ -258,7 +258,7 @@ def test_a_worker_whose_clock_is_ahead_takes_no_message_that_another_is_sending(
     assert "The clock of this machine is 600 seconds ahead of the database's." in caplog.text
 
 
-def test_news_that_a_machine_ahead_of_time_writes_are_due_at_once(
+def test_a_message_from_a_machine_ahead_of_time_is_due_immediately(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ten_minutes_ahead(monkeypatch)
@@ -305,7 +305,7 @@ def test_a_claim_belongs_to_one_worker_until_its_lease_ends(database: Database, 
     assert row(database, number).status == "sent"
 
 
-def test_workers_at_once_send_each_message_once(database: Database, courier: Couriers) -> None:
+def test_concurrent_workers_send_each_message_once(database: Database, courier: Couriers) -> None:
     numbers = [put(database, f"p{number}@docket.example", user_id=number) for number in range(24)]
     with mail_server() as server:
         couriers = [courier(to(server.port), name=f"w{number}") for number in range(3)]
@@ -349,7 +349,7 @@ def test_letters_before_the_at_sign_need_a_server_that_takes_them(
         )
 
 
-def test_a_domain_that_cannot_exist_is_given_up_at_once(database: Database, courier: Couriers) -> None:
+def test_a_domain_that_cannot_exist_is_given_up_immediately(database: Database, courier: Couriers) -> None:
     number = put(database, "nora@é_.example")
     with mail_server() as server:
         courier(to(server.port)).deliver_next()

@@ -70,7 +70,7 @@ def test_forms_and_xml() -> None:
         (302, ServerAway),
     ],
 )
-def test_what_the_answers_mean(status: int, meaning: type[Undelivered]) -> None:
+def test_the_meaning_of_the_answers(status: int, meaning: type[Undelivered]) -> None:
     with sms_gateway(status) as gateway, sender_for(gateway, {}, "{to}{text}") as sender:
         with pytest.raises(meaning, match=f"status {status}") as refusal:
             sender.send("020 123 4567", "abc", TEXT)

@@ -61,7 +61,7 @@ def test_pasted_text_is_registered_as_people_see_it(client: TestClient, cast: Ca
         assert other.post("/login", data=sent).status_code == 303
 
 
-def test_all_wrong_fields_of_a_registration_are_named_at_once(client: TestClient) -> None:
+def test_all_wrong_fields_of_a_registration_are_named_together(client: TestClient) -> None:
     details = {"name": "Pat Poe", "email": "not an address", "phone": "12ab", "password": "short"}
     page = read(client.post("/register", data=details))
     for field in ("email", "phone", "password"):

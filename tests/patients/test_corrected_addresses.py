@@ -76,7 +76,7 @@ def test_the_form_on_the_record_changes_the_address_of_the_account(carol: TestCl
     assert RIGHT not in str(told.values)
 
 
-def test_what_opened_the_account_before_ends(cast: Cast) -> None:
+def test_earlier_access_to_the_account_ends(cast: Cast) -> None:
     """A person who reads the wrong mailbox may have asked for a link to set the password, or signed in."""
     alice = cast.alice.user_id
     cast.database.write(password_links.create_password_link, alice, now=NOW, lifetime=timedelta(days=1))

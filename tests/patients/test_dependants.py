@@ -85,7 +85,7 @@ def test_a_date_of_birth_in_the_future_is_refused(cast: Cast) -> None:
         cast.database.write(dependants.change_person, cast.alice, zoe, unborn, seen="", now=NOW)
 
 
-def test_there_are_ten_at_most_also_when_two_are_added_at_once(cast: Cast) -> None:
+def test_there_are_ten_at_most_also_when_two_are_added_concurrently(cast: Cast) -> None:
     people = [ZOE.model_copy(update={"name": f"Zoë {letter}"}) for letter in "ABCDEFGHIJKL"]
     for person in people[: dependants.MOST_PEOPLE - 1]:
         add(cast, cast.alice, person)

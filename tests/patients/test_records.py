@@ -221,7 +221,7 @@ def test_invalid_links_are_refused(cast: Cast) -> None:
 # ------------------------------------------------------------------------------------------------ accounts
 
 
-def test_a_disabled_account_is_signed_out_at_once_and_an_enabled_one_may_sign_in(cast: Cast) -> None:
+def test_a_disabled_account_is_signed_out_immediately_and_an_enabled_one_may_sign_in(cast: Cast) -> None:
     alice = cast.patient_ids["alice"]
     secret = cast.database.write(sessions.start_session, cast.alice.user_id, address="", user_agent="", now=NOW)
 

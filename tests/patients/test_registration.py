@@ -127,7 +127,7 @@ def test_another_browser_with_the_same_address_gets_nothing_of_it(client: TestCl
         assert answer.headers["location"] == "/register/details"
 
 
-def test_where_the_clinic_asks_for_more_meanwhile_the_person_is_asked_again(client: TestClient, cast: Cast) -> None:
+def test_a_clinic_that_asks_for_more_meanwhile_asks_the_person_again(client: TestClient, cast: Cast) -> None:
     send_form(client, NINA)
     cast.change(sa.update(models.ClinicSettings).values(asks_phone="require"))
     answer = client.post("/login/code", data={"code": last_code(cast)})
@@ -192,7 +192,7 @@ def test_only_the_owner_of_the_mailbox_learns_of_the_account_through_the_api(neu
 
 
 @pytest.mark.both_databases
-def test_by_default_programs_get_the_account_at_once(client: TestClient, cast: Cast) -> None:
+def test_by_default_programs_get_the_account_immediately(client: TestClient, cast: Cast) -> None:
     assert client.post(API, json=NINA).status_code == 201
     token = client.post("/api/v1/auth/token", data={"username": NINA["email"], "password": NINA["password"]})
     assert token.status_code == 200

@@ -108,7 +108,7 @@ def test_an_invalid_name_address_or_number_is_refused_at_registration(spoil: dic
     {"email": " nora\u202e@Docket.example\u200b"},
     {"email": "no\u00adra@docket.example\u00a0"},
 ])  # fmt: skip
-def test_what_is_unseen_in_a_pasted_name_or_address_is_taken_away(pasted: dict[str, str]) -> None:
+def test_invisible_signs_in_a_pasted_name_or_address_are_removed(pasted: dict[str, str]) -> None:
     read = Register.model_validate({"name": "Nora New", "email": "nora@docket.example", "password": "x"} | pasted)
     assert (read.name, read.email) == ("Nora New", "nora@docket.example")
 

@@ -171,7 +171,7 @@ def test_nothing_that_names_her_is_left(cast: Cast, kept_files: Path) -> None:
     assert list(find_problems(cast.database, now=NOW)) == []
 
 
-def test_the_audit_log_still_says_what_was_done_and_names_no_person(cast: Cast) -> None:
+def test_the_audit_log_keeps_the_actions_and_names_no_person(cast: Cast) -> None:
     meet(cast)
     cast.database.write(erasure.forget_patient, cast.alice, cast.patient_ids["alice"], now=NOW)
     with log_in(client_for(cast.database), "carol") as client:
@@ -267,7 +267,7 @@ def test_late_appointments_are_cancelled_too_and_a_shared_address_stays(cast: Ca
         assert list(session.scalars(sa.select(models.OutboxMessage.dedupe_key))) == ["mother"]
 
 
-def test_what_her_mother_was_told_about_both_of_them_is_forgotten_too(cast: Cast) -> None:
+def test_messages_to_her_mother_about_both_of_them_are_deleted_too(cast: Cast) -> None:
     alice = cast.patient_ids["alice"]
     cast.change(sa.update(models.User).values(email_confirmed_at=NOW))
     child = cast.add(models.Patient(name=HER["name"], managed_by_id=alice, created_at=NOW))

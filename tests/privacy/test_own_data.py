@@ -65,7 +65,7 @@ def test_a_patient_gets_everything_as_json_and_nothing_of_others(client: TestCli
         assert absent not in answer.text
 
 
-def test_what_the_front_desk_wrote_and_did_is_in_the_copy_and_every_key_is_documented(
+def test_notes_and_actions_of_the_front_desk_are_in_the_copy_and_every_key_is_documented(
     client: TestClient, cast: Cast
 ) -> None:
     reference = fill(cast)

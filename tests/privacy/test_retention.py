@@ -72,7 +72,7 @@ def fill(cast: Cast) -> None:
     cast.change(sa.update(models.User).where(models.User.id == cast.alice.user_id).values(late))
 
 
-def test_a_run_deletes_what_is_old_and_says_what_it_was(
+def test_a_run_deletes_old_rows_and_reports_them(
     client: TestClient, cast: Cast, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     fill(cast)

@@ -161,7 +161,7 @@ def test_instants_have_no_seconds_and_texts_their_lengths(cast: Cast) -> None:
         insert(cast, appointment(cast, TEN) | {"notes": "x" * 1001})
 
 
-def test_whatever_writes_a_start_also_writes_what_was_promised(cast: Cast) -> None:
+def test_every_statement_that_writes_a_start_also_writes_the_promise(cast: Cast) -> None:
     row = appointment(cast, TEN)
     with pytest.raises(IntegrityError, match="promised"):
         insert(cast, row | {"promised_minute": promised(local("2026-03-04 10:00"))})
@@ -230,7 +230,7 @@ def race(cast: Cast, commands: list[tuple[Actor, Booking]]) -> list[str | Except
         return list(pool.map(lambda pair: book(*pair), commands))
 
 
-def test_of_eight_overlapping_bookings_at_once_exactly_one_succeeds(cast: Cast) -> None:
+def test_of_eight_concurrent_overlapping_bookings_exactly_one_succeeds(cast: Cast) -> None:
     actors = more_patients(cast, CONTENDERS)
     for hour in (9, 13, 15):
         # 45 minutes, 30 and 15, starting at :00, :15 and :30: any two overlap, as the longest has buffers around it.

@@ -79,7 +79,7 @@ def test_visitors_get_one_answer_until_the_schedule_changes_or_the_time_passes(
     assert text_of(client, path, cast) != later
 
 
-def test_what_visitors_get_is_for_them_alone(client: TestClient, cast: Cast) -> None:
+def test_answers_for_visitors_are_only_for_visitors(client: TestClient, cast: Cast) -> None:
     cast.book(cast.alice, "2026-03-03 10:00", doctor="erin", visit_type=cast.long)
     path = PAGES[1]
     visitors = text_of(client, path, cast)
@@ -145,7 +145,7 @@ def test_a_warning_ends_to_the_second_when_an_appointment_has_begun(client: Test
     assert warned == [True, False]
 
 
-def test_who_sends_a_token_gets_no_kept_answer(client: TestClient, cast: Cast) -> None:
+def test_clients_with_a_token_get_no_kept_answer(client: TestClient, cast: Cast) -> None:
     assert text_of(client, PAGES[3], cast) == text_of(client, PAGES[3], cast)
     assert client.get(PAGES[3], headers={"authorization": "Bearer forged"}).status_code == 401
 

@@ -202,7 +202,7 @@ def test_days_on_which_the_clocks_change_are_cached_correctly(cast: Cast, first:
     assert moved[cast.doctor_ids["bob"]][0] - kept[cast.doctor_ids["bob"]][0] in {300, 360}
 
 
-def test_every_kind_of_change_is_seen_at_once(cast: Cast) -> None:
+def test_every_kind_of_change_is_seen_immediately(cast: Cast) -> None:
     bob = cast.doctor_ids["bob"]
     seen = [_free(cast.database, NOW)[bob]]
     reference = cast.book(cast.alice, "2026-03-05 10:00")
@@ -343,7 +343,7 @@ def test_changes_of_two_doctors_do_not_wait_for_each_other(postgresql_cast: Cast
     assert database.write(change_bob)
 
 
-def test_what_is_kept_is_limited_by_weight() -> None:
+def test_the_cache_is_limited_by_weight() -> None:
     cache = VersionCache(most=10)
     cache.keep("a", 1, "first", weight=4)
     cache.keep("b", 1, "second", weight=4)

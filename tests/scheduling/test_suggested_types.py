@@ -43,7 +43,7 @@ def test_times_on_cards_name_their_visit_type_and_visitors_get_the_first_visit(c
     assert chosen_type(read(client.get("/doctors/bob"))) == str(cast.long)
 
 
-def test_who_has_been_to_a_doctor_gets_the_follow_up_with_them_alone(client: TestClient, cast: Cast) -> None:
+def test_patients_who_have_seen_a_doctor_get_the_follow_up_only_there(client: TestClient, cast: Cast) -> None:
     log_in(client, "alice")
     cast.book(cast.alice, TEN)
     assert chosen_type(read(client.get("/doctors/bob"))) == str(cast.long)
@@ -66,7 +66,7 @@ def test_a_patient_who_did_not_come_is_new(client: TestClient, cast: Cast, statu
 
 
 @pytest.mark.both_databases
-def test_the_clinics_choice_is_seen_at_once(client: TestClient, cast: Cast) -> None:
+def test_the_clinics_choice_applies_immediately(client: TestClient, cast: Cast) -> None:
     assert offers(read(client.get("/"))) == ["First visit · 30 minutes"] * 2
     log_in(client, "carol")
     form = read(client.get(f"/admin/visit-types/{cast.long}")).form(f"/admin/visit-types/{cast.long}")
@@ -88,7 +88,7 @@ def test_the_clinics_choice_is_seen_at_once(client: TestClient, cast: Cast) -> N
     assert sorted(offers(read(client.get("/")))) == ["First visit · 30 minutes", "Skin procedure · 45 minutes"]
 
 
-def test_the_booking_page_changes_the_visit_type_and_keeps_what_was_typed(client: TestClient, cast: Cast) -> None:
+def test_the_booking_page_changes_the_visit_type_and_keeps_typed_text(client: TestClient, cast: Cast) -> None:
     log_in(client, "alice")
     page = read(client.get(f"/book?doctor=bob&visit_type={cast.long}&starts_at={iso(local(TEN))}"))
     names = [option.text for option in page.one("select", name="visit_type").all("option")]

@@ -772,7 +772,7 @@ def test_a_doctor_who_takes_no_bookings_can_be_asked_about_too(client: TestClien
     assert "/admin/doctors/bob" in page.links
 
 
-def test_an_incomplete_question_is_answered_with_what_is_missing(client: TestClient, cast: Cast) -> None:
+def test_an_incomplete_question_is_answered_with_the_missing_fields(client: TestClient, cast: Cast) -> None:
     log_in(client, "carol")
     assert not look(client, "/admin/appointments/why").all(role="alert")
     for query, words_ in (

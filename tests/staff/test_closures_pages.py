@@ -42,7 +42,7 @@ def asked(page: Element) -> dict[str, str]:
     return page.one("main").all("form", method="post")[-1].values()
 
 
-def test_a_closure_that_affects_no_appointment_is_saved_at_once(carol: TestClient, cast: Cast) -> None:
+def test_a_closure_that_affects_no_appointment_is_saved_without_a_question(carol: TestClient, cast: Cast) -> None:
     form = read(carol.get("/admin/closures/new")).form("/admin/closures")
     answer = carol.post("/admin/closures", data={**form, **SPRING, "step": "save"})
     assert (answer.status_code, answer.headers["location"]) == (303, "/admin/closures")

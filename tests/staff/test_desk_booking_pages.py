@@ -119,7 +119,7 @@ def test_a_doctor_who_offers_nothing_has_a_page_that_says_so(client: TestClient,
     assert "None of these doctors offers this visit type." in read(page).text
 
 
-def test_where_the_chosen_days_are_full_the_next_free_times_are_offered(client: TestClient, cast: Cast) -> None:
+def test_if_the_chosen_days_are_full_the_next_free_times_are_offered(client: TestClient, cast: Cast) -> None:
     """As after "Book another close to this", which asks for the day of that appointment."""
     put(cast, "2026-03-04 09:00", minutes=480)
     log_in(client, "fiona")

@@ -61,7 +61,7 @@ def test_the_desk_sees_reasons_unless_the_clinic_hides_them_and_never_a_private_
             status_service.get_note(session, cast.fiona, reference)
 
 
-def test_who_does_not_see_a_reason_cannot_replace_it(cast: Cast) -> None:
+def test_a_reader_who_does_not_see_a_reason_cannot_replace_it(cast: Cast) -> None:
     reference = booked(cast)
     hide_reasons(cast)
     change = cast.database.write
@@ -86,7 +86,7 @@ def test_hidden_reasons_are_on_no_page_and_in_no_answer(sqlite_cast: Cast) -> No
     assert NOTE not in page
 
 
-def test_the_desk_sees_messages_about_appointments_and_none_about_accounts(cast: Cast) -> None:
+def test_the_desk_sees_only_messages_about_appointments(cast: Cast) -> None:
     cast.book(cast.alice, "2026-03-03 10:00")
     letterhead = {"name": "Harbour Lane Clinic", "phone": "", "address": "", "time_zone": "Europe/Amsterdam"}
     cast.database.write(confirmation.send, cast.carol.user_id, cast.carol.email, "Carol", letterhead, now=NOW)

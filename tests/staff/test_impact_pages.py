@@ -114,7 +114,7 @@ def test_asking_for_times_from_today_shows_them_before_anything_is_moved(client:
 
 
 @pytest.mark.both_databases
-def test_what_could_not_be_moved_after_the_change_is_said(
+def test_the_page_names_appointments_that_could_not_be_moved_after_the_change(
     client: TestClient, crowded: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(decisions, "AT_ONCE", 0)

@@ -416,7 +416,7 @@ def test_a_number_is_found_by_any_way_of_typing_it(carol: TestClient, cast: Cast
 
 
 @pytest.mark.both_databases
-def test_a_number_that_is_none_is_pointed_out_until_it_is_corrected(carol: TestClient, cast: Cast) -> None:
+def test_an_impossible_number_is_pointed_out_until_it_is_corrected(carol: TestClient, cast: Cast) -> None:
     zoe = add(cast, phone="ask at 20")
     overview = read(carol.get("/admin"))
     assert "Zoë Visser’s phone number is not complete" in overview.text

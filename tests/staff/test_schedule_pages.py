@@ -382,7 +382,7 @@ def test_the_number_of_queries_does_not_grow_with_the_day(client: TestClient, ca
 
 
 @pytest.mark.both_databases
-def test_what_the_process_keeps_of_a_day_is_never_shown_after_a_change(client: TestClient, cast: Cast) -> None:
+def test_a_cached_day_is_never_shown_after_a_change(client: TestClient, cast: Cast) -> None:
     log_in(client, "bob")
     references = [cast.book(who, f"2026-03-03 {time}") for who, time in ((cast.alice, "09:30"), (cast.dave, "14:00"))]
     appointments = sa.update(models.Appointment).where(models.Appointment.reference.in_(references))
@@ -487,7 +487,7 @@ def places(page: Element) -> dict[str, list[int]]:
     }
 
 
-def test_the_same_time_stands_in_the_same_row_on_each_day_of_the_week(cast: Cast) -> None:
+def test_the_same_time_is_in_the_same_row_on_each_day_of_the_week(cast: Cast) -> None:
     cast.book(cast.alice, "2026-03-03 10:00")
     cast.book(cast.dave, "2026-03-05 10:00", visit_type=cast.long)
     cast.book(cast.alice, "2026-03-05 13:30")

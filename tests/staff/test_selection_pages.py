@@ -111,7 +111,7 @@ def test_nothing_that_can_be_cancelled_makes_no_list(client: TestClient, cast: C
         assert session.scalar(sa.select(sa.func.count()).select_from(models.ToldList)) == 0
 
 
-def test_each_patient_gets_a_message_once_after_a_preview_and_who_gets_none_is_called(
+def test_each_patient_gets_a_message_once_after_a_preview_or_a_call(
     client: TestClient, cast: Cast, four: list[str]
 ) -> None:
     words = "The lift is broken.\n<i>Please</i> use the stairs."
@@ -145,7 +145,7 @@ def test_each_patient_gets_a_message_once_after_a_preview_and_who_gets_none_is_c
         assert all(each.details == {} for each in rows)
 
 
-def test_who_had_a_message_within_a_day_gets_another_only_if_ticked(
+def test_a_patient_who_had_a_message_within_a_day_gets_another_only_if_ticked(
     client: TestClient, cast: Cast, four: list[str]
 ) -> None:
     def look(**typed: str) -> Element:
@@ -220,7 +220,7 @@ def test_a_message_that_waits_names_no_old_time_and_no_cancelled_appointment(
     assert "Nothing to tell any more" in told.text
 
 
-def test_a_message_that_is_too_long_or_about_what_is_over_is_not_written(
+def test_a_message_that_is_too_long_or_about_the_past_is_not_written(
     client: TestClient, cast: Cast, four: list[str]
 ) -> None:
     page = preview(client, "message", four)

@@ -136,7 +136,7 @@ def test_an_admin_changes_the_status_on_the_appointments_page(cast: Cast, refere
     assert "Changed back to “Scheduled” by you" in read(carol.get(f"/appointments/{reference}")).text
 
 
-def test_the_patient_reads_what_was_noted_and_has_no_such_buttons(bob: TestClient, cast: Cast, reference: str) -> None:
+def test_the_patient_reads_the_status_and_has_no_such_buttons(bob: TestClient, cast: Cast, reference: str) -> None:
     send(bob, read(bob.get(DAY)), f"/appointments/{reference}/status", status="arrived")
     with client_for(cast.database) as client:
         page = read(log_in(client, "alice").get(f"/appointments/{reference}"))

@@ -129,7 +129,7 @@ def _disable(session: Session, actor: Actor, user_id: int) -> None:
 
 
 @pytest.mark.parametrize("deed", [_demote, _disable])
-def test_of_two_admins_who_remove_each_other_at_once_one_stays(
+def test_of_two_admins_who_remove_each_other_concurrently_one_stays(
     cast: Cast, deed: Callable[[Session, Actor, int], None]
 ) -> None:
     anna = add_admin(cast)
@@ -245,7 +245,7 @@ def test_a_doctors_account_is_connected_and_disconnected(cast: Cast) -> None:
     assert (user_of(cast, bob).role, doctor_user(cast)) == ("doctor", bob)
 
 
-def test_of_two_accounts_that_are_connected_to_one_doctor_at_once_one_succeeds(cast: Cast) -> None:
+def test_of_two_accounts_that_are_connected_to_one_doctor_concurrently_one_succeeds(cast: Cast) -> None:
     change_role(cast, cast.carol, cast.bob.user_id, "admin")
     start = Barrier(2)
 

@@ -44,7 +44,7 @@ def asked(page: Element) -> dict[str, Any]:
     return {**form.values(), "doctor_ids": doctors}
 
 
-def test_a_new_visit_type_is_offered_at_once_by_the_ticked_doctors(carol: TestClient, cast: Cast) -> None:
+def test_a_new_visit_type_is_offered_immediately_by_the_ticked_doctors(carol: TestClient, cast: Cast) -> None:
     bob = cast.doctor_ids["bob"]
     empty = asked(read(carol.get("/admin/visit-types/new")))
     assert (empty["buffer_before"], empty["online"], "named_in_messages" in empty) == ("0", "y", False)

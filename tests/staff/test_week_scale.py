@@ -31,14 +31,14 @@ def test_a_clock_that_changes_moves_no_row() -> None:
         assert scale.places(day, [(at("10:10", day), at("10:25", day))]) == [Place(2, 2, 0, 3)]
 
 
-def test_what_lies_outside_the_scale_is_cut_and_keeps_one_row() -> None:
+def test_spans_outside_the_scale_are_cut_and_keep_one_row() -> None:
     scale = Scale(9, 17, AMSTERDAM)
     assert scale.places(DAY, [(at("00:00"), at("23:59"))]) == [Place(0, 0, 8, 0)]
     assert scale.places(DAY, [(at("06:00"), at("07:00"))]) == [Place(0, 0, 0, 1)]
     assert scale.places(DAY, [(at("20:00"), at("21:00"))]) == [Place(7, 11, 0, 1)]
 
 
-def test_what_overlaps_stands_side_by_side_and_the_rest_is_wide() -> None:
+def test_overlapping_spans_are_side_by_side_and_the_others_are_wide() -> None:
     scale = Scale(9, 17, AMSTERDAM)
     spans = [("09:00", "10:00"), ("09:30", "09:45"), ("09:45", "10:15"), ("10:15", "10:30")]
     places = scale.places(DAY, [(at(start), at(end)) for start, end in spans])

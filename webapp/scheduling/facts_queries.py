@@ -238,7 +238,7 @@ class Own(NamedTuple):
 
 
 def load_own(session: Session, since: datetime, now: datetime, viewer: Viewer) -> Own:
-    """What a reading session's snapshot holds of the viewer's patient: one query for all that a page asks."""
+    """The viewer's patient in a reading session's snapshot: one query for all questions of a page."""
     known, own = session.info.get("own", (None, None))
     if own is None or known != (session.get_transaction(), viewer, now) or since < own.since:
         # A page first asks for the doctors, and then for a week, of which some days may be over.

@@ -37,7 +37,7 @@ from webapp.scheduling.viewer import ANYONE, Viewer
 NOON = 12 * 60
 LABELS = [f"{minute // 60:02d}:{minute % 60:02d}" for minute in range(DAY)]
 WORKDAYS = 5
-# What a time of a kept calendar weighs: see `VersionCache`.
+# The weight of a time in a cached calendar: see `VersionCache`.
 WEIGHT_OF_TIME = 3
 
 Slot = tuple[str, str, str]
@@ -162,7 +162,7 @@ def week_calendar(
     def make() -> Calendar:
         return _make_calendar(session, clinic, request, place, week=week, now=now, viewer=viewer)
 
-    # What is being moved does not count, so its calendar is for one reader at one moment.
+    # An appointment that is being moved does not count, so its calendar is for one reader at one moment.
     versions = versions_seen(session) if viewer.moving is None else None
     if versions is None:
         return make()

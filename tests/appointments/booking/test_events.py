@@ -234,7 +234,7 @@ def test_the_holder_of_a_link_has_no_account_but_is_a_patient(cast: Cast, heard:
     assert heard == [AppointmentStatusChanged(by=done_by, before="scheduled", after="confirmed", **facts)]
 
 
-def test_several_changes_at_once_are_several_events(cast: Cast, heard: list[Event]) -> None:
+def test_several_changes_in_one_request_are_several_events(cast: Cast, heard: list[Event]) -> None:
     _reference, facts = book(cast, cast.alice, "2026-03-05 09:30")
     heard.clear()
     command = Changes(starts_at=local("2026-03-05 11:00"), reason="a rash", status="confirmed")

@@ -70,7 +70,7 @@ def patients(cast: Cast, count: int) -> list[int]:
     return [cast.add(Patient(name=f"Patient {number}", created_at=NOW)) for number in range(count)]
 
 
-def test_an_urgent_appointment_stands_beside_a_taken_time_and_the_next_one_is_refused(cast: Cast) -> None:
+def test_an_urgent_appointment_is_squeezed_in_and_the_next_one_is_refused(cast: Cast) -> None:
     dave, (other,) = cast.patient_ids["dave"], patients(cast, 1)
     taken = cast.book(cast.alice, TEN)
     with pytest.raises(SqueezeInNotAllowed, match=r"Dr\. Bob Brown does not allow squeeze-ins"):
@@ -119,7 +119,7 @@ def test_at_a_free_time_it_is_an_ordinary_appointment_and_beside_a_squeezed_one_
         squeeze(cast, three, TEN)
 
 
-def test_the_reason_also_stands_for_exceptions_and_other_clashes_stay(cast: Cast) -> None:
+def test_the_reason_also_counts_for_exceptions_and_other_clashes_stay(cast: Cast) -> None:
     allow(cast, 1)
     cast.book(cast.alice, TEN)
     # 10:07 is off the grid.
@@ -155,7 +155,7 @@ def test_moved_to_a_free_time_it_is_an_ordinary_one_and_can_be_squeezed_in_elsew
     assert placed(cast, urgent) == Placed(0, "")
 
 
-def test_an_appointment_that_comes_back_stands_beside_what_has_its_time_now(cast: Cast) -> None:
+def test_a_restored_appointment_is_beside_the_one_that_has_its_time_now(cast: Cast) -> None:
     allow(cast, 1)
     taken = cast.book(cast.alice, TEN)
     one, two = patients(cast, 2)

@@ -278,7 +278,7 @@ def test_the_note_is_private_to_its_doctor_and_no_change_of_the_appointment(cast
         write_note(cast, cast.erin, reference, "Mine")
 
 
-def test_the_notes_text_is_in_no_audit_row_and_the_patient_sees_none_of_it(cast: Cast) -> None:
+def test_the_notes_text_is_in_no_audit_row_and_never_shown_to_the_patient(cast: Cast) -> None:
     reference = cast.book(cast.alice, "2026-03-03 10:00")
     write_note(cast, cast.bob, reference, "Worried about her mother.")
     assert history(cast, reference) == ["booked"]

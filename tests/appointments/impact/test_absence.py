@@ -88,7 +88,7 @@ def test_each_is_proposed_a_colleagues_time_that_is_not_before_its_own_and_a_lat
     assert [each.colleague for each in left(morning, morning.bob)] == [None] * 3
 
 
-def test_all_are_dealt_with_at_once_and_the_one_who_is_here_stays_arrived(morning: Cast) -> None:
+def test_all_decisions_are_made_together_and_a_patient_who_is_here_stays_arrived(morning: Cast) -> None:
     here, next_one, last = left(morning)
     assert last.later is not None
     later = Chosen("later", last.version, last.later)

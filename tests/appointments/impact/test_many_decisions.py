@@ -121,7 +121,7 @@ def test_a_decision_about_an_appointment_that_changed_meanwhile_is_dropped(cast:
     assert waiting(cast) == 0
 
 
-def test_what_cannot_be_moved_stays_flagged_and_is_counted(cast: Cast) -> None:
+def test_appointments_that_cannot_be_moved_stay_flagged_and_are_counted(cast: Cast) -> None:
     each = asked(cast, "move")
     first, *_others, last = each
     # The last one is to move to the time of the first, who has the same doctor and patient.

@@ -59,7 +59,7 @@ def forget_messages(cast: Cast) -> None:
 # ------------------------------------------------------------------------------------------------ what is written
 
 
-def test_every_path_that_writes_a_start_writes_what_was_promised(cast: Cast) -> None:
+def test_every_path_that_writes_a_start_writes_the_promise(cast: Cast) -> None:
     reference = cast.book(cast.alice, "2026-03-03 10:00")
     assert wall_time(row(cast, reference).promised_minute).isoformat() == "2026-03-03T10:00:00"
     move = Move(starts_at=local("2026-07-07 09:30"))
@@ -255,7 +255,7 @@ def test_the_overview_leads_to_the_page_that_puts_them_right(cast: Cast, client:
     assert messages(cast) == []
 
 
-def test_the_page_says_which_ones_clash_and_lets_each_be_told(cast: Cast, client: TestClient) -> None:
+def test_the_page_names_clashing_appointments_and_can_tell_each_patient(cast: Cast, client: TestClient) -> None:
     old, other = cast.book(cast.alice, "2026-03-03 10:00"), cast.book(cast.dave, "2026-03-04 10:00")
     forget_messages(cast)
     change_law(cast)

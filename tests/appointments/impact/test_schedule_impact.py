@@ -92,7 +92,7 @@ def decide(appointment: Affected, kind: str, **more: Any) -> dict[str, Decision]
     return {appointment.reference: Decision.model_validate({"kind": kind, "version": appointment.version, **more})}
 
 
-def test_a_change_that_affects_no_appointment_is_made_at_once(cast: Cast) -> None:
+def test_a_change_that_affects_no_appointment_is_made_without_a_question(cast: Cast) -> None:
     cast.book(cast.alice, "2026-03-04 10:00")
     change(cast, away(cast, "2026-03-05 09:00", "2026-03-06 17:00"))
     assert leaves(cast) == 1
@@ -384,7 +384,7 @@ def test_a_preview_counts_and_saves_nothing(cast: Cast) -> None:
     assert leaves(cast) == 0
 
 
-def test_a_preview_of_longer_hours_counts_what_is_gained(cast: Cast) -> None:
+def test_a_preview_of_longer_hours_counts_the_gained_times(cast: Cast) -> None:
     extra = models.ExtraHours(doctor_id=cast.doctor_ids["erin"], day=date(2026, 3, 7), start_minute=600, end_minute=720)
     effect = effect_of(cast, lambda session: session.add(extra))
     # Two hours in 30-minute steps for appointments of 30 minutes, for which Erin offers two visit types.

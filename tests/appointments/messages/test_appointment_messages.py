@@ -136,7 +136,7 @@ def test_patients_cannot_send_their_own_text_to_strangers(cast: Cast) -> None:
     assert written(told["2026-03-05", "email"]).subject.startswith("W.A.W.N.’s appointment is booked")
 
 
-def test_patients_who_want_no_mail_get_none_and_text_messages_wait_for_the_morning(cast: Cast) -> None:
+def test_patients_without_mail_get_text_messages_in_the_morning(cast: Cast) -> None:
     preferences = {"wants_email": False, "wants_sms": True, "phone": "+31612345678"}
     cast.change(sa.update(models.Patient).values(**preferences))
     cast.now = local("2026-03-04 22:30")

@@ -94,7 +94,7 @@ def test_a_typing_mistake_just_before_the_start_is_corrected_once(cast: Cast) ->
     assert late(cast, 90, began + timedelta(minutes=4)) == 0
 
 
-def test_who_comes_no_more_or_is_here_is_not_told_what_waits(cast: Cast) -> None:
+def test_waiting_messages_are_withdrawn_when_the_patient_arrives_or_is_not_coming(cast: Cast) -> None:
     tell_within(cast, 2)
     taken = [put(cast, f"2026-03-03 {at}", patient=who) for at, who in (("10:00", "alice"), ("09:30", "dave"))]
     moved = put(cast, "2026-03-03 10:30", patient="alice")

@@ -45,7 +45,7 @@ def deliver(cast: Cast) -> None:
     cast.change(sa.update(models.OutboxMessage).values(status="sent"))
 
 
-def test_who_was_told_nothing_yet_hears_nothing_and_the_right_patient_gets_the_booking(cast: Cast) -> None:
+def test_a_patient_without_messages_gets_none_and_the_right_patient_gets_the_booking(cast: Cast) -> None:
     reference = booked_for(cast, "alice")
     assert told(cast) == [("alice", "visit_booked")]
     give(cast, reference)
@@ -55,7 +55,7 @@ def test_who_was_told_nothing_yet_hears_nothing_and_the_right_patient_gets_the_b
     assert (view.patient_id, view.status, view.starts_at) == (cast.patient_ids["dave"], "scheduled", local(TEN))
 
 
-def test_who_was_told_of_it_hears_that_it_is_cancelled_and_the_old_links_end(cast: Cast) -> None:
+def test_a_patient_who_was_told_gets_a_cancellation_and_the_old_links_end(cast: Cast) -> None:
     reference = booked_for(cast, "alice")
     cast.database.write(status_service.change_status, cast.bob, reference, ChangeStatus(status="confirmed"), now=NOW)
     deliver(cast)
@@ -69,7 +69,7 @@ def test_who_was_told_of_it_hears_that_it_is_cancelled_and_the_old_links_end(cas
         assert session.scalar(sa.select(models.Appointment.status)) == "scheduled"
 
 
-def test_who_booked_it_knows_of_it(cast: Cast) -> None:
+def test_a_patient_who_booked_it_knows_of_it(cast: Cast) -> None:
     reference = cast.book(cast.alice, TEN)
     give(cast, reference)
     assert told(cast) == [("alice", "visit_cancelled"), ("dave", "visit_booked")]
@@ -87,7 +87,7 @@ def test_the_rules_about_the_right_patient_hold(cast: Cast) -> None:
         give(cast, clash, why="It does not help")
 
 
-def test_staff_alone_do_that_with_what_is_ahead(cast: Cast) -> None:
+def test_only_staff_do_that_and_only_with_upcoming_appointments(cast: Cast) -> None:
     reference = booked_for(cast, "alice")
     with pytest.raises(Forbidden):
         give(cast, reference, actor=cast.alice)

@@ -111,7 +111,7 @@ def test_a_tick_counts_from_when_the_list_was_made_and_can_be_undone(away: Cast)
     assert version(away) != before
 
 
-def test_what_was_undone_asks_for_a_call_only_where_the_patient_was_told(away: Cast) -> None:
+def test_an_undone_change_asks_for_a_call_only_if_the_patient_was_told(away: Cast) -> None:
     olive, mailed = lines(away)[1], lines(away)[3]
     away.now += timedelta(minutes=5)
     away.database.write(status_service.undo, away.fiona, olive.reference, UndoStatus(), now=away.now)

@@ -243,7 +243,7 @@ def test_a_busy_database_loses_nothing_typed_and_may_be_tried_again(
     assert client.post("/appointments", data=page.form("/appointments")).status_code == 303
 
 
-def test_a_form_without_a_valid_appointment_still_shows_what_was_typed(client: TestClient, cast: Cast) -> None:
+def test_a_form_without_a_valid_appointment_still_shows_the_typed_text(client: TestClient, cast: Cast) -> None:
     log_in(client, "alice")
     whole = read(client.get(book_address(cast))).form("/appointments")
     for wrong, status, way_on in (
@@ -464,7 +464,7 @@ def test_an_alternative_can_be_taken_as_well_and_others_are_offered(client: Test
     ]
 
 
-def test_opening_a_shared_link_to_a_taken_time_offers_others_at_once(client: TestClient, cast: Cast) -> None:
+def test_a_shared_link_to_a_taken_time_offers_others_immediately(client: TestClient, cast: Cast) -> None:
     cast.book(cast.dave, TEN)
     answer = log_in(client, "alice").get(book_address(cast))
     assert answer.status_code == 409
@@ -593,7 +593,7 @@ def test_a_long_list_has_pages(client: TestClient, cast: Cast) -> None:
     assert past.one("a", rel="next")["href"] == "/appointments?show=past&page=2"
 
 
-def test_what_is_over_or_cancelled_can_be_booked_again(client: TestClient, cast: Cast) -> None:
+def test_past_and_cancelled_appointments_can_be_booked_again(client: TestClient, cast: Cast) -> None:
     log_in(client, "alice")
     ahead, gone = cast.book(cast.alice, "2026-03-10 09:30"), cast.book(cast.alice, "2026-03-12 09:30")
     client.post(f"/appointments/{gone}/cancellation", data={"version": "1"})

@@ -200,7 +200,7 @@ def test_many_accounts_do_not_flood_one_mailbox(cast: Cast) -> None:
     assert [mail[0] for mail in mails(cast) if mail[1] == NEW] == ["change_email"] * 3
 
 
-def test_of_two_accounts_that_take_one_address_at_once_one_gets_it(cast: Cast) -> None:
+def test_of_two_accounts_that_take_one_address_concurrently_one_gets_it(cast: Cast) -> None:
     for attempt in range(5):
         email = f"shared{attempt}@docket.example"
         until = NOW + timedelta(days=1)
@@ -228,7 +228,7 @@ def test_of_two_accounts_that_take_one_address_at_once_one_gets_it(cast: Cast) -
         assert {number: accounts[number] for number in both} == records
 
 
-def test_one_link_that_is_followed_twice_at_once_changes_the_address_once(cast: Cast) -> None:
+def test_one_link_that_is_followed_twice_concurrently_changes_the_address_once(cast: Cast) -> None:
     until = NOW + timedelta(days=1)
     cast.change(sa.update(User).where(User.id == cast.alice.user_id).values(new_email=NEW, new_email_until=until))
     start = Barrier(2)

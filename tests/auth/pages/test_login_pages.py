@@ -63,7 +63,7 @@ def test_an_email_address_is_known_in_any_case_and_with_spaces(client: TestClien
     assert answer.status_code == 303
 
 
-def test_an_empty_form_says_what_is_missing(client: TestClient) -> None:
+def test_an_empty_form_names_the_missing_fields(client: TestClient) -> None:
     answer = client.post("/login", data={"email": "", "password": ""})
     assert answer.status_code == 422
     summary = read(answer).one("div", role="alert")
@@ -296,7 +296,7 @@ def test_signing_out_ends_the_session_for_good(client: TestClient) -> None:
     assert client.post("/logout").status_code == 303
 
 
-def test_signing_out_in_two_tabs_at_once_is_no_error(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_signing_out_in_two_tabs_concurrently_is_no_error(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     log_in(client, "alice")
 
     def ended(*_args: object, **_more: object) -> None:

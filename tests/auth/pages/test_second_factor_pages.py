@@ -340,7 +340,7 @@ def test_a_stolen_access_token_moves_no_account_to_another_mailbox(client: TestC
     assert correct("thief@example.org") == (403, "not_confirmed")
 
 
-def test_who_becomes_staff_signs_in_again_with_the_second_factor(client: TestClient, cast: Cast) -> None:
+def test_a_user_who_becomes_staff_signs_in_again_with_the_second_factor(client: TestClient, cast: Cast) -> None:
     """A patient's session has asked for none."""
     log_in(client, "alice")
     give_app(cast, cast.alice.user_id)
@@ -356,7 +356,7 @@ def test_who_becomes_staff_signs_in_again_with_the_second_factor(client: TestCli
     assert password(client, "alice") == "/login/factor"
 
 
-def test_what_was_typed_comes_back_after_confirming(client: TestClient) -> None:
+def test_typed_text_comes_back_after_confirming(client: TestClient) -> None:
     log_in(client, "carol")
     after(client, 15 * MINUTE)
     form = {"name": "Nora Nowak", "email": "nora@example.org", "role": "admin", "doctor": ""}

@@ -131,7 +131,7 @@ def test_a_second_factor_is_asked_for_unless_the_clinic_trusts_the_providers(
         assert come(client, provider, **BOB, amr=["mfa"])[0] == "/schedule"
 
 
-def test_who_has_no_account_to_open_is_told_why(sqlite_cast: Cast, provider: OidcProvider) -> None:
+def test_a_person_without_an_account_is_told_why(sqlite_cast: Cast, provider: OidcProvider) -> None:
     cast = sqlite_cast
     unconfirmed = "Your account’s email address isn’t confirmed yet."
     with browser(cast, provider) as client:
@@ -382,7 +382,7 @@ def test_the_page_that_was_wanted_is_ours(sqlite_cast: Cast, provider: OidcProvi
         assert client.get(START, params={"next": "//evil.example"}).headers["location"] == "/schedule"
 
 
-def test_what_the_token_leaves_out_is_read_from_the_provider(sqlite_cast: Cast, provider: OidcProvider) -> None:
+def test_missing_claims_of_the_token_are_read_from_the_provider(sqlite_cast: Cast, provider: OidcProvider) -> None:
     confirmed_people(sqlite_cast)
     with browser(sqlite_cast, provider) as client:
         provider.userinfo = {"sub": "another", "email_verified": True, **BOB}

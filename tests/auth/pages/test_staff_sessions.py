@@ -46,7 +46,7 @@ def test_patients_stay_signed_in_for_a_month(client: TestClient) -> None:
     assert after(client, timedelta(days=30)).get("/account").status_code == 303
 
 
-def test_a_patient_who_becomes_staff_has_the_session_of_staff_at_once(client: TestClient, cast: Cast) -> None:
+def test_a_patient_who_becomes_staff_has_the_session_of_staff_immediately(client: TestClient, cast: Cast) -> None:
     log_in(client, "alice")
     cast.change(sa.update(models.User).where(models.User.id == cast.alice.user_id).values(role="admin"))
     assert after(client, 29 * MINUTE).get("/admin").status_code == 200
@@ -74,7 +74,7 @@ def test_admins_set_how_long_staff_stay_signed_in(client: TestClient, cast: Cast
 
 
 @pytest.mark.parametrize("hx", [False, True])
-def test_what_staff_typed_is_kept_when_their_session_ends(client: TestClient, hx: bool) -> None:
+def test_typed_text_of_staff_is_kept_when_their_session_ends(client: TestClient, hx: bool) -> None:
     log_in_by_form(client, "bob")
     address = "/schedule/patients/new"
     page = read(client.get(address))
@@ -101,7 +101,7 @@ def test_a_list_of_devices_leaves_out_those_that_were_signed_out(client: TestCli
     assert "1 device" in read(client.get(f"/admin/users/{cast.carol.user_id}")).text
 
 
-def test_all_other_devices_are_signed_out_at_once(client: TestClient, cast: Cast) -> None:
+def test_all_other_devices_are_signed_out_together(client: TestClient, cast: Cast) -> None:
     log_in(client, "alice")
     with client_for(cast.database) as other, client_for(cast.database) as third, client_for(cast.database) as daves:
         for each in (log_in(other, "alice"), log_in(third, "alice")):

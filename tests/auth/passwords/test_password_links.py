@@ -113,7 +113,7 @@ def test_setting_a_password_ends_every_session_of_the_account_and_the_browsers_o
     assert left == [elsewhere]
 
 
-def test_of_two_who_use_a_link_at_once_one_sets_the_password(cast: Cast) -> None:
+def test_of_two_concurrent_uses_of_a_link_one_sets_the_password(cast: Cast) -> None:
     for _ in range(5):
         token = make(cast)
 
@@ -130,7 +130,7 @@ def test_of_two_who_use_a_link_at_once_one_sets_the_password(cast: Cast) -> None
             assert sum(pool.map(attempt, range(4))) == 1
 
 
-def test_of_links_that_are_created_at_once_one_remains(cast: Cast) -> None:
+def test_of_links_that_are_created_concurrently_one_remains(cast: Cast) -> None:
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda _number: make(cast), range(8)))
     with cast.database.reading() as session:

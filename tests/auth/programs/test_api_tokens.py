@@ -117,7 +117,7 @@ def test_use_is_written_every_five_minutes_and_once_a_day_into_the_audit_log(cas
     assert [role for _id, action, role in days if action == "api_token_used"] == ["machine"] * 2
 
 
-def test_what_a_program_booked_is_shown_to_staff_under_its_name(client: TestClient, cast: Cast) -> None:
+def test_staff_see_a_programs_bookings_under_its_name(client: TestClient, cast: Cast) -> None:
     headers = {"authorization": f"Bearer {make_api_token(cast, 'appointments:write')}", "idempotency-key": "one"}
     body = {
         "doctor_id": cast.doctor_ids["bob"],

@@ -149,7 +149,7 @@ def test_a_code_works_only_in_the_browser_that_asked_for_it(client: TestClient, 
     assert enter(client, code).status_code == 303
 
 
-def test_another_code_ends_the_one_before(client: TestClient, cast: Cast) -> None:
+def test_another_code_ends_the_earlier_one(client: TestClient, cast: Cast) -> None:
     ask(client)
     assert client.post("/login/code/again").headers["location"] == "/login/code"
     first, second = (code_in(mail) for mail in mails(cast))
@@ -207,7 +207,7 @@ def test_a_mailbox_gets_five_codes_an_hour_but_its_owners_browser_is_counted_apa
         assert enter(own, last_code(cast)).status_code == 303
 
 
-def test_signing_in_again_and_again_does_not_flood_a_mailbox(sqlite_cast: Cast) -> None:
+def test_repeated_sign_ins_do_not_flood_a_mailbox(sqlite_cast: Cast) -> None:
     """A stranger who registered with the address knows the password, and each sign-in makes the browser known again."""
     for number in range(4):
         asked = CodeAsked("browser", f"192.0.2.{number}", f"device {number}")
@@ -326,7 +326,7 @@ def test_a_time_that_was_taken_meanwhile_loses_nothing(client: TestClient, cast:
     assert client.get("/account").status_code == 200
 
 
-def test_a_name_is_needed_and_what_was_typed_stays(client: TestClient, cast: Cast) -> None:
+def test_a_name_is_needed_and_typed_text_stays(client: TestClient, cast: Cast) -> None:
     prove(client, cast, next=first_visit(cast))
     answer = client.post("/register/details", data={"name": "", "phone": "+31 6 1234 5678", "reason": "My knee"})
     assert answer.status_code == 422
