@@ -21,11 +21,11 @@ def titles(page: Page) -> str:
 def test_back_and_forward_walk_through_the_weeks(open_browser: Open) -> None:
     page = open_browser("/doctors/bob")
     weeks = [titles(page)]
-    for _ in range(3):
+    for _ in range(2):
         page.get_by_role("link", name="Next week").click()
         expect(page.locator("#calendar-title")).not_to_have_text(weeks[-1])
         weeks.append(titles(page))
-    assert len(set(weeks)) == 4
+    assert len(set(weeks)) == 3
     for title in reversed(weeks[:-1]):
         page.go_back()
         expect(page.locator("#calendar-title")).to_have_text(title)
@@ -35,7 +35,7 @@ def test_back_and_forward_walk_through_the_weeks(open_browser: Open) -> None:
         expect(page.locator("#calendar-title")).to_have_text(title)
     # The restored page works as before.
     page.get_by_role("link", name="Previous week").click()
-    expect(page.locator("#calendar-title")).to_have_text(weeks[2])
+    expect(page.locator("#calendar-title")).to_have_text(weeks[1])
 
 
 def test_back_from_the_booking_page_shows_the_week_that_was_chosen_from(open_browser: Open, clinic: Clinic) -> None:

@@ -147,30 +147,33 @@ def test_a_clinic_is_set_up_and_a_patient_books(browser: Browser, empty_clinic: 
     without_scripts.clear_cookies()
 
     # The doctor chooses a password with the link, and sees a day.
-    doctor = admin
+    doctor = plain
     doctor.goto(link)
     doctor.get_by_label("New password").fill("lantern harbour piano")
     doctor.get_by_role("button", name="Set password").click()
     sign_in(doctor, DOCTOR, "lantern harbour piano")
     set_up_two_steps(doctor)
     expect(doctor).to_have_url(re.compile(r"/schedule$"))
-    context.close()
+    without_scripts.close()
 
-    # A patient registers on the way and books with the first doctor.
-    patient = plain
+    # A patient registers on the way and books with the first doctor the time that was chosen.
+    patient = admin
     patient.goto("/")
     expect(patient.locator("#doctor-list h2")).to_have_text("2 doctors")
     patient.get_by_role("link", name="Dr. Amara Okafor", exact=True).click()
     patient.locator("#calendar .slot >> visible=true").last.click()
+    intent = patient.locator(".intent").inner_text()
     patient.get_by_role("main").get_by_role("link", name="Create an account").click()
+    expect(patient.locator(".intent")).to_have_text(intent)
     patient.get_by_label("Your name").fill("Alice Adams")
     patient.get_by_label("Email address").fill("alice@docket.example")
     patient.get_by_label("Password").fill("walrus teapot orbit")
     patient.get_by_role("button", name="Create an account").click()
     patient.get_by_label("Code").fill(patient.locator("#shown-code").inner_text())
     patient.get_by_role("button", name="Continue").click()
+    expect(patient.get_by_role("status").first).to_contain_text("Welcome. Your account is ready.")
     patient.get_by_label("Reason for the appointment").fill("My knee")
     patient.get_by_role("button", name=re.compile("^Book ")).click()
     expect(patient.get_by_role("heading", level=1)).to_have_text("Your appointment is booked")
     expect(patient.locator(".slip")).to_contain_text("Dr. Amara Okafor")
-    without_scripts.close()
+    context.close()

@@ -1,16 +1,14 @@
-"""Passkeys and the second step in a real browser, with Chromium's virtual authenticator."""
+"""Passkeys of patients in a real browser, with Chromium's virtual authenticator."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-import pyotp
 import pytest
 import sqlalchemy as sa
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Clinic
-from tests.browser.looking import look
 from webapp import models
 
 pytestmark = pytest.mark.browser
@@ -81,41 +79,6 @@ def test_a_patient_adds_a_passkey_and_signs_in_with_it_alone(open_browser: Open,
     go(page, clinic, "/login")
     page.get_by_role("button", name="Sign in with a passkey").click()
     expect(page.locator("body")).to_contain_text("That passkey didn’t work here.")
-
-
-def test_the_second_step_of_staff_by_app_passkey_and_recovery_code(open_browser: Open, clinic: Clinic) -> None:
-    page = open_browser(by_name(clinic))
-    enter(page, clinic, "erin@docket.example")
-    go(page, clinic, "/account/factor/new")
-    page.get_by_text("Can’t scan it?").click()
-    look(page)
-    secret = page.get_by_label("Key to type instead").input_value().replace(" ", "")
-    page.get_by_label("Code from the app").fill(pyotp.TOTP(secret).now())
-    page.get_by_role("button", name="Turn on").click()
-    expect(page.locator(".codes li")).to_have_count(10)
-    look(page)
-    code = page.locator(".codes li").first.inner_text()
-    page.context.clear_cookies()
-    enter(page, clinic, "erin@docket.example")
-    expect(page.get_by_role("heading", level=1)).to_have_text("Second step")
-    look(page)
-    page.get_by_label("Code").fill(code)
-    page.get_by_role("main").get_by_role("button", name="Sign in").click()
-    expect(page).to_have_url(f"{by_name(clinic)}/schedule")
-    # A look takes the authenticator away.
-    give_authenticator(page)
-    add_passkey(page, clinic, "Laptop")
-    expect(page.get_by_role("status").first).to_contain_text("Your passkey is added.")
-    page.context.clear_cookies()
-    enter(page, clinic, "erin@docket.example")
-    page.get_by_role("button", name="Use a passkey").click()
-    expect(page).to_have_url(f"{by_name(clinic)}/schedule")
-    go(page, clinic, "/account")
-    look(page)
-    clinic.cast.change(sa.update(models.UserSession).values(factor_at=None))
-    go(page, clinic, "/account/factor/new")
-    expect(page.get_by_role("heading", level=1)).to_have_text("Confirm it’s you")
-    look(page)
 
 
 def test_there_is_no_button_where_passkeys_cannot_work(open_browser: Open, clinic: Clinic) -> None:

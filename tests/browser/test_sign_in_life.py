@@ -1,6 +1,6 @@
 """The whole life of signing in, in a real browser: code by mail, app, recovery code, passkey, single sign-on, a thief.
 
-How the pages of the second step look, and passkeys of patients, are in test_passkeys.py.
+The pages of the second step are looked at on the way. Passkeys of patients are in test_passkeys.py.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import EVERY_DATABASE, PHONE, Clinic
+from tests.browser.looking import look
 from tests.browser.test_passkeys import add_passkey, by_name, give_authenticator, go
 from tests.cast import PASSWORD
 from tests.oidc_provider import CLIENT, SECRET, OidcProvider, oidc_provider
@@ -55,14 +56,15 @@ def test_every_way_to_sign_in_and_a_stolen_session(open_browser: Open, clinic: C
 
     # An app and its recovery codes, each of which is good once.
     page = open_browser(by_name(clinic))
-    give_authenticator(page)
     with_password(page, clinic)
     go(page, clinic, "/account/factor/new")
     page.get_by_text("Can’t scan it?").click()
+    look(page)
     app = pyotp.TOTP(page.get_by_label("Key to type instead").input_value().replace(" ", ""))
     page.get_by_label("Code from the app").fill(app.now())
     page.get_by_role("button", name="Turn on").click()
     expect(page.locator(".codes li")).to_have_count(10)
+    look(page)
     recovery, another, *_others = page.locator(".codes li").all_inner_texts()
     # Docket takes the code of the next half minute too, and each one once.
     next_code = app.at(datetime.now(UTC), counter_offset=1)
@@ -74,11 +76,19 @@ def test_every_way_to_sign_in_and_a_stolen_session(open_browser: Open, clinic: C
         second_step(page, clinic, used)
         expect(page.get_by_role("alert")).to_be_visible()
         expect(page).to_have_url(f"{by_name(clinic)}/login/factor")
+    look(page)
     second_step(page, clinic, another)
+    # The next look at this window would take the authenticator away.
+    give_authenticator(page)
     add_passkey(page, clinic, "Laptop")
     expect(page.get_by_role("status").first).to_contain_text("Your passkey is added.")
 
-    # A passkey, by itself.
+    # A passkey, as the second step and by itself.
+    page.context.clear_cookies()
+    with_password(page, clinic)
+    go(page, clinic, "/login/factor")
+    page.get_by_role("button", name="Use a passkey").click()
+    expect(page).to_have_url(f"{by_name(clinic)}/schedule")
     page.context.clear_cookies()
     go(page, clinic, "/login")
     page.get_by_role("button", name="Sign in with a passkey").click()
@@ -90,9 +100,12 @@ def test_every_way_to_sign_in_and_a_stolen_session(open_browser: Open, clinic: C
     before = factors(clinic)
     thief = open_browser(by_name(clinic))
     thief.context.add_cookies(page.context.cookies())  # type: ignore[arg-type]
+    go(thief, clinic, "/account")
+    look(thief)
     go(thief, clinic, "/account/factor/new")
     expect(thief.get_by_role("heading", level=1)).to_have_text("Confirm it’s you")
     expect(thief.get_by_label("Password")).to_have_count(0)
+    look(thief)
     for guess in (recovery, "000000"):
         thief.get_by_label("Code").fill(guess)
         thief.get_by_role("main").get_by_role("button", name="Continue").click()
