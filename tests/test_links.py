@@ -3,8 +3,9 @@
 A crawl starts at every page in the table of `tests.test_access` and follows what it finds there: links, what HTMX
 loads, and forms that ask, as they are and with other choices. It opens an address whose kind it has not seen. Forms
 that change data are not sent, but the table must let their reader send them. On each page, ids are unique, and every
-reference to an id finds it. No page shows a doctor's note to another reader and, as the clinic has chosen here, none
-shows a patient's reason to the front desk, nor a doctor's reason for time off.
+reference to an id finds it; fields, buttons and links have names, and no heading leaves a level out. No page shows a
+doctor's note to another reader and, as the clinic has chosen here, none shows a patient's reason to the front desk, nor
+a doctor's reason for time off.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from webapp.event_handlers import wired_database
 
 READERS = ("guest", "alice", "bob", "fiona", "carol")
 OUR_REFERENCES = ("for", "form", "list", "popovertarget", "hx-target", "hx-indicator")
+HEADINGS = {f"h{level}": level for level in range(1, 7)}
 ARIA_REFERENCES = ("aria-labelledby", "aria-describedby", "aria-controls", "aria-owns")
 # Refusals that are right: a page whose own form is not filled in yet, or says what does not fit.
 REFUSED = {
@@ -88,6 +90,7 @@ class Crawl:
         ids = Counter(each["id"] for each in page.all() if each.get("id") is not None)
         self.wrong += [f"the id {each!r} stands {times} times at {address}" for each, times in ids.items() if times > 1]
         self.wrong += [f"{each!r} is not at {address}" for each in references(page) - set(ids)]
+        self.wrong += [f"{fault} at {address}" for fault in nameless(page)]
         for target in links(page):
             self.wait_for(address, target)
         for form in page.all("form"):
@@ -153,6 +156,31 @@ def references(page: Element) -> set[str]:
         if each.name == "a" and (each.get("href") or "").startswith("#"):
             found.add(each["href"][1:])
     return found - {"", "this"}
+
+
+def nameless(page: Element) -> Iterator[str]:
+    """Fields, buttons, links and pictures without a name, and headings that leave a level out."""
+    labels = page.all("label")
+    named = {each.get("for") for each in labels if each.text}
+    within = {id(field) for each in labels if each.text for field in each.all()}
+    level = 1
+    for each in page.all():
+        has_name = any(each.get(name) for name in ("aria-label", "aria-labelledby", "title"))
+        if each.name in {"input", "select", "textarea"} and "hidden" not in {each.get("type"), *each.attributes}:
+            if not (has_name or id(each) in within or (each.get("id") and each["id"] in named)):
+                yield f"the field {each.attributes} has no label"
+        elif each.name == "button" or (each.name == "a" and each.get("href") is not None):
+            if not (has_name or each.text or any(picture.get("alt") for picture in each.all("img"))):
+                yield f"<{each.name} {each.attributes}> has no name"
+        elif each.name == "img" and each.get("alt") is None:
+            yield f"the picture {each.attributes} has no alternative"
+        elif each.name in HEADINGS:
+            if HEADINGS[each.name] > level + 1:
+                yield f"the heading “{each.text}” leaves a level out"
+            level = HEADINGS[each.name]
+    # The pages about the API are made by scripts.
+    if page.all("html") and not page.all("main", id="api") and len(page.all("h1")) != 1:
+        yield f"{len(page.all('h1'))} headings of the first level"
 
 
 @pytest.fixture(scope="module")

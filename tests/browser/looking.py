@@ -152,6 +152,26 @@ CLIPPED = """() => [...document.querySelectorAll("body *")]
   })
   .map((each) => `${each.tagName} ${each.className} ${each.textContent.trim().slice(0, 40)}`)"""
 
+# Puts what other pages have between header and footer in the place of what is shown, without scripts: first to see what
+# it is made of, and then, on a narrow window, to measure it.
+GLANCE = f"""async (paths) => {{
+  window.others = [];
+  const told = [];
+  for (const path of paths) {{
+    const answer = await fetch(path);
+    if (!answer.ok) throw new Error(`${{answer.status}} at ${{path}}`);
+    const main = new DOMParser().parseFromString(await answer.text(), "text/html").querySelector("main");
+    others.push(main);
+    document.querySelector("main").replaceWith(main);
+    told.push(({KINDS})().kinds);
+  }}
+  return told;
+}}"""
+GLANCE_NARROW = f"""() => others.map((main) => {{
+  document.querySelector("main").replaceWith(main);
+  return [{TOO_WIDE}, {TOO_SMALL}].flatMap((fault) => fault());
+}})"""
+
 
 def look(page: Page) -> None:
     """Check the page in every way, and leave its window wide.
@@ -185,6 +205,24 @@ def look(page: Page) -> None:
         raise
     finally:
         window.detach()
+
+
+def glance(page: Page, *paths: str) -> None:
+    """Check that pages which are made like others fit a phone; look at those of them in which anything is new.
+
+    The page that is shown must have been looked at, and have the style sheets of the others. The names of their fields
+    and buttons, their headings and their ids are checked by `tests.test_links`.
+    """
+    kinds = page.evaluate(GLANCE, paths)
+    window = page.context.new_cdp_session(page)
+    _resize(window, 320, mobile=False)
+    for path, faults in zip(paths, page.evaluate(GLANCE_NARROW), strict=True):
+        expect_none(faults, path, "320")
+    window.detach()
+    for path, found in zip(paths, kinds, strict=True):
+        if not _known.issuperset(found):
+            page.goto(path)
+            look(page)
 
 
 def _look_briefly(page: Page, resize: Callable[[int], None]) -> None:

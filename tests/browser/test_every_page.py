@@ -2,7 +2,8 @@
 
 The same holds with text of twice the size, of which nothing may be cut off.
 
-Each page is opened once and then checked in every way: see `tests.browser.looking`.
+Each page is opened once and then checked in every way; at those that are made like others there is a glance: see
+`tests.browser.looking`.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from playwright.sync_api import Page, expect
 
 from tests.appointment_rows import appointment, insert, put
 from tests.browser.conftest import Clinic, sign_in
-from tests.browser.looking import look
+from tests.browser.looking import glance, look
 from tests.cast import AMSTERDAM, PASSWORD, local
 from webapp import models
 from webapp.clinic import documents, poster
@@ -49,8 +50,6 @@ def test_the_public_pages(open_browser: Open, clinic: Clinic) -> None:
         "/doctors/bob",
         "/doctors/erin?week=2020-W10",
         "/login?next=" + book_address(clinic, clinic.free_time(days=5)).replace("&", "%26"),
-        "/register",
-        "/password/forgot",
         "/password/reset/nothing",
         "/email/confirm/nothing",
         "/privacy",
@@ -58,6 +57,7 @@ def test_the_public_pages(open_browser: Open, clinic: Clinic) -> None:
     ):
         page.goto(path)
         look(page)
+    glance(page, "/register", "/password/forgot")
     page.goto("/login?next=" + book_address(clinic, clinic.free_time(days=5)).replace("&", "%26"))
     page.get_by_label("Email address").fill("a.new.patient@docket.example")
     page.get_by_role("button", name="Email me a code").click()
@@ -102,9 +102,8 @@ def test_the_pages_of_a_patient(open_browser: Open, clinic: Clinic) -> None:
     reference = page.locator(".reference").inner_text()
     page.goto("/appointments")
     look(page)
-    for path in ("/account/deletion", "/account/data"):
-        page.goto(path)
-        look(page)
+    glance(page, "/account/deletion", "/account/data")
+    page.goto("/account/data")
     page.get_by_label("Your password").fill(PASSWORD)
     page.get_by_role("button", name="Show as a page").click()
     expect(page.locator("h1")).to_have_text("Copy of your data")
@@ -226,17 +225,16 @@ def test_the_pages_of_the_staff(open_browser: Open, clinic: Clinic) -> None:
     page = open_browser()
     sign_in(page, "bob@docket.example")
     for path in (
-        "/schedule/hours/squeeze-ins",
         f"/schedule/{day}",
         f"/schedule/{day}?changed={reference}",
         f"/schedule/week/{date.fromisoformat(day):%G-W%V}",
         "/schedule",
-        f"/appointments/{reference}/reason",
-        f"/appointments/{reference}/patient",
         f"/appointments/{reference}?booked=1",
     ):
         page.goto(path)
         look(page)
+    details = (f"/appointments/{reference}/{each}" for each in ("reason", "patient"))
+    glance(page, "/schedule/hours/squeeze-ins", *details)
     for hour in range(9, 17):
         for minute in (15, 30, 45):
             if hour != 12:

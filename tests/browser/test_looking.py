@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 import pytest
 from playwright.sync_api import Browser
 
-from tests.browser.looking import look
+from tests.browser.looking import glance, look
 
 pytestmark = pytest.mark.browser
 CLEAR = """<html lang="en"><title>Docket</title><meta name="viewport" content="width=device-width">
@@ -49,4 +51,21 @@ def test_each_kind_of_fault_is_found(browser: Browser) -> None:
         page.set_content(CLEAR % ("", part))
         with pytest.raises(AssertionError, match=f" 320\n{fault}"):
             look(page)
+    page.close()
+
+
+def test_a_glance_finds_what_does_not_fit_and_looks_at_what_is_new(browser: Browser) -> None:
+    page = browser.new_page()
+    page.set_content(CLEAR % ("", ""))
+    look(page)
+
+    def like_it(text: str) -> str:
+        return "data:text/html," + quote(CLEAR % ("", text))
+
+    glance(page, like_it(""), like_it("<p class='hint'>Another text</p>"))
+    with pytest.raises(AssertionError, match="scrolls to"):
+        glance(page, like_it(""), like_it(f"<p class='hint'>{'W' * 90}</p>"))
+    page.set_content(CLEAR % ("", ""))
+    with pytest.raises(AssertionError, match="color-contrast"):
+        glance(page, like_it("<p class='new' style='color: #bbb'>A text</p>"))
     page.close()

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from tests.api_client import make_api_token
 from tests.browser.conftest import Clinic, sign_in
-from tests.browser.looking import look
+from tests.browser.looking import glance, look
 from tests.cast import NOW, local
 from webapp import models
 from webapp.appointments import walk_ins
@@ -40,47 +40,50 @@ LISTS = (
     "/admin/patients",
     "/admin/patients?q=nobody-of-that-name",
     "/admin/doctors",
-    "/admin/visit-types",
     "/admin/clinic",
     "/admin/closures",
     "/admin/messages",
     "/admin/messages?reference=nothing",
     "/admin/messages/sending",
-    "/admin/messages/previews",
-    "/admin/users",
     "/admin/users/tokens",
-    "/admin/reports",
     "/board/2026-03-03/sheets",
     "/desk/calls/2026-03-03",
-    "/desk/told",
     "/desk/away/bob",
     "/desk/late/bob",
     "/desk/booking?walk_in=new",
     "/admin/audit",
-    "/admin/audit/security",
 )
 FORMS = (
     "/admin/patients/new",
     "/admin/doctors/new",
     "/admin/doctors/bob",
     "/admin/doctors/bob/account",
-    "/admin/doctors/bob/activity",
     "/admin/doctors/bob/hours",
     "/admin/doctors/bob/hours/new",
-    "/admin/doctors/bob/hours/extra",
-    "/admin/doctors/bob/time-off",
     "/admin/doctors/bob/time-off/new",
-    "/admin/visit-types/new",
     "/admin/clinic/details",
     "/admin/clinic/opening-hours",
     "/admin/clinic/rules",
-    "/admin/clinic/new-patients",
     "/admin/clinic/search",
-    "/admin/clinic/sign-in",
-    "/admin/clinic/reminders",
     "/admin/clinic/poster",
     "/admin/messages/previews/visit_moved_by_clinic",
     "/admin/clinic/time-zone",
+)
+# Made of what the pages above are made of.
+PLAIN = (
+    "/admin/visit-types",
+    "/admin/messages/previews",
+    "/admin/users",
+    "/admin/reports",
+    "/desk/told",
+    "/admin/audit/security",
+    "/admin/doctors/bob/activity",
+    "/admin/doctors/bob/hours/extra",
+    "/admin/doctors/bob/time-off",
+    "/admin/visit-types/new",
+    "/admin/clinic/new-patients",
+    "/admin/clinic/sign-in",
+    "/admin/clinic/reminders",
     "/admin/clinic/privacy",
     "/admin/clinic/emergency",
     "/admin/clinic/documents/privacy",
@@ -196,6 +199,7 @@ def test_the_forms_of_admins(open_browser: Open, clinic: Clinic) -> None:
     for path in FORMS:
         page.goto(path)
         look(page)
+    glance(page, *PLAIN)
 
 
 def test_the_pages_of_one_patient_visit_type_and_user(open_browser: Open, clinic: Clinic) -> None:
@@ -207,27 +211,28 @@ def test_the_pages_of_one_patient_visit_type_and_user(open_browser: Open, clinic
     sign_in(page, "carol@docket.example")
     for path in (
         f"/admin/patients/{patient}",
-        f"/admin/patients/{patient}/edit",
-        f"/admin/patients/{patient}/people",
         f"/admin/patients/{patient}/notes",
-        f"/admin/patients/{patient}/account",
         f"/admin/patients/{patient}/data",
-        f"/admin/patients/{patient}/deletion",
         f"/admin/patients/{patient}/duplicates/{other}",
-        f"/admin/patients/{patient}/joining?q=adams",
         "/admin/patients/duplicates",
-        parting,
         "/board",
-        f"/desk/walk-ins/{waiting}",
         f"/desk/booking?walk_in={waiting}",
-        f"/admin/visit-types/{clinic.cast.long}/activity",
         f"/admin/users/{user}",
-        f"/admin/users/{user}/access",
     ):
         answer = page.goto(path)
         assert answer is not None
         assert answer.ok, path
         look(page)
+    of_patient = [f"/admin/patients/{patient}/{each}" for each in ("edit", "people", "account", "deletion")]
+    glance(
+        page,
+        *of_patient,
+        f"/admin/patients/{patient}/joining?q=adams",
+        parting,
+        f"/desk/walk-ins/{waiting}",
+        f"/admin/visit-types/{clinic.cast.long}/activity",
+        f"/admin/users/{user}/access",
+    )
 
 
 def test_forms_with_their_errors(open_browser: Open, clinic: Clinic) -> None:
@@ -266,16 +271,15 @@ def test_the_pages_of_doctors(open_browser: Open, clinic: Clinic) -> None:
     sign_in(page, "bob@docket.example")
     for path in (
         f"/appointments/{reference}",
-        f"/appointments/{reference}/note",
         f"/appointments/{reference}/cancellation",
         f"/appointments/{reference}/reschedule",
         f"/book?doctor=bob&starts_at={iso(local(f'{day} 11:00'))}",
         f"/book?doctor=bob&starts_at={iso(local(f'{day} 12:10'))}&patient={clinic.cast.patient_ids['dave']}",
-        "/schedule/patients/new",
         "/decisions?of=3&next=/schedule",
     ):
         page.goto(path)
         look(page)
+    glance(page, f"/appointments/{reference}/note", "/schedule/patients/new")
     mine = sa.select(models.Appointment.id).where(models.Appointment.reference == reference).scalar_subquery()
     waits = {"appointment_id": mine, "kind": "cancel", "version": 1, "code": "", "why": "", "decided_at": utc_now()}
     clinic.cast.change(sa.insert(models.PendingDecision).values(**waits))
