@@ -14,12 +14,11 @@ from webapp.core.codes import REASONS
 from webapp.core.urls import with_query
 from webapp.core.web import Page
 from webapp.dashboard import queries
-from webapp.dashboard.schemas import Setup, Week
+from webapp.dashboard.schemas import Counts, Setup, Week
 from webapp.i18n import gettext as _
 from webapp.i18n import ngettext
 from webapp.notifications import queries as outbox
 from webapp.notifications.exceptions import TROUBLES
-from webapp.patients import duplicates
 from webapp.scheduling.promised_hours import find_broken
 
 
@@ -57,21 +56,21 @@ def on_day(page: Page, days_ahead: int) -> dict[str, str]:
     return {"from": day.isoformat(), "until": day.isoformat()}
 
 
-def list_matters(page: Page, setup: Setup) -> list[Matter]:
+def list_matters(page: Page, counts: Counts) -> list[Matter]:
     """The matters that need attention, the most urgent first."""
     return [
         *_unsafe(page),
-        *_missing(page, setup),
+        *_missing(page, counts.setup),
         *_broken_promises(page),
-        *_interrupted(page),
+        *_interrupted(page, counts),
         *_flagged(page),
-        *_unconfirmed(page),
-        *_messages(page),
+        *_unconfirmed(page, counts),
+        *_messages(page, counts),
         *_unreachable(page),
         *_grown_up(page),
         *_unreadable(page),
         *_undelivered(page),
-        *_duplicates(page),
+        *_duplicates(counts),
     ]
 
 
@@ -133,9 +132,9 @@ def _broken_promises(page: Page) -> list[Matter]:
     return [Matter("bad", title % {"n": count}, text % times, href, _("Correct the times"))]
 
 
-def _interrupted(page: Page) -> list[Matter]:
+def _interrupted(page: Page, counts: Counts) -> list[Matter]:
     """Decisions that were made together and are not carried out yet."""
-    count = count_waiting(page.session, signed_in(page, "admin"))
+    count = count_waiting(page.session, signed_in(page, "admin")) if counts.decisions else 0
     if not count:
         return []
     return [
@@ -173,11 +172,9 @@ def _flagged(page: Page) -> list[Matter]:
     ]
 
 
-def _unconfirmed(page: Page) -> list[Matter]:
+def _unconfirmed(page: Page, counts: Counts) -> list[Matter]:
     """Appointments of tomorrow that are not confirmed."""
-    clinic = current_clinic(page)
-    low, high = queries.local_day(clinic, clinic.today(page.now) + timedelta(days=1))
-    count = queries.count_unconfirmed(page.session, low, high)
+    count = counts.unconfirmed
     if not count:
         return []
     return [
@@ -194,14 +191,13 @@ def _unconfirmed(page: Page) -> list[Matter]:
     ]
 
 
-def _messages(page: Page) -> list[Matter]:
+def _messages(page: Page, counts: Counts) -> list[Matter]:
     """Problems with the delivery of messages."""
     matters = []
     if not page.settings.smtp_url and page.settings.environment == "production":
         text = _("No mail server is set up, so each is kept as a file. The setting is DOCKET_SMTP_URL.")
         matters.append(Matter("bad", _("Emails are not being sent"), text, "/admin/messages", _("Show messages")))
-    since = page.now - timedelta(days=queries.DEAD_DAYS)
-    count = outbox.count_dead(page.session, since=since, limit=queries.MOST_DEAD)
+    count = counts.dead
     if count:
         title = ngettext("%(n)d message could not be delivered", "%(n)d messages could not be delivered", count)
         text = _("These are from the last 14 days. The recipients have not been told.")
@@ -301,9 +297,9 @@ def _undelivered(page: Page) -> list[Matter]:
     return _and_more(matters, more, rest)
 
 
-def _duplicates(page: Page) -> list[Matter]:
+def _duplicates(counts: Counts) -> list[Matter]:
     """Pairs of records that may be of one person."""
-    count = duplicates.count_pairs(page.session)
+    count = counts.pairs
     if not count:
         return []
     title = ngettext("%(n)d possible duplicate", "%(n)d possible duplicates", count) % {"n": count}

@@ -10,11 +10,13 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session, aliased
 
+from webapp.appointments.models import PendingDecision
 from webapp.auth.models import User
 from webapp.clinic.models import OpeningHours, VisitType
 from webapp.clinic.schedule_versions import kept_of_past
 from webapp.clinic.service import Clinic
 from webapp.dashboard.schemas import (
+    Counts,
     DoctorToday,
     Flagged,
     GrownUp,
@@ -28,7 +30,9 @@ from webapp.dashboard.schemas import (
 from webapp.database import UtcDateTime, rows
 from webapp.doctors import service as doctors
 from webapp.doctors.models import Doctor, WorkingHours
+from webapp.notifications import queries as outbox
 from webapp.notifications.models import DEAD, OutboxMessage
+from webapp.patients import duplicates
 from webapp.patients.guardianship import last_told_of
 from webapp.patients.models import UNREADABLE_PHONE, Patient
 from webapp.scheduling.facts import BookingRequest, free_times, load_facts
@@ -101,11 +105,6 @@ def _unconfirmed() -> sa.Select[*tuple[Any, ...]]:
     return sa.select(sa.func.count()).where(
         status_is("scheduled"), Appointment.starts_at >= _LOW, Appointment.starts_at < _HIGH
     )
-
-
-def count_unconfirmed(session: Session, low: datetime, high: datetime) -> int:
-    """How many appointments that start in [low, high) are not confirmed."""
-    return rows(session, _unconfirmed(), low=low, high=high).scalar() or 0
 
 
 @cache
@@ -343,15 +342,22 @@ def read_weeks(session: Session, clinic: Clinic, *, now: datetime) -> list[Week]
 
 
 @cache
-def _setup() -> sa.Select[*tuple[Any, ...]]:
+def _counts() -> sa.Select[*tuple[Any, ...]]:
     return sa.select(
         sa.exists().select_from(OpeningHours),
         sa.exists().select_from(VisitType).where(VisitType.active.is_(True)),
         sa.exists().select_from(Doctor).where(Doctor.active.is_(True)),
         sa.exists().select_from(WorkingHours),
+        sa.exists().select_from(PendingDecision),
+        _unconfirmed().scalar_subquery(),
+        outbox.count_dead().scalar_subquery(),
+        duplicates.COUNT_PAIRS.scalar_subquery(),
     )
 
 
-def read_setup(session: Session) -> Setup:
-    """Which parts of the setup exist that a first booking needs."""
-    return Setup(*(bool(found) for found in rows(session, _setup()).one()))
+def read_counts(session: Session, clinic: Clinic, *, now: datetime) -> Counts:
+    """What is only counted, in one query."""
+    low, high = local_day(clinic, clinic.today(now) + timedelta(days=1))
+    since = now - timedelta(days=DEAD_DAYS)
+    found = rows(session, _counts(), low=low, high=high, since=since, limit=MOST_DEAD).one()
+    return Counts(Setup(*map(bool, found[:4])), bool(found[4]), *found[5:])

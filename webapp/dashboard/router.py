@@ -20,16 +20,16 @@ def overview(page: CurrentPage) -> Response:
     """The overview; admins."""
     actor = signed_in(page, "admin")
     clinic = current_clinic(page)
-    setup = queries.read_setup(page.session)
+    counts = queries.read_counts(page.session, clinic, now=page.now)
     return page.render(
         "dashboard/overview.html",
         fragment="dashboard/_overview.html",
         name=actor.name,
         day=clinic.today(page.now),
         now=page.now,
-        matters=presenters.list_matters(page, setup),
+        matters=presenters.list_matters(page, counts),
         mail_kept=not page.settings.smtp_url,
-        ready=setup.is_done,
+        ready=counts.setup.is_done,
         today=queries.read_today(page.session, clinic, now=page.now),
         today_href=with_query("/admin/appointments", **presenters.on_day(page, 0)),
         weeks=presenters.bars_of(queries.read_weeks(page.session, clinic, now=page.now)),

@@ -96,3 +96,15 @@ class Setup(NamedTuple):
     def is_done(self) -> bool:
         """Whether a patient could book."""
         return all(self)
+
+
+class Counts(NamedTuple):
+    """What the overview only counts: appointments of tomorrow that are not confirmed, messages that were given up, and
+    pairs of records that may be of one person. `decisions`: some are not carried out yet.
+    """
+
+    setup: Setup
+    decisions: bool
+    unconfirmed: int
+    dead: int
+    pairs: int

@@ -140,14 +140,10 @@ def list_dead(session: Session, *, since: datetime, limit: int) -> list[StoredMe
     return [StoredMessage(*row) for row in session.execute(query)]
 
 
-def count_dead(session: Session, *, since: datetime, limit: int) -> int:
-    """How many of the newest `limit` messages that were given up were given up after `since`."""
-    return rows(session, _count_dead(), since=since, limit=limit).scalar() or 0
-
-
 # Built once, at their first use.
 @cache
-def _count_dead() -> sa.Select[*tuple[Any, ...]]:
+def count_dead() -> sa.Select[*tuple[Any, ...]]:
+    """The query that counts how many of the newest `limit` messages that were given up were given up after `since`."""
     most = sa.bindparam("limit", type_=sa.Integer)
     newest = sa.select(_MESSAGE.finished_at).where(DEAD).order_by(_MESSAGE.id.desc()).limit(most).subquery()
     since = sa.bindparam("since", type_=UtcDateTime)

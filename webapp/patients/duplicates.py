@@ -33,7 +33,7 @@ FEWEST_WORDS = 2
 JOINED = "patients_joined"
 
 _PAIRS = table_of(PossibleDuplicate)
-_COUNT_PAIRS = sa.select(sa.func.count()).select_from(_PAIRS).where(_PAIRS.c.settled_at.is_(None))
+COUNT_PAIRS = sa.select(sa.func.count()).select_from(_PAIRS).where(_PAIRS.c.settled_at.is_(None))
 
 
 class Candidate(NamedTuple):
@@ -194,7 +194,7 @@ def list_pairs(session: Session, *, limit: int, skip: int = 0) -> list[Pair]:
 
 def count_pairs(session: Session) -> int:
     """How many pairs staff have not settled."""
-    return rows(session, _COUNT_PAIRS).scalar() or 0
+    return rows(session, COUNT_PAIRS).scalar() or 0
 
 
 def others_of(session: Session, patient_id: int) -> list[tuple[int, str]]:

@@ -79,8 +79,15 @@ class ScheduleWeek:
 
     def outline_of(self, day: date) -> list[AppointmentOutline]:
         """The same for any day of the week, in outline."""
-        low, high = self.span_of(day)
-        return [appointment for appointment in self.outline if low <= appointment.start < high]
+        return self._outlines[day]
+
+    @cached_property
+    def _outlines(self) -> dict[date, list[AppointmentOutline]]:
+        spans = {day: self.span_of(day) for day in self.hours}
+        return {
+            day: [appointment for appointment in self.outline if low <= appointment.start < high]
+            for day, (low, high) in spans.items()
+        }
 
     @cached_property
     def taken(self) -> list[Span]:
