@@ -18,6 +18,8 @@ from webapp.integrity import find_problems
 from webapp.models import AuditEvent, JoinedRecord, Patient, User
 from webapp.patients import duplicates, records
 from webapp.patients.erasure import hide
+from webapp.patients.models import NO_LINK
+from webapp.patients.schemas import KeptRecord
 from webapp.privacy import retention
 from webapp.staff.audit.log import AuditSearch, resolve
 
@@ -51,14 +53,22 @@ def twins(cast: Cast) -> tuple[int, int]:
     return made, own
 
 
-def part(cast: Cast, stays: int, *, days: int = 1) -> int:
+def separate(cast: Cast, stays: int, *, days: int = 1) -> int:
     now = NOW + timedelta(days=days)
     with cast.database.reading() as session:
         number = session.scalars(sa.select(sa.func.max(JoinedRecord.id))).one()
     return cast.database.write(separating.separate_records, cast.fiona, stays, number or 0, now=now)
 
 
-def test_parting_puts_everything_back(cast: Cast) -> None:
+def test_every_column_of_a_record_is_kept_or_known_to_need_no_return() -> None:
+    # These are derived, or belong to an account or to erasure. A record that is to be erased cannot be joined.
+    others = {"id", "user_id", "sort_name", "closed_at", "erase_on", "erased_at"}
+    returned = {*separating.RETURNED, *NO_LINK}
+    assert set(KeptRecord.model_fields) == returned
+    assert {column.key for column in sa.inspect(Patient).columns} == returned | others
+
+
+def test_separating_puts_everything_back(cast: Cast) -> None:
     made, own = twins(cast)
     # The account is older than the clinic's record: the patient has been one since then.
     cast.change(sa.update(Patient).where(Patient.id == own).values(created_at=NOW - timedelta(days=9)))
@@ -75,7 +85,7 @@ def test_parting_puts_everything_back(cast: Cast) -> None:
         wanted, _people = resolve(session, AuditSearch(patient=str(made)), get_clinic(session))
         assert ("patient", [made, own]) in (wanted.subjects or ())
     later = book_for(cast, made, "2026-03-09 10:00")
-    assert part(cast, made) == own
+    assert separate(cast, made) == own
     after = everything(cast)
     assert [row[1:] for row in after if row not in before] == [(made,)]
     assert [row for row in before if row not in after] == []
@@ -98,13 +108,13 @@ def test_later_changes_stay_and_after_30_days_nothing_is_kept(cast: Cast) -> Non
     made, own = twins(cast)
     cast.database.write(joining.join_records, cast.fiona, made, own, now=NOW)
     cast.change(sa.update(Patient).where(Patient.id == made).values(phone="+31600000000"))
-    part(cast, made, days=29)
+    separate(cast, made, days=29)
     with cast.database.reading() as session:
         assert records.get_record(session, made).phone == "+31600000000"
         assert records.get_record(session, own).phone == "+31612345678"
     stays = cast.database.write(joining.join_records, cast.fiona, made, own, now=NOW)
     with pytest.raises(NoSuchJoin):
-        part(cast, stays, days=31)
+        separate(cast, stays, days=31)
     assert retention.run(cast.database, now=NOW + timedelta(days=31))["joined_records"] == 1
     # Erasing covers both records.
     part_of = {"kept": {}, "joined_at": NOW}
@@ -122,8 +132,8 @@ def test_a_record_that_joined_a_third_one_comes_back_and_can_be_separated(cast: 
     before = everything(cast)
     cast.database.write(joining.join_records, cast.fiona, second, third, now=NOW)
     cast.database.write(joining.join_records, cast.fiona, first, second, now=NOW)
-    assert part(cast, first) == second
-    assert part(cast, second) == third
+    assert separate(cast, first) == second
+    assert separate(cast, second) == third
     assert everything(cast) == before
 
 

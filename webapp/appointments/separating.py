@@ -30,7 +30,7 @@ from webapp.scheduling.models import Appointment
 # How long two records can be separated again.
 REVERSIBLE = timedelta(days=30)
 # These columns get their earlier values back, unless they were changed after the records were joined.
-_RETURNS = ("name", "birth_date", "phone", "email", "wants_email", "wants_sms", "alert", "desk_note", "created_at")
+RETURNED = ("name", "birth_date", "phone", "email", "wants_email", "wants_sms", "alert", "desk_note", "created_at")
 
 
 class Join(NamedTuple):
@@ -116,7 +116,7 @@ def _lock(session: Session, patient_id: int) -> Any:
     """Lock the record and its account, which comes first everywhere, and read it."""
     owner = sa.select(Patient.user_id).where(Patient.id == patient_id)
     session.execute(sa.select(User.id).where(User.id.in_(owner)).with_for_update(key_share=True))
-    columns = [getattr(Patient, name) for name in ("user_id", *_RETURNS, *NO_LINK)]
+    columns = [getattr(Patient, name) for name in ("user_id", *RETURNED, *NO_LINK)]
     query = sa.select(*columns).where(Patient.id == patient_id, Patient.closed_at.is_(None)).with_for_update()
     row = session.execute(query).one_or_none()
     if row is None:
@@ -126,14 +126,14 @@ def _lock(session: Session, patient_id: int) -> Any:
 
 def _add(session: Session, gone_id: int, gone: KeptRecord) -> None:
     """Create the other record again, without its account and its link."""
-    values: dict[str, Any] = {name: getattr(gone, name) for name in _RETURNS}
+    values: dict[str, Any] = {name: getattr(gone, name) for name in RETURNED}
     session.execute(sa.insert(Patient).values({**values, "id": gone_id, "sort_name": sort_key(gone.name)}))
 
 
 def _returned(stays: Any, kept: KeptJoin, *, gives_account: bool) -> dict[str, Any]:
     """The values that the record that stayed gets back."""
     values = {
-        name: getattr(kept.before, name) for name in _RETURNS if getattr(stays, name) == getattr(kept.after, name)
+        name: getattr(kept.before, name) for name in RETURNED if getattr(stays, name) == getattr(kept.after, name)
     }
     if gives_account:
         # The address belongs to the account, which leaves the record.

@@ -25,9 +25,9 @@ def spare_collector() -> None:
 def return_memory() -> None:
     """Make the C library give large blocks back to the system, and keep one heap for all threads.
 
-    Checking a password takes a block of 19 MiB. After the first of them, glibc keeps all blocks of that size, and it
-    has up to eight heaps for each processor, so that threads need not wait for each other: ours have to in any case,
-    for Python runs one of them at a time. Other C libraries know neither of these settings.
+    Checking a password takes a block of 19 MiB. After the first of them, glibc keeps all blocks of that size. It also
+    has up to eight heaps for each processor, so that threads do not wait for each other, but Python runs one thread at
+    a time anyway. Other C libraries know neither of these settings.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt is not None:
