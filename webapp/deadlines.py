@@ -61,15 +61,17 @@ def seconds_left(most: float) -> float:
     return most if deadline is None or deadline.left is None else max(min(deadline.left, most), GRACE_SECONDS)
 
 
-@contextmanager
-def counted_wait() -> Iterator[None]:
-    """Count what the block takes as waiting."""
-    deadline, began = _current.get(), monotonic()
-    try:
-        yield
-    finally:
-        if deadline is not None:
-            deadline.lose(monotonic() - began)
+class counted_wait:  # noqa: N801 - it is used like a function.
+    """Counts the time of the block as waiting. Each query enters it, so it is no generator."""
+
+    __slots__ = ("_began", "_deadline")
+
+    def __enter__(self) -> None:
+        self._deadline, self._began = _current.get(), monotonic()
+
+    def __exit__(self, *_error: object) -> None:
+        if self._deadline is not None:
+            self._deadline.lose(monotonic() - self._began)
 
 
 def lift_deadline() -> None:

@@ -10,7 +10,7 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from time import monotonic
-from typing import Any, cast
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import event
@@ -76,7 +76,8 @@ def postgresql_engine(url: sa.URL, patience: float | None) -> sa.Engine:
 
     def begin(driver: Any, options: Mapping[str, Any]) -> Any:
         # For a writing transaction the server decides, because an operator may have made it read-only.
-        begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY" if options.get("docket_snapshot") else "BEGIN"
+        driver.has_snapshot = options.get("docket_snapshot", False)
+        begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY" if driver.has_snapshot else "BEGIN"
         first = options.get("docket_first")
         cursor = driver.execute(f"{begin}; {first}" if first else begin, prepare=False)
         if first:
@@ -85,18 +86,22 @@ def postgresql_engine(url: sa.URL, patience: float | None) -> sa.Engine:
 
     _begin_by(engine, begin)
 
-    @event.listens_for(engine, "rollback")
-    def end(connection: sa.Connection) -> None:
+    def do_rollback(connection: Any) -> None:
+        psycopg, driver = engine.dialect.loaded_dbapi, connection.dbapi_connection
+        status, had_snapshot, driver.has_snapshot = driver.pgconn.transaction_status, driver.has_snapshot, False
+        if status == psycopg.pq.TransactionStatus.IDLE:
+            # The pool asks for a rollback after the session's own.
+            return
         # A snapshot has written nothing. With a rollback, the driver would also drop the statements that the server has
         # prepared, and each request would have its queries parsed and planned again. After an error it should: the
         # server refuses a statement for ever if the types of its columns have changed since it was prepared.
-        if connection.invalidated or not connection.get_execution_options().get("docket_snapshot"):
-            return
-        psycopg, driver = engine.dialect.loaded_dbapi, cast("Any", connection.connection.dbapi_connection)
-        if driver.pgconn.transaction_status == psycopg.pq.TransactionStatus.INTRANS:
+        if status == psycopg.pq.TransactionStatus.INTRANS and had_snapshot:
             with suppress(psycopg.Error):
                 driver.execute("END", prepare=False)
+        else:
+            driver.rollback()
 
+    engine.dialect.do_rollback = do_rollback  # type: ignore[assignment,method-assign]
     return engine
 
 
@@ -136,6 +141,8 @@ def _bounded_connections(silence: float) -> Any:
     import psycopg
 
     class BoundedConnection(psycopg.Connection[Any]):
+        has_snapshot = False
+
         def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
             try:
                 with counted_wait():

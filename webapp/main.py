@@ -96,6 +96,8 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
+        # It would send addresses and forms, with their secrets, to whatever the environment names.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
         # Such a redirect would use the request's Host header, which the client chooses.
         redirect_slashes=False,
         lifespan=lifespan,

@@ -105,8 +105,8 @@ class RateLimitMiddleware:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                headers["ratelimit-policy"] = f'"{name}";q={limit.amount};w={limit.seconds}'
-                headers["ratelimit"] = f'"{name}";r={left.remaining};t={wait}'
+                headers.append("ratelimit-policy", f'"{name}";q={limit.amount};w={limit.seconds}')
+                headers.append("ratelimit", f'"{name}";r={left.remaining};t={wait}')
             await send(message)
 
         if left.allowed:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from urllib.parse import unquote_to_bytes, urlsplit
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -80,8 +80,11 @@ class SecurityMiddleware:
         self.hosts = hosts
         self.api_origins = api_origins
         self.base_url = base_url
-        self.https = base_url.startswith("https://")
         self.error_response = error_response
+        hsts = {"strict-transport-security": HSTS} if base_url.startswith("https://") else {}
+        headers = HEADERS | {"cache-control": "no-store"} | hsts
+        self.headers = _encoded(headers)
+        self.secret_headers = _encoded(headers | SECRET_ADDRESS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -97,14 +100,11 @@ class SecurityMiddleware:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
-                headers = MutableHeaders(scope=message)
+                given = list(message.get("headers", ()))
+                names = {name for name, _value in given}
                 # A part of the path that its route calls `token` is a secret.
-                secret = SECRET_ADDRESS if "token" in scope.get("path_params", {}) else {}
-                for name, value in (HEADERS | secret).items():
-                    headers.setdefault(name, value)
-                headers.setdefault("cache-control", "no-store")
-                if self.https:
-                    headers.setdefault("strict-transport-security", HSTS)
+                own = self.secret_headers if "token" in scope.get("path_params", {}) else self.headers
+                message = {**message, "headers": given + [each for each in own if each[0] not in names]}
             elif head_only and message["type"] == "http.response.body":
                 message = {**message, "body": b""}
             await send(message)
@@ -130,6 +130,10 @@ class SecurityMiddleware:
             report(logger, logging.ERROR, cause_of(error), "Unexpected error at %s", where, error=error)
             response = await self.error_response(request, error)
             await response(scope, receive, send_with_headers)
+
+
+def _encoded(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+    return [(name.encode(), value.encode()) for name, value in headers.items()]
 
 
 def loggable_path(scope: Scope) -> str:
