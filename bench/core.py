@@ -250,10 +250,10 @@ def _print(bare: Contestant, contestants: Sequence[Contestant], pages: Sequence[
     ]
     print(table(["page", "KB", bare.name, *names], spent, title="ms of CPU a request (and PostgreSQL's own)"))
     processes = [
-        [each.name, f"{each.server.start_seconds:.2f}", f"{each.server.memory_mib():.0f}"]
+        [each.name, f"{each.server.start_seconds:.2f}", *(f"{mib:.0f}" for mib in each.server.memory())]
         for each in (bare, *contestants)
     ]
-    print(table(["process", "s of CPU to start", "MiB at the end"], processes))
+    print(table(["process", "s of CPU to start", "MiB at the end", "of it its own"], processes))
     for page in pages:
         for each in contestants:
             first = next(other for other in contestants if other.clinic == each.clinic)

@@ -47,6 +47,16 @@ class Turn(NamedTuple):
     body: bytes
 
 
+class Memory(NamedTuple):
+    """The memory of a process in MiB: all that is resident, and what no other process shares.
+
+    Processes share the code of libraries. What only one uses just now, such as libpq, counts as its own.
+    """
+
+    resident: float
+    own: float
+
+
 class Served:
     """A server in its own process, and one connection to it."""
 
@@ -78,10 +88,11 @@ class Served:
         """Close the connection."""
         self._connection.close()
 
-    def memory_mib(self) -> float:
-        """The resident memory of the process in MiB, shared memory included."""
-        lines = Path(f"/proc/{self.pid}/status").read_text().splitlines()
-        return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmRSS"))
+    def memory(self) -> Memory:
+        """The memory of the process, as the kernel counts it now."""
+        lines = Path(f"/proc/{self.pid}/smaps_rollup").read_text().splitlines()[1:]
+        mib = {name: int(size.split()[0]) / 1024 for name, _colon, size in (line.partition(":") for line in lines)}
+        return Memory(mib["Rss"], mib["Private_Clean"] + mib["Private_Dirty"])
 
 
 def cpu_seconds(pid: int) -> float:
