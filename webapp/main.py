@@ -46,7 +46,7 @@ from webapp.core.networks import network_of
 from webapp.core.proxy_middleware import ProxyNoticeMiddleware, UnknownProxy
 from webapp.core.rate_limit import RateLimitMiddleware
 from webapp.core.request_log_middleware import Observer, RequestLogMiddleware
-from webapp.core.routing import Gate, LateGate, methods_of
+from webapp.core.routing import Gate, LateGate, Signpost, methods_of
 from webapp.core.security import HEADERS, HSTS, MAX_BODY_BYTES, SecurityMiddleware
 from webapp.core.static_files import VersionedStatic
 from webapp.core.trace_middleware import RefusalMiddleware, TraceMiddleware, note_refusal
@@ -203,7 +203,7 @@ def _import_api() -> list[BaseRoute]:
 
 @cache
 def _page_routes() -> list[BaseRoute]:
-    return [Gate(router.routes) for router in ROUTERS]
+    return [Signpost([Gate(router.routes) for router in ROUTERS])]
 
 
 def _language_of(_scope: Scope) -> Language:

@@ -11,7 +11,7 @@ from fastapi.routing import APIRoute
 from starlette.testclient import TestClient
 
 from webapp.api_routes import API_ROUTERS
-from webapp.core.routing import Gate, LateGate, LateRoute, Router, all_routes, methods_of
+from webapp.core.routing import Gate, LateGate, LateRoute, Router, Signpost, all_routes, methods_of
 from webapp.routes import ROUTERS
 
 
@@ -30,7 +30,7 @@ def small_app() -> tuple[FastAPI, list[Any]]:
     def parts(name: str, first: int = 0) -> list[str]:
         return [name][first:]
 
-    return FastAPI(routes=[Gate([Gate(router.routes), Gate(other.routes)])]), [*router.routes, *other.routes]
+    return FastAPI(routes=[Signpost([Gate(router.routes), Gate(other.routes)])]), [*router.routes, *other.routes]
 
 
 def test_a_route_is_completed_by_its_own_first_request_alone() -> None:
@@ -49,6 +49,19 @@ def test_gates_prefer_the_route_that_takes_the_method() -> None:
         assert client.post("/things/lamp").json() == "lamp"
         assert client.put("/things/lamp").status_code == 405
         assert client.get("/elsewhere").status_code == 404
+
+
+def test_a_signpost_leads_to_the_same_gates_in_the_same_order() -> None:
+    gates = [Gate(router.routes) for router in ROUTERS]
+    signpost = Signpost(gates)
+    for route in all_routes(gates):
+        path = str(getattr(route, "path", "")).replace("{", "").replace("}", "")
+        assert [gate for gate in signpost.behind(path) if gate.fits(path)] == [g for g in gates if g.fits(path)], path
+    assert not signpost.fits("/elsewhere/admin")
+    router = Router()
+    router.get("/{any_word}")(lambda: None)
+    with pytest.raises(ValueError, match="any word"):
+        Signpost([Gate(router.routes)])
 
 
 def test_routes_behind_a_late_gate_are_imported_at_the_first_request_for_one_of_them() -> None:

@@ -107,12 +107,14 @@ class Gate(BaseRoute):
         """Whether one of the routes may have this address."""
         return self._pattern.match(path) is not None
 
+    def behind(self, path: str) -> Sequence[BaseRoute]:
+        """The routes to try for this address."""
+        return self.routes if self.fits(path) else ()
+
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """Whether one of the routes matches the request; the first that also takes its method is preferred."""
         found: tuple[Match, Scope] = Match.NONE, {}
-        if not self.fits(get_route_path(scope)):
-            return found
-        for route in self.routes:
+        for route in self.behind(get_route_path(scope)):
             match, child_scope = route.matches(scope)
             if match == Match.FULL:
                 return match, child_scope
@@ -125,6 +127,27 @@ class Gate(BaseRoute):
         route = scope["route"]
         note_route(route.path_format)
         await route.handle(scope, receive, send)
+
+
+class Signpost(Gate):
+    """Many gates. Of these, an address is tried at those with a route that begins with the same word."""
+
+    def __init__(self, gates: Sequence[Gate]) -> None:
+        self.routes = list(gates)
+        self._gates_of: dict[str, list[Gate]] = {}
+        for gate in gates:
+            for word in {_first_word(route.path) for route in all_routes([gate]) if isinstance(route, APIRoute)}:
+                if word.startswith("{"):
+                    raise ValueError("An address that begins with any word has no place at a signpost.")
+                self._gates_of.setdefault(word, []).append(gate)
+
+    def behind(self, path: str) -> Sequence[Gate]:
+        """The gates to try for this address."""
+        return self._gates_of.get(_first_word(path), ())
+
+    def fits(self, path: str) -> bool:
+        """Whether one of the gates may have this address."""
+        return any(gate.fits(path) for gate in self.behind(path))
 
 
 class LateGate(Gate):
@@ -149,7 +172,7 @@ def methods_of(routes: Sequence[BaseRoute], path: str) -> set[str]:
     taken: set[str] = set()
     for route in routes:
         if isinstance(route, Gate):
-            taken |= methods_of(route.routes, path) if route.fits(path) else set()
+            taken |= methods_of(route.behind(path), path)
         elif isinstance(route, APIRoute) and route.path_regex.match(path):
             taken |= route.methods or set()
     return taken | ({"HEAD"} if "GET" in taken else set())
@@ -162,6 +185,11 @@ def all_routes(routes: Sequence[BaseRoute]) -> Iterator[BaseRoute]:
             yield from all_routes(route.routes)
         else:
             yield route
+
+
+def _first_word(path: str) -> str:
+    """'admin' of '/admin/users'."""
+    return path[1:].partition("/")[0]
 
 
 def _patterns(routes: Sequence[BaseRoute]) -> Iterator[str]:
