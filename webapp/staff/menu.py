@@ -17,7 +17,7 @@ class Place(NamedTuple):
     current: bool
 
 
-def staff_places(role: Role, path: str) -> list[Place]:
+def staff_places(role: Role, path: str) -> tuple[Place, ...]:
     """The menu of a role for the page at `path`: the place with the longest matching address is current.
 
     These pages belong to the board for the front desk, and to their own day for doctors.
@@ -27,7 +27,7 @@ def staff_places(role: Role, path: str) -> list[Place]:
     here = max(fitting, key=len, default="")
     if not here and _is_within(path, _BESIDE_A_DAY):
         here = "/schedule" if role == "doctor" else "/board"
-    return [Place(href, str(text), icon, href == here) for href, text, icon in places]
+    return tuple(Place(href, str(text), icon, href == here) for href, text, icon in places)
 
 
 def _is_within(path: str, href: str) -> bool:
