@@ -130,7 +130,6 @@ def test_every_page_is_in_the_language_of_its_reader(
 ) -> None:
     suspect: list[str] = []
     for role in readers_of(method, path):
-        learn(known, access.cast.database)
         client = access.client(role)
         address, form = access.complete_request(role, method, path)
         answers = [client.request(method, address, data=form)]
@@ -141,7 +140,8 @@ def test_every_page_is_in_the_language_of_its_reader(
         for answer in answers:
             seen = client.get(answer.headers["location"]) if answer.status_code == 303 else answer
             suspect += suspicious(seen)
-    learn(known, access.cast.database)
+    if without(suspect, known):
+        learn(known, access.cast.database)
     assert without(suspect, known) == []
 
 
