@@ -225,7 +225,6 @@ def test_the_pages_of_the_staff(open_browser: Open, clinic: Clinic) -> None:
     page = open_browser()
     sign_in(page, "bob@docket.example")
     for path in (
-        f"/schedule/{day}",
         f"/schedule/{day}?changed={reference}",
         f"/schedule/week/{date.fromisoformat(day):%G-W%V}",
         "/schedule",
