@@ -44,13 +44,14 @@ LONG = (
     "test_staff_pages.py",
     "test_every_page.py",
     "test_main_flow.py",
+    "test_sign_in_life.py",
+    "test_calls.py",
     "test_access.py",
     "test_migrations.py",
     "test_new_clinic.py",
     "test_languages.py",
     "test_containers.py",
     "test_schema.py",
-    "test_passkeys.py",
 )
 
 
