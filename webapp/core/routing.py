@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Callable, Collection, Coroutine, Iterator, Sequence
 from functools import cached_property
 from threading import RLock
@@ -22,9 +21,6 @@ from starlette.types import Receive, Scope, Send
 from webapp.causes import note_route
 from webapp.core.text import bare
 from webapp.core.web import close_page
-
-# FastAPI asks of every model whether it is one of pydantic 1, which it imports for that, if it can: 1 MiB and 20 ms.
-sys.modules.setdefault("pydantic.v1", None)  # type: ignore[arg-type]
 
 _NAME_OF_GROUP = re.compile(r"\(\?P<\w+>")
 _completing = RLock()
