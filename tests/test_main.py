@@ -92,7 +92,7 @@ def test_a_server_starts_without_what_few_requests_use(tmp_path: Path) -> None:
     }
     at_start, after_a_page = answer_of(LOADED, tmp_path).splitlines()
     assert seldom_used.isdisjoint(at_start.split())
-    # The client of the test brings some of the others. Pydantic 1 is FastAPI's: see `webapp/core/routing.py`.
+    # The client of the test brings some of the others.
     of_no_page = {"alembic", "babel", "sqlalchemy.dialects.postgresql", "webapp.api_routes"}
     assert of_no_page.isdisjoint(after_a_page.split())
 

@@ -15,6 +15,10 @@ from tests.appointment_rows import appointment, insert, put
 from tests.cast import Cast, client_for, local, log_in
 from tests.reading import HTMX, Element, read, read_fragment
 from webapp import models
+from webapp.clinic.service import Clinic, get_clinic
+from webapp.doctors import service as doctors
+from webapp.scheduling.slots import Span
+from webapp.staff.schedule.schedule_week import load_schedule_week
 
 
 @pytest.fixture
@@ -414,6 +418,37 @@ def test_a_cached_day_is_never_shown_after_a_change(client: TestClient, cast: Ca
         assert all(word in text for text in after), (word, after)
         assert all(word not in text for text in before), (word, before)
         before = after
+
+
+def test_hours_that_are_read_in_an_old_time_zone_are_not_shown_in_the_new_one(cast: Cast) -> None:
+    """A request that changes something has read the clinic before; meanwhile an admin may have changed the zone."""
+
+    def hours(clinic: Clinic) -> Span:
+        with cast.database.reading() as session:
+            doctor = doctors.get_doctor(session, "bob")
+            week = load_schedule_week(session, cast.bob, clinic, doctor, date(2026, 3, 2), now=cast.now)
+            return week.hours[date(2026, 3, 3)][0]
+
+    def present_clinic() -> Clinic:
+        with cast.database.reading() as session:
+            return get_clinic(session)
+
+    before = present_clinic()
+    cast.change(sa.update(models.ClinicSettings).values(time_zone="America/New_York"))
+    in_amsterdam = hours(before)
+    assert hours(present_clinic()) == (in_amsterdam[0] + 360, in_amsterdam[1] + 360)
+
+
+def test_a_day_that_is_shown_minute_by_minute_keeps_no_more_parts(cast: Cast) -> None:
+    cast.book(cast.alice, "2026-03-03 14:00")
+    client = log_in(client_for(cast.database, now=local("2026-03-03 10:00")), "bob")
+    app: Any = client.app
+    kept = []
+    for minute in range(3):
+        app.state.clock = lambda minute=minute: local("2026-03-03 10:02") + timedelta(minutes=minute)
+        assert client.get("/schedule/2026-03-03").status_code == 200
+        kept.append(len(cast.database._cache._kept))
+    assert kept[1:] == kept[:1] * 2
 
 
 def test_a_day_of_23_or_25_hours_holds_all_its_appointments(client: TestClient, cast: Cast) -> None:

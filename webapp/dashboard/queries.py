@@ -335,7 +335,7 @@ def read_weeks(session: Session, clinic: Clinic, *, now: datetime) -> list[Week]
         return Counter({(at, bool(is_missed)): number for at, is_missed, number in found})
 
     over = local_day(clinic, today - timedelta(days=DAYS_COUNTED))[0]
-    key = ("weeks", bounds[0], over)
+    key = ("weeks", *bounds, over)
     of_past = kept_of_past(session, key, bounds[0], over, lambda: count(bounds[0], over), len, now=now)
     counts = of_past + count(over, bounds[-1])
     return [Week(mondays[at], counts[at, False] + counts[at, True], counts[at, True]) for at in range(WEEKS)]

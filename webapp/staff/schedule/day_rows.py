@@ -50,8 +50,11 @@ class Row(NamedTuple):
 
     @property
     def identity(self) -> tuple[object, ...]:
-        """The identity of the line within its day, also after changes."""
-        return self.kind, self.starts_at, self.card and self.card.appointment.id
+        """The identity of the line within its day, also after changes, and when the time passes: only the current time
+        and the beginning of a gap move on.
+        """
+        until = None if self.kind == "now" else self.ends_at
+        return self.kind, until, self.card and self.card.appointment.id
 
     @property
     def cards(self) -> list[Card]:

@@ -154,9 +154,9 @@ def load_schedule_week(
 ) -> ScheduleWeek:
     """Read the week that begins on this Monday; with `day`, only the appointments of that day are read in full."""
     sunday = monday + timedelta(days=6)
-    hours = kept_for_doctor(
-        session, doctor.id, ("week", monday), lambda: _load_hours(session, clinic, doctor.id, monday)
-    )
+    # The caller may have read the clinic before this snapshot began, with another time zone.
+    key = ("week", clinic.time_zone, monday)
+    hours = kept_for_doctor(session, doctor.id, key, lambda: _load_hours(session, clinic, doctor.id, monday))
     closures = {
         each: closure.name
         for closure in find_closures(session, monday, sunday)
