@@ -24,9 +24,8 @@ from urllib.parse import urlencode, urljoin, urlsplit
 import pytest
 import sqlalchemy as sa
 from fastapi.routing import APIRoute
-from starlette.testclient import TestClient
 
-from tests.cast import NOW, ORIGIN, Cast, assemble, local, promised
+from tests.cast import NOW, ORIGIN, Cast, another, assemble, local, promised
 from tests.reading import Element, read
 from tests.test_access import ANSWERS, NOTE, REASON, AccessClinic
 from webapp import models
@@ -61,12 +60,16 @@ class Crawl:
     opened: int = 0
     wrong: list[str] = field(default_factory=list)
     waiting: deque[tuple[str, str]] = field(default_factory=deque)
+    # Most links of a page are in its menu.
+    noted: set[tuple[str, str]] = field(default_factory=set)
+    found: dict[tuple[str, str], str] = field(default_factory=dict)
 
     def run(self) -> None:
         """Open every page that this reader may open, and all that these lead to."""
         # One application for all readers: its templates are compiled once.
         cookies = self.clinic.client(self.role).cookies
-        client = TestClient(self.clinic.clients["guest"].app, ORIGIN, cookies=cookies, follow_redirects=False)
+        client = another(self.clinic.clients["guest"])
+        client.cookies.update(cookies)
         for (method, path), expected in ANSWERS[self.role].items():
             if method == "GET" and expected == 200:
                 self.wait_for("/", self.clinic.request_for(self.role, method, path)[0])
@@ -113,6 +116,10 @@ class Crawl:
 
         It is new if its route is, or two names of its query together, or a word among its values.
         """
+        if link.startswith("/"):
+            if (link, variant) in self.noted:
+                return
+            self.noted.add((link, variant))
         address = urljoin(ORIGIN + origin, link).removeprefix(ORIGIN).partition("#")[0]
         if not address.startswith("/"):
             return
@@ -133,7 +140,10 @@ class Crawl:
 
     def route(self, path: str, method: str) -> str:
         """The route of a path, or the path itself if it has none."""
-        return next((route for regex, route, methods in self.routes if method in methods and regex.match(path)), path)
+        if (path, method) not in self.found:
+            fitting = (route for regex, route, methods in self.routes if method in methods and regex.match(path))
+            self.found[path, method] = next(fitting, path)
+        return self.found[path, method]
 
 
 def links(page: Element) -> Iterator[str]:

@@ -77,7 +77,7 @@ class Visitors:
             finally:
                 connection.close()
             self.outcomes[outcome] += 1
-            self._over.wait(0.005)
+            self._over.wait(0.02)
 
 
 def test_a_server_that_stops_says_so_and_answers_everything_that_it_took(sqlite_url: str) -> None:
