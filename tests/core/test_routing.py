@@ -58,10 +58,11 @@ def test_a_signpost_leads_to_the_same_gates_in_the_same_order() -> None:
         path = str(getattr(route, "path", "")).replace("{", "").replace("}", "")
         assert [gate for gate in signpost.behind(path) if gate.fits(path)] == [g for g in gates if g.fits(path)], path
     assert not signpost.fits("/elsewhere/admin")
-    router = Router()
-    router.get("/{any_word}")(lambda: None)
-    with pytest.raises(ValueError, match="any word"):
-        Signpost([Gate(router.routes)])
+    for address in ("/{any_word}", "/feed-{key}.ics"):
+        router = Router()
+        router.get(address)(lambda: None)
+        with pytest.raises(ValueError, match="first word is not fixed"):
+            Signpost([Gate(router.routes)])
 
 
 def test_routes_behind_a_late_gate_are_imported_at_the_first_request_for_one_of_them() -> None:

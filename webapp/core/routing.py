@@ -133,8 +133,8 @@ class Signpost(Gate):
         self._gates_of: dict[str, list[Gate]] = {}
         for gate in gates:
             for word in {_first_word(route.path) for route in all_routes([gate]) if isinstance(route, APIRoute)}:
-                if word.startswith("{"):
-                    raise ValueError("An address that begins with any word has no place at a signpost.")
+                if "{" in word:
+                    raise ValueError("An address whose first word is not fixed has no place at a signpost.")
                 self._gates_of.setdefault(word, []).append(gate)
 
     def behind(self, path: str) -> Sequence[Gate]:

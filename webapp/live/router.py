@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime
 from functools import partial
+from zoneinfo import ZoneInfo
 
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response, StreamingResponse
@@ -31,7 +32,8 @@ async def live(page: CurrentPage) -> Response:
 
     `ending` says that the session ends soon because its owner only watches, `staying` that it does not any more.
     """
-    viewer = await run_in_threadpool(_viewer_of, page)
+    viewer, zone = await run_in_threadpool(_viewer_of, page)
+    clock = partial(_time_in, zone, page.request.app.state.clock)
     hub: Hub = page.request.app.state.live
     try:
         stream = await hub.join(viewer)
@@ -40,12 +42,12 @@ async def live(page: CurrentPage) -> Response:
         return Response(status_code=204)
     try:
         # The version is read after the stream was opened, so that no change in between is missed.
-        hello = await run_in_threadpool(_hello, page, hub)
+        hello = await run_in_threadpool(_hello, page, hub, clock)
     except BaseException:
         hub.leave(stream)
         raise
-    beat = partial(_beat, page.known["clock"])
-    return StreamingResponse(_messages(hub, stream, hello, beat), headers=HEADERS, media_type="text/event-stream")
+    messages = _messages(hub, stream, hello, partial(_beat, clock))
+    return StreamingResponse(messages, headers=HEADERS, media_type="text/event-stream")
 
 
 @router.post("/live")
@@ -55,8 +57,8 @@ def stay(page: CurrentPage) -> Response:
     return Response(status_code=204)
 
 
-def _viewer_of(page: Page) -> Viewer:
-    """The member of staff who asks.
+def _viewer_of(page: Page) -> tuple[Viewer, ZoneInfo]:
+    """The member of staff who asks, and the clinic's time zone.
 
     Raises:
         NotSignedIn, Forbidden.
@@ -65,17 +67,19 @@ def _viewer_of(page: Page) -> Viewer:
     if not actor.is_staff:
         raise Forbidden(_("Sign in with another account, or ask the clinic for access."))
     zone = current_clinic(page).zone
-    now: Callable[[], datetime] = page.request.app.state.clock
-    page.known["clock"] = lambda: formats.clock(now(), zone)
     page.close()
-    return Viewer(actor.user_id, actor.session_id)
+    return Viewer(actor.user_id, actor.session_id), zone
 
 
-def _hello(page: Page, hub: Hub) -> bytes:
+def _time_in(zone: ZoneInfo, now: Callable[[], datetime]) -> str:
+    return formats.clock(now(), zone)
+
+
+def _hello(page: Page, hub: Hub, clock: Callable[[], str]) -> bytes:
     version = version_seen(page.session)
     page.close()
     # Many pages that learn of the same change reload one after another, not all at the same moment.
-    return b"retry: 2000\n" + event("hello", {"version": version, "time": page.known["clock"](), "streams": len(hub)})
+    return b"retry: 2000\n" + event("hello", {"version": version, "time": clock(), "streams": len(hub)})
 
 
 def _beat(clock: Callable[[], str]) -> bytes:

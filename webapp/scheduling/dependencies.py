@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from contextlib import suppress
-from functools import partial, wraps
+from functools import wraps
 from typing import Any, NamedTuple, TypeVar, cast
 
 from starlette.concurrency import run_in_threadpool
@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from webapp.auth.dependencies import current_actor
 from webapp.clinic.dependencies import current_clinic
-from webapp.clinic.schedule_versions import versions_seen
+from webapp.clinic.schedule_versions import Versions, versions_seen
 from webapp.core.parsing import whole_number
 from webapp.core.web import Page, open_page
 from webapp.doctors import service as doctors
@@ -37,36 +37,53 @@ def kept_for_visitors(answer: Route) -> Route:
 
     @wraps(answer)
     def answer_and_keep(page: Page, **values: Any) -> Response:
+        # The route may end the snapshot before it returns.
+        place = _place_of(page)
         made = answer(page, **values)
-        keep = page.known.get("keep for visitors")
         # A cookie would be for this client alone.
-        if keep is None or made.status_code != 200 or "set-cookie" in made.headers:
+        if place is None or made.status_code != 200 or "set-cookie" in made.headers:
             return made
         # Very long addresses are not cached: they may take more memory than the answer.
         size = len(made.body) + len(page.request.scope["path"]) + len(page.request.scope["query_string"])
-        keep(made, weight=10 + size // 150)
+        place.versions.answers.keep(place.key, place.state, made, weight=10 + size // 150)
         return _copy_of(made)
 
     vars(answer_and_keep)["answer_before"] = _find_answer
     return cast("Route", answer_and_keep)
 
 
-async def _find_answer(request: Request) -> Response | None:
-    """The kept answer, if the client is a visitor. It is found by the address, before its parameters are read."""
-    if "cookie" in request.headers or "authorization" in request.headers:
-        return None
-    return await run_in_threadpool(_answer_in, open_page(request))
+class _Place(NamedTuple):
+    """The place of an answer in the cache: its address, and the state of everything that it shows."""
+
+    versions: Versions
+    key: Hashable
+    state: Hashable
 
 
-def _answer_in(page: Page) -> Response | None:
-    request, versions = page.request, versions_seen(page.session)
+def _is_visitor(request: Request) -> bool:
+    return "cookie" not in request.headers and "authorization" not in request.headers
+
+
+def _place_of(page: Page) -> _Place | None:
+    """Where the answer to a visitor is kept; None for other clients."""
+    request = page.request
+    versions = versions_seen(page.session) if _is_visitor(request) else None
     if versions is None:
         return None
     key = language_tag(), page.wants_fragment, request.scope["path"], request.scope["query_string"]
-    version = versions.of_all_doctors(), minute_reached(page.now), current_clinic(page).today(page.now)
-    kept: Response | None = versions.answers.find(key, version)
+    state = versions.of_all_doctors(), minute_reached(page.now), current_clinic(page).today(page.now)
+    return _Place(versions, key, state)
+
+
+async def _find_answer(request: Request) -> Response | None:
+    """The kept answer, if the client is a visitor. It is found by the address, before its parameters are read."""
+    return await run_in_threadpool(_answer_in, open_page(request)) if _is_visitor(request) else None
+
+
+def _answer_in(page: Page) -> Response | None:
+    place = _place_of(page)
+    kept: Response | None = place.versions.answers.find(place.key, place.state) if place is not None else None
     if kept is None:
-        page.known["keep for visitors"] = partial(versions.answers.keep, key, version)
         return None
     page.close()
     return page.unless_known(_copy_of(kept))
