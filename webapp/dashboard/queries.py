@@ -356,7 +356,7 @@ def _counts() -> sa.Select[*tuple[Any, ...]]:
 
 
 def read_counts(session: Session, clinic: Clinic, *, now: datetime) -> Counts:
-    """What is only counted, in one query."""
+    """The figures that are only counted, in one query."""
     low, high = local_day(clinic, clinic.today(now) + timedelta(days=1))
     since = now - timedelta(days=DEAD_DAYS)
     found = rows(session, _counts(), low=low, high=high, since=since, limit=MOST_DEAD).one()

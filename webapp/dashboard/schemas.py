@@ -99,8 +99,8 @@ class Setup(NamedTuple):
 
 
 class Counts(NamedTuple):
-    """What the overview only counts: appointments of tomorrow that are not confirmed, messages that were given up, and
-    pairs of records that may be of one person. `decisions`: some are not carried out yet.
+    """The figures that the overview only counts: appointments of tomorrow that are not confirmed, messages that were
+    given up, and pairs of records that may be of one person. `decisions`: some are not carried out yet.
     """
 
     setup: Setup
