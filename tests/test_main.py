@@ -10,9 +10,10 @@ from tests.servers import docket_environment
 
 ROOT = Path(__file__).resolve().parent.parent
 
-# At its start, and when a visitor has looked at two pages.
+# At its start, and when a visitor has looked at two pages; and whether the event loop's thread imports the API.
 LOADED = """
 import sys
+import threading
 from webapp.main import create_app
 app = create_app()
 print(*sys.modules)
@@ -23,7 +24,17 @@ Base.metadata.create_all(app.state.database.engine)
 with TestClient(app) as client:
     client.get("/").raise_for_status()
     assert client.get("/doctors/anna-novak").status_code == 404
-print(*(name for name, module in sys.modules.items() if module is not None))
+    print(*(name for name, module in sys.modules.items() if module is not None))
+
+    importing = []
+
+    def note(event, values):
+        if event == "import" and values[0] == "webapp.api_routes":
+            importing.append(threading.get_ident())
+
+    sys.addaudithook(note)
+    client.get("/api/v1/clinic").raise_for_status()
+    print(client.portal.call(threading.get_ident) in importing, len(importing))
 """
 
 # What `docket serve` imports in a process that starts those that answer.
@@ -90,11 +101,13 @@ def test_a_server_starts_without_what_few_requests_use(tmp_path: Path) -> None:
         "webauthn",
         "zxcvbn",
     }
-    at_start, after_a_page = answer_of(LOADED, tmp_path).splitlines()
+    at_start, after_a_page, imported_by_loop = answer_of(LOADED, tmp_path).splitlines()
     assert seldom_used.isdisjoint(at_start.split())
     # The client of the test brings some of the others.
     of_no_page = {"alembic", "babel", "sqlalchemy.dialects.postgresql", "webapp.api_routes"}
     assert of_no_page.isdisjoint(after_a_page.split())
+    # It takes a tenth of a second, in which the event loop answers others.
+    assert imported_by_loop == "False 1"
 
 
 def test_a_process_that_starts_others_has_neither_pages_nor_what_a_worker_needs(tmp_path: Path) -> None:

@@ -101,7 +101,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         # Such a redirect would use the request's Host header, which the client chooses.
         redirect_slashes=False,
         lifespan=lifespan,
-        routes=[*_api_routes(), *_page_routes()],
+        routes=[_api_gate(), *_page_routes()],
     )
     app.openapi = partial(_describe_api, app)  # type: ignore[method-assign]
     _set_state(app, settings, database, traces)
@@ -176,7 +176,7 @@ def _observer(app: FastAPI) -> Observer | None:
 
 def api_to_describe() -> FastAPI:
     """An application with the API's routes alone, to describe them. It has neither settings nor a database."""
-    app = FastAPI(routes=_api_routes())
+    app = FastAPI(routes=[_api_gate()])
     app.openapi = partial(_describe_api, app)  # type: ignore[method-assign]
     return app
 
@@ -190,9 +190,9 @@ def _describe_api(app: FastAPI) -> dict[str, Any]:
 
 # Routes hold no state of the application, so all applications of a process share them.
 @cache
-def _api_routes() -> list[BaseRoute]:
+def _api_gate() -> LateGate:
     # Few clinics use the API, which takes a tenth of a start and 3 MiB.
-    return [LateGate(f"{API_PREFIX}/", _import_api)]
+    return LateGate(f"{API_PREFIX}/", _import_api)
 
 
 def _import_api() -> list[BaseRoute]:
@@ -212,9 +212,11 @@ def _language_of(_scope: Scope) -> Language:
 
 
 def _count_requests(app: FastAPI, settings: Settings) -> None:
-    """Count the API's requests for each account, each API token and each network."""
+    """Count the API's requests for each account, each API token and each network. The first of them imports the API."""
 
     async def client_of(request: Request) -> tuple[str, str]:
+        if not _api_gate().is_imported:
+            await run_in_threadpool(_api_gate().import_now)
         scheme, _space, token = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer":
             if handle := handle_of(settings.secret_keys, token):

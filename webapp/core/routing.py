@@ -147,7 +147,10 @@ class Signpost(Gate):
 
 
 class LateGate(Gate):
-    """A gate for all addresses with one beginning, whose routes are imported at the first request for one of them."""
+    """A gate for all addresses with one beginning, whose routes are imported at the first request for one of them.
+
+    A thread may import them before, so that the event loop does not have to.
+    """
 
     def __init__(self, beginning: str, import_routes: Callable[[], Sequence[BaseRoute]]) -> None:
         self._beginning = beginning
@@ -157,6 +160,15 @@ class LateGate(Gate):
     def routes(self) -> list[BaseRoute]:  # type: ignore[override]
         """The routes, which are now imported."""
         return list(self._import_routes())
+
+    @property
+    def is_imported(self) -> bool:
+        """Whether the routes are imported already."""
+        return "routes" in vars(self)
+
+    def import_now(self) -> None:
+        """Import the routes."""
+        _ = self.routes
 
     def fits(self, path: str) -> bool:
         """Whether the address begins like this."""
