@@ -50,7 +50,7 @@ class Turn(NamedTuple):
 class Memory(NamedTuple):
     """The memory of a process in MiB: all that is resident, and what no other process shares.
 
-    Processes share the code of libraries. What only one uses just now, such as libpq, counts as its own.
+    Processes share the code of libraries. A library that only one process uses now, such as libpq, counts as its own.
     """
 
     resident: float

@@ -83,6 +83,6 @@ class _Transport(httpx2.ASGITransport, httpx2.BaseTransport):
     async def _answer(self, request: httpx2.Request) -> httpx2.Response:
         answer = await self.handle_async_request(request)
         assert isinstance(answer.stream, httpx2.AsyncByteStream)
-        # As it came: the client decompresses it.
+        # The parts are joined unchanged, because the client decompresses the body.
         answer.stream = httpx2.ByteStream(b"".join([part async for part in answer.stream]))
         return answer

@@ -25,7 +25,7 @@ from webapp.causes import forget_causes
 from webapp.database import Database
 from webapp.event_handlers import wired_database
 from webapp.migrations import upgrade
-from webapp.serving.memory import spare_collector
+from webapp.serving.memory import tune_garbage_collector
 
 # A developer's settings must not affect the tests.
 for setting in [name for name in os.environ if name.startswith("DOCKET_")]:
@@ -99,7 +99,7 @@ def _one_loop() -> Iterator[None]:
 def _garbage_collected_once() -> Iterator[None]:
     """A process collects its garbage when its application starts. The tests of one process start a thousand."""
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("webapp.main.spare_collector", cache(spare_collector))
+        patched.setattr("webapp.main.tune_garbage_collector", cache(tune_garbage_collector))
         yield
 
 

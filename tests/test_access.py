@@ -483,7 +483,7 @@ ANSWERS = {role: {key: answer_to(role, *key) for key in TABLE} for role in ROLES
 
 
 def routes_of(routes: Sequence[BaseRoute]) -> Iterator[tuple[str, str]]:
-    """Every method and path that the application answers, however deeply its gates are nested."""
+    """Every method and path that the application answers, however deeply its groups of routes are nested."""
     for route in all_routes(routes):
         if isinstance(route, APIRoute):
             yield from ((method, route.path) for method in route.methods or ())

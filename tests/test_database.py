@@ -35,13 +35,13 @@ def names(database: Database) -> list[str]:
         return list(session.scalars(sa.select(FailedLogin.account).order_by(FailedLogin.id)))
 
 
-def test_the_first_query_comes_along_with_the_begin_of_a_snapshot(database: Database) -> None:
+def test_the_first_query_is_sent_together_with_the_begin_of_a_snapshot(database: Database) -> None:
     count = "SELECT count(*) FROM failed_logins"
     sent: list[str] = []
     sa.event.listen(database.engine, "before_cursor_execute", lambda *about: sent.append(about[2]))
     with database.reading() as session:
         assert begin_with(session, count) == 0
-        assert sent == [], "It was sent by itself."
+        assert sent == [], "It was sent separately."
         database.write(lambda other: other.add(attempt("a")))
         assert begin_with(session, count) == 0
     with database.reading() as session:

@@ -104,7 +104,7 @@ class OncePerMinute:
             self._later(lambda: self._end_minute(cause, say_more))
 
     def forget(self) -> None:
-        """Begin again: every event is the first of its cause, and earlier ones are not reported."""
+        """Forget earlier events: the next event counts as the first of its cause."""
         with self._lock:
             self._more.clear()
 
@@ -136,7 +136,7 @@ def end_minutes() -> None:
 
 
 def forget_causes() -> None:
-    """Begin again, without reporting earlier events. Each test is a minute of its own."""
+    """Forget earlier events without reporting them, so that each test starts a new minute."""
     for timer in list(_running):
         timer.cancel()
     _running.clear()

@@ -149,7 +149,7 @@ class Base(DeclarativeBase):
             table.kwargs["sqlite_autoincrement"] = True
 
 
-# The weight of a small value with its key and its place: see `VersionCache`.
+# The weight of a small value, with its key and its entry in the cache: see `VersionCache`.
 LEAST_WEIGHT = 10
 
 

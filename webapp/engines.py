@@ -84,7 +84,7 @@ def postgresql_engine(url: sa.URL, patience: float | None) -> sa.Engine:
             cursor.nextset()
         return cursor.fetchone()[0] if first else None
 
-    _begin_by(engine, begin)
+    _begin_with_driver(engine, begin)
 
     def do_rollback(connection: Any) -> None:
         psycopg, driver = engine.dialect.loaded_dbapi, connection.dbapi_connection
@@ -105,11 +105,12 @@ def postgresql_engine(url: sa.URL, patience: float | None) -> sa.Engine:
     return engine
 
 
-def _begin_by(engine: sa.Engine, begin: Callable[[Any, Mapping[str, Any]], Any]) -> None:
-    """Begin transactions by the bare driver, because SQLAlchemy's part would cost more than the driver's.
+def _begin_with_driver(engine: sa.Engine, begin: Callable[[Any, Mapping[str, Any]], Any]) -> None:
+    """Begin the engine's transactions with the driver alone, because SQLAlchemy's own work would take longer than the
+    driver's.
 
-    `begin` is called with the driver's connection and the options of the transaction, and returns what the query finds
-    that comes first in it.
+    `begin` gets the driver's connection and the options of the transaction. It returns the value that the first query
+    finds, or None if the options have no first query.
     """
 
     @event.listens_for(engine, "begin")
@@ -119,7 +120,7 @@ def _begin_by(engine: sa.Engine, begin: Callable[[Any, Mapping[str, Any]], Any])
     def do_begin(connection: Any) -> None:
         connection.info["docket_first"] = begin(connection.dbapi_connection, connection.info["docket_options"])
 
-    # Unlike errors in the event, SQLAlchemy handles what goes wrong here as it handles errors of statements.
+    # SQLAlchemy handles errors in this function like errors of statements; it does not do so in the event.
     engine.dialect.do_begin = do_begin  # type: ignore[assignment,method-assign]
 
 
@@ -157,9 +158,9 @@ def _bounded_connections(silence: float) -> Any:
 
 @cache
 def _plain_cursors() -> Any:
-    """Cursors that describe a column by its name and type, which is all that SQLAlchemy asks for.
+    """A class of cursors that describe a column by its name and type; SQLAlchemy needs nothing else.
 
-    The driver makes an object of each column of each answer, which takes as long as many a query's own work.
+    The driver's own cursors create an object for each column of each answer, which can take as long as the query.
     """
     import psycopg
 
@@ -262,7 +263,7 @@ def sqlite_engine(url: sa.URL, patience: float | None) -> sa.Engine:
         first = options.get("docket_first")
         return driver.execute(first).fetchone()[0] if first else None
 
-    _begin_by(engine, begin)
+    _begin_with_driver(engine, begin)
     return engine
 
 

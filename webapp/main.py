@@ -46,7 +46,7 @@ from webapp.core.networks import network_of
 from webapp.core.proxy_middleware import ProxyNoticeMiddleware, UnknownProxy
 from webapp.core.rate_limit import RateLimitMiddleware
 from webapp.core.request_log_middleware import Observer, RequestLogMiddleware
-from webapp.core.routing import Gate, LateGate, Signpost, methods_of
+from webapp.core.routing import LazyRouteGroup, RouteGroup, RouteIndex, methods_of
 from webapp.core.security import HEADERS, HSTS, MAX_BODY_BYTES, SecurityMiddleware
 from webapp.core.static_files import VersionedStatic
 from webapp.core.trace_middleware import RefusalMiddleware, TraceMiddleware, note_refusal
@@ -61,7 +61,7 @@ from webapp.i18n import gettext as _
 from webapp.live.hub import Hub
 from webapp.routes import ROUTERS
 from webapp.scheduling.booking_preview import describe_destination
-from webapp.serving.memory import return_memory, spare_collector
+from webapp.serving.memory import return_memory, tune_garbage_collector
 from webapp.troubles import DatabaseTrouble, trouble_from
 
 # The longest time for which the event loop waits until a thread lets it run; Python's own is five times that. Under
@@ -82,7 +82,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        spare_collector()
+        tune_garbage_collector()
         return_memory()
         sys.setswitchinterval(SWITCH_SECONDS)
         yield
@@ -101,7 +101,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         # Such a redirect would use the request's Host header, which the client chooses.
         redirect_slashes=False,
         lifespan=lifespan,
-        routes=[_api_gate(), *_page_routes()],
+        routes=[_api_routes(), *_page_routes()],
     )
     app.openapi = partial(_describe_api, app)  # type: ignore[method-assign]
     _set_state(app, settings, database, traces)
@@ -176,7 +176,7 @@ def _observer(app: FastAPI) -> Observer | None:
 
 def api_to_describe() -> FastAPI:
     """An application with the API's routes alone, to describe them. It has neither settings nor a database."""
-    app = FastAPI(routes=[_api_gate()])
+    app = FastAPI(routes=[_api_routes()])
     app.openapi = partial(_describe_api, app)  # type: ignore[method-assign]
     return app
 
@@ -190,20 +190,20 @@ def _describe_api(app: FastAPI) -> dict[str, Any]:
 
 # Routes hold no state of the application, so all applications of a process share them.
 @cache
-def _api_gate() -> LateGate:
+def _api_routes() -> LazyRouteGroup:
     # Few clinics use the API, which takes a tenth of a start and 3 MiB.
-    return LateGate(f"{API_PREFIX}/", _import_api)
+    return LazyRouteGroup(f"{API_PREFIX}/", _import_api)
 
 
 def _import_api() -> list[BaseRoute]:
     from webapp.api_routes import API_ROUTERS
 
-    return [Gate(router.routes) for router in API_ROUTERS]
+    return [RouteGroup(router.routes) for router in API_ROUTERS]
 
 
 @cache
 def _page_routes() -> list[BaseRoute]:
-    return [Signpost([Gate(router.routes) for router in ROUTERS])]
+    return [RouteIndex([RouteGroup(router.routes) for router in ROUTERS])]
 
 
 def _language_of(_scope: Scope) -> Language:
@@ -215,8 +215,8 @@ def _count_requests(app: FastAPI, settings: Settings) -> None:
     """Count the API's requests for each account, each API token and each network. The first of them imports the API."""
 
     async def client_of(request: Request) -> tuple[str, str]:
-        if not _api_gate().is_imported:
-            await run_in_threadpool(_api_gate().import_now)
+        if not _api_routes().is_imported:
+            await run_in_threadpool(_api_routes().import_now)
         scheme, _space, token = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer":
             if handle := handle_of(settings.secret_keys, token):

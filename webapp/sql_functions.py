@@ -43,8 +43,8 @@ class numbers_joined(FunctionElement[str]):  # noqa: N801 - it is used like a fu
 class rows_as_json(FunctionElement[str]):  # noqa: N801 - it is used like a function in queries.
     """The rows of each group as one JSON text: a list of lists, in any order.
 
-    Fetching a thousand rows costs more than this, and a process that knows the same text already does not parse it.
-    Of no rows PostgreSQL makes NULL, SQLite `NO_ROWS`.
+    Fetching a thousand rows takes longer, and a process that has cached the same text does not parse it again.
+    Without rows it is NULL on PostgreSQL and `NO_ROWS` on SQLite.
     """
 
     type = sa.String()
@@ -61,7 +61,7 @@ def split_pairs(text: str) -> list[tuple[int, int]]:
 
 
 def insert_into(table: sa.Table, dialect: str) -> Any:
-    """An INSERT that may go on with ON CONFLICT, which SQLAlchemy has for each database by itself.
+    """An INSERT to which ON CONFLICT can be added; SQLAlchemy has a separate one for each database.
 
     Only the module of the database in use is imported: PostgreSQL's takes 2 MiB.
     """

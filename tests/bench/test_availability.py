@@ -20,5 +20,5 @@ def test_free_times_are_measured_beside_routes_with_the_same_bytes(sqlite_url: s
     database.dispose()
     assert len(row) + 1 == len(HEADINGS)
     assert int(row[0]) > 50
-    # The versions of the schedules come along with BEGIN; the first request has read everything else.
+    # The versions of the schedules are read together with BEGIN; the first request has read everything else.
     assert int(row[2]) == 0

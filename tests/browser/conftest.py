@@ -71,7 +71,7 @@ class Clinic:
 
 @pytest.fixture(scope="module")
 def clinic_settings() -> dict[str, str]:
-    """Further settings of the clinic, which a module may give; then it has a server of its own."""
+    """Additional settings of the clinic. A module that overrides this fixture gets its own server."""
     return {}
 
 
@@ -89,7 +89,7 @@ def clinic(request: pytest.FixtureRequest, clinic_settings: dict[str, str]) -> I
     with ExitStack() as stack:
         if request.param == "sqlite" and not clinic_settings:
             shared: SharedServer = request.getfixturevalue("shared_server")
-            shared.begin_with(request.getfixturevalue("sqlite_template_with_cast"))
+            shared.fill_from(request.getfixturevalue("sqlite_template_with_cast"))
             database = wired_database(shared.database_url)
             stack.callback(database.dispose)
             cast, at = assembled(database), shared.url

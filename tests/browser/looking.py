@@ -39,10 +39,10 @@ NEW_BREACHES = f"""async () => {{
   if (scrolls.length) found.push(...(await axe.run({{include: scrolls}}, only)).violations);
   return told(found);
 }}"""
-# Whether a text stands out depends on its own colour and size and on what is drawn behind it: the colours of the
-# elements around it, back to one that hides what is further behind. What stands outside of the flow, or on top of
-# something else, is told apart by its class too. Axe is asked about one text of each such kind. Where it cannot say, or
-# leaves the text out because that is hidden, the elements around with all their classes are told apart as well.
+# The contrast of a text depends on its colour, its size and its background, which is made by the colours of the elements
+# around it, up to the first opaque one. These values are the text's kind. For texts outside of the flow or on top of
+# another element, the class is part of the kind. Axe checks one text of each kind. If it cannot decide, or skips the text
+# because it is hidden, the classes of all elements around it are part of the kind, too.
 FAINT = f"""async (known) => {{
   {TOLD}
   if (known) [window.clear, window.clearAlone] = known.map((each) => new Set(each));
@@ -92,9 +92,9 @@ FAINT = f"""async (known) => {{
   if (!found.length) for (const alone of texts.keys()) clearAlone.add(alone);
   return {{found, fresh, alone: [...texts.keys()]}};
 }}"""
-# What can make a page look different from those before it: an element with other classes, or with other attributes that
-# our style sheets know, or one that is drawn in other colours, in another size or place. What is hidden counts too,
-# because another width may show it.
+# The kinds of elements of a page. A page with a new kind may look different from earlier pages. A kind is a tag with its
+# classes, the attributes that our style sheets know, colours, size and position. Hidden elements count too, because
+# another width may show them.
 KINDS = """() => {
   const known = /^(data-(status|kind|tint|tone|past|side)|aria-(current|invalid|pressed|disabled)|type|role|disabled)$/;
   const coarse = matchMedia("(pointer: coarse)").matches, dark = matchMedia("(prefers-color-scheme: dark)").matches;
@@ -114,7 +114,7 @@ KINDS = """() => {
   });
   return {coarse, dark, kinds: hashed};
 }"""
-# What axe has found clear, on any page: the header of every page is the same.
+# The texts whose contrast axe has passed, on any page: the header of every page is the same.
 _clear: set[str] = set()
 _clear_alone: set[str] = set()
 # The kinds of elements of the pages that were looked at in every way.
@@ -152,9 +152,9 @@ CLIPPED = """() => [...document.querySelectorAll("body *")]
   })
   .map((each) => `${each.tagName} ${each.className} ${each.textContent.trim().slice(0, 40)}`)"""
 
-# Puts what other pages have between header and footer in the place of what is shown, without scripts: first to see what
-# it is made of, and then, on a narrow window, to measure it.
-GLANCE = f"""async (paths) => {{
+# Replace the shown page's <main> by those of other pages, without scripts: the first script returns the kinds of their
+# elements, and the second measures them in a narrow window.
+SIMILAR_PAGES = f"""async (paths) => {{
   window.others = [];
   const told = [];
   for (const path of paths) {{
@@ -167,7 +167,7 @@ GLANCE = f"""async (paths) => {{
   }}
   return told;
 }}"""
-GLANCE_NARROW = f"""() => others.map((main) => {{
+SIMILAR_PAGES_NARROW = f"""() => others.map((main) => {{
   document.querySelector("main").replaceWith(main);
   return [{TOO_WIDE}, {TOO_SMALL}].flatMap((fault) => fault());
 }})"""
@@ -176,7 +176,7 @@ GLANCE_NARROW = f"""() => others.map((main) => {{
 def look(page: Page) -> None:
     """Check the page in every way, and leave its window wide.
 
-    A page on which all looks like something on the pages before it is checked in fewer ways.
+    A page that has only kinds of elements of earlier pages is checked in fewer ways.
     """
     expect(page.locator("h1")).to_have_count(1)
     bring_axe(page)
@@ -187,7 +187,7 @@ def look(page: Page) -> None:
         paint(page, "light")
         told = page.evaluate(KINDS)
     window = page.context.new_cdp_session(page)
-    # What passes for a finger's screen stays one.
+    # A page for touch screens stays one.
     resize = partial(_resize, window, mobile=told["coarse"])
     try:
         if _known.issuperset(told["kinds"]):
@@ -207,16 +207,16 @@ def look(page: Page) -> None:
         window.detach()
 
 
-def glance(page: Page, *paths: str) -> None:
-    """Check that pages which are made like others fit a phone; look at those of them in which anything is new.
+def check_similar_pages(page: Page, *paths: str) -> None:
+    """Check that pages with the elements of earlier pages fit a phone; call `look` for those that have new elements.
 
-    The page that is shown must have been looked at, and have the style sheets of the others. The names of their fields
-    and buttons, their headings and their ids are checked by `tests.test_links`.
+    The browser must show a page that was looked at and has the same style sheets. `tests.test_links` checks the
+    headings, the ids, and the names of fields and buttons.
     """
-    kinds = page.evaluate(GLANCE, paths)
+    kinds = page.evaluate(SIMILAR_PAGES, paths)
     window = page.context.new_cdp_session(page)
     _resize(window, 320, mobile=False)
-    for path, faults in zip(paths, page.evaluate(GLANCE_NARROW), strict=True):
+    for path, faults in zip(paths, page.evaluate(SIMILAR_PAGES_NARROW), strict=True):
         expect_none(faults, path, "320")
     window.detach()
     for path, found in zip(paths, kinds, strict=True):
@@ -226,7 +226,7 @@ def glance(page: Page, *paths: str) -> None:
 
 
 def _look_briefly(page: Page, resize: Callable[[int], None]) -> None:
-    """Check a page that has nothing but what earlier pages had: its own texts, names and labels."""
+    """Check a page without new kinds of elements: only its texts, names and labels are new."""
     check(page, "1280", BREACHES, REMEMBER_WHAT_SHOWS, TOO_WIDE, TOO_SMALL)
     resize(320)
     check(page, "320", NEW_BREACHES, TOO_WIDE, TOO_SMALL)
@@ -256,7 +256,7 @@ def look_at_large_text(page: Page, resize: Callable[[int], None]) -> None:
 
 
 def bring_axe(page: Page) -> None:
-    """Have axe in the page. The pages that follow in its window begin with it: it is long, and sent only once."""
+    """Load axe into the page, and into the later pages of its window: the script is long, so it is sent only once."""
     if page.context not in _with_axe:
         _with_axe.add(page.context)
         page.context.add_init_script(AXE.axe_script)
@@ -276,10 +276,10 @@ def check(page: Page, about: str, *scripts: str) -> None:
 
 
 def look_at_colours(page: Page, about: str, *, begins: bool = False) -> None:
-    """Check that every text stands out, except those of which a page before this one had the like.
+    """Check the contrast of every text, except for kinds of text that passed on an earlier page.
 
     Args:
-        begins: whether the page has still to be told of what was found clear on others, which is long.
+        begins: whether to send the page the kinds of text that have passed; that list is long.
     """
     told = page.evaluate(FAINT, [list(_clear), list(_clear_alone)] if begins else None)
     expect_none(told["found"], page.url, about)
@@ -293,6 +293,6 @@ def expect_none(faults: list[str], *about: str) -> None:
 
 
 def _resize(window: CDPSession, width: int, *, mobile: bool) -> None:
-    """Make the page this wide. The browser's window around it stays as it is: drawing that anew costs as much again."""
+    """Make the page this wide. The browser's window keeps its size: resizing it would take as long again."""
     size = {"width": width, "height": HEIGHTS[width]}
     window.send("Emulation.setDeviceMetricsOverride", {**size, "deviceScaleFactor": 1, "mobile": mobile})

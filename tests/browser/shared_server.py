@@ -1,6 +1,6 @@
-"""One Docket that the browser tests of a worker use in turn: a server takes 1.5 s of work to start and to get going.
+"""One server for all browser tests of a worker: starting a server for each file would take 1.5 s of CPU time.
 
-Each file of tests begins with another content of its database, as if the server were its own.
+Each file of tests replaces the contents of its database first, so that no file sees the data of another.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ class SharedServer(NamedTuple):
         """The database's URL."""
         return f"sqlite:///{self.path}"
 
-    def begin_with(self, template: Path) -> None:
-        """Put the content of this file in the place of what the database has.
+    def fill_from(self, template: Path) -> None:
+        """Replace the contents of the database by those of this file.
 
-        No id is given out twice: the server may remember what the rows of an earlier test had.
+        No id is used twice, because the server may have cached values of an earlier test's rows.
         """
         with closing(sqlite3.connect(self.path)) as database, closing(sqlite3.connect(template)) as source:
             given = database.execute("SELECT name, seq FROM sqlite_sequence").fetchall()

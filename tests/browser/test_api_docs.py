@@ -17,9 +17,9 @@ Open = Callable[..., Page]
 
 def test_a_user_signs_in_and_requests_their_account(open_browser: Open, clinic: Clinic) -> None:
     page = open_browser(**PHONE, color_scheme="dark")
-    page.route("**/openapi.json", shorter)
+    page.route("**/openapi.json", shorten)
     page.goto("/docs")
-    is_whole(page)
+    expect_whole(page)
     page.get_by_role("button", name="Authorize").click()
     page.get_by_label("username").fill("alice@docket.example")
     page.get_by_label("password:", exact=True).fill(PASSWORD)
@@ -37,14 +37,14 @@ def test_a_user_signs_in_and_requests_their_account(open_browser: Open, clinic: 
 
 def test_the_description_to_read_is_shown_whole_and_leads_back(open_browser: Open, clinic: Clinic) -> None:
     page = open_browser(**PHONE, color_scheme="dark")
-    page.route("**/openapi.json", shorter)
+    page.route("**/openapi.json", shorten)
     page.goto("/redoc")
-    is_whole(page)
+    expect_whole(page)
     leads_back(page, clinic)
 
 
-def shorter(route: Route) -> None:
-    """The description with one address for each of its parts: both pages draw every operation, which takes seconds."""
+def shorten(route: Route) -> None:
+    """Shorten the description to one path for each tag: both pages render every operation, which takes seconds."""
     whole = route.fetch().json()
     first: dict[str, str] = {}
     for path, operations in whole["paths"].items():
@@ -54,8 +54,8 @@ def shorter(route: Route) -> None:
     route.fulfill(json=whole | {"paths": {path: whole["paths"][path] for path in first.values()}})
 
 
-def is_whole(page: Page) -> None:
-    """The heading is there, and the last of the parts. Either reader takes seconds to draw them on a busy machine."""
+def expect_whole(page: Page) -> None:
+    """Expect the heading, and the last tag. On a busy machine either page takes seconds to render them."""
     expect(page.get_by_text("Appointment booking for clinics").first).to_be_visible(timeout=30_000)
     expect(page.get_by_role("heading", name=re.compile("Doctors' times")).first).to_be_attached(timeout=30_000)
 

@@ -55,7 +55,7 @@ class Desk:
 
     @contextmanager
     def call(self, name: str, *, anywhere: bool = False) -> Iterator[None]:
-        """One call, which begins on today's board, or `anywhere`: where the one before it ended."""
+        """One call. It begins on today's board; with `anywhere`, on the page where the previous call ended."""
         if not anywhere:
             self.page.goto("/board")
         self.keys, self.loaded = 0, []

@@ -2,7 +2,7 @@
 
 The same holds with text of twice the size, of which nothing may be cut off.
 
-Each page is opened once and then checked in every way; at those that are made like others there is a glance: see
+Each page is opened once and then checked in every way; pages that have only elements of others are checked briefly: see
 `tests.browser.looking`.
 """
 
@@ -18,7 +18,7 @@ from playwright.sync_api import Page, expect
 
 from tests.appointment_rows import appointment, insert, put
 from tests.browser.conftest import Clinic, sign_in
-from tests.browser.looking import glance, look
+from tests.browser.looking import check_similar_pages, look
 from tests.cast import AMSTERDAM, PASSWORD, local
 from webapp import models
 from webapp.clinic import documents, poster
@@ -57,7 +57,7 @@ def test_the_public_pages(open_browser: Open, clinic: Clinic) -> None:
     ):
         page.goto(path)
         look(page)
-    glance(page, "/register", "/password/forgot")
+    check_similar_pages(page, "/register", "/password/forgot")
     page.goto("/login?next=" + book_address(clinic, clinic.free_time(days=5)).replace("&", "%26"))
     page.get_by_label("Email address").fill("a.new.patient@docket.example")
     page.get_by_role("button", name="Email me a code").click()
@@ -102,7 +102,7 @@ def test_the_pages_of_a_patient(open_browser: Open, clinic: Clinic) -> None:
     reference = page.locator(".reference").inner_text()
     page.goto("/appointments")
     look(page)
-    glance(page, "/account/deletion", "/account/data")
+    check_similar_pages(page, "/account/deletion", "/account/data")
     page.goto("/account/data")
     page.get_by_label("Your password").fill(PASSWORD)
     page.get_by_role("button", name="Show as a page").click()
@@ -233,7 +233,7 @@ def test_the_pages_of_the_staff(open_browser: Open, clinic: Clinic) -> None:
         page.goto(path)
         look(page)
     details = (f"/appointments/{reference}/{each}" for each in ("reason", "patient"))
-    glance(page, "/schedule/hours/squeeze-ins", *details)
+    check_similar_pages(page, "/schedule/hours/squeeze-ins", *details)
     for hour in range(9, 17):
         for minute in (15, 30, 45):
             if hour != 12:

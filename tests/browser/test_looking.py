@@ -7,7 +7,7 @@ from urllib.parse import quote
 import pytest
 from playwright.sync_api import Browser
 
-from tests.browser.looking import glance, look
+from tests.browser.looking import check_similar_pages, look
 
 pytestmark = pytest.mark.browser
 CLEAR = """<html lang="en"><title>Docket</title><meta name="viewport" content="width=device-width">
@@ -54,7 +54,7 @@ def test_each_kind_of_fault_is_found(browser: Browser) -> None:
     page.close()
 
 
-def test_a_glance_finds_what_does_not_fit_and_looks_at_what_is_new(browser: Browser) -> None:
+def test_similar_pages_must_fit_a_phone_and_new_elements_are_looked_at(browser: Browser) -> None:
     page = browser.new_page()
     page.set_content(CLEAR % ("", ""))
     look(page)
@@ -62,10 +62,10 @@ def test_a_glance_finds_what_does_not_fit_and_looks_at_what_is_new(browser: Brow
     def like_it(text: str) -> str:
         return "data:text/html," + quote(CLEAR % ("", text))
 
-    glance(page, like_it(""), like_it("<p class='hint'>Another text</p>"))
+    check_similar_pages(page, like_it(""), like_it("<p class='hint'>Another text</p>"))
     with pytest.raises(AssertionError, match="scrolls to"):
-        glance(page, like_it(""), like_it(f"<p class='hint'>{'W' * 90}</p>"))
+        check_similar_pages(page, like_it(""), like_it(f"<p class='hint'>{'W' * 90}</p>"))
     page.set_content(CLEAR % ("", ""))
     with pytest.raises(AssertionError, match="color-contrast"):
-        glance(page, like_it("<p class='new' style='color: #bbb'>A text</p>"))
+        check_similar_pages(page, like_it("<p class='new' style='color: #bbb'>A text</p>"))
     page.close()

@@ -18,8 +18,8 @@ Open = Callable[..., Page]
 REASON = "My knee hurts <since> May"
 FIRST_SLOT = "#calendar .slot >> visible=true"
 WAYS: dict[str, dict[str, Any]] = {"without scripts": {"java_script_enabled": False}, "on a phone": PHONE}
-# Each database, and a wide window as well as a phone, with and without scripts, once. The walk by keyboard below is the
-# one on a wide window with scripts.
+# Each database, each size of window, and pages with and without scripts are tested once. The test by keyboard below has
+# a wide window with scripts.
 each_way = pytest.mark.parametrize(
     ("clinic", "way"),
     [("sqlite", "without scripts"), ("postgresql", "on a phone")],

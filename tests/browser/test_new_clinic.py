@@ -38,7 +38,7 @@ def empty_clinic(request: pytest.FixtureRequest) -> Iterator[str]:
             at = stack.enter_context(live_server(url)).url
         else:
             shared: SharedServer = request.getfixturevalue("shared_server")
-            shared.begin_with(request.getfixturevalue("sqlite_template"))
+            shared.fill_from(request.getfixturevalue("sqlite_template"))
             url, at = shared.database_url, shared.url
         database = wired_database(url)
         stack.callback(database.dispose)

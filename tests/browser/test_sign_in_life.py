@@ -78,12 +78,12 @@ def test_every_way_to_sign_in_and_a_stolen_session(open_browser: Open, clinic: C
         expect(page).to_have_url(f"{by_name(clinic)}/login/factor")
     look(page)
     second_step(page, clinic, another)
-    # The next look at this window would take the authenticator away.
+    # `look` would remove the authenticator from this window.
     give_authenticator(page)
     add_passkey(page, clinic, "Laptop")
     expect(page.get_by_role("status").first).to_contain_text("Your passkey is added.")
 
-    # A passkey, as the second step and by itself.
+    # A passkey as the second step, and then alone.
     page.context.clear_cookies()
     with_password(page, clinic)
     go(page, clinic, "/login/factor")

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from tests.api_client import make_api_token
 from tests.browser.conftest import Clinic, sign_in
-from tests.browser.looking import glance, look
+from tests.browser.looking import check_similar_pages, look
 from tests.cast import NOW, local
 from webapp import models
 from webapp.appointments import walk_ins
@@ -69,7 +69,7 @@ FORMS = (
     "/admin/messages/previews/visit_moved_by_clinic",
     "/admin/clinic/time-zone",
 )
-# Made of what the pages above are made of.
+# These pages have only elements that the pages above have, too.
 PLAIN = (
     "/admin/visit-types",
     "/admin/messages/previews",
@@ -199,7 +199,7 @@ def test_the_forms_of_admins(open_browser: Open, clinic: Clinic) -> None:
     for path in FORMS:
         page.goto(path)
         look(page)
-    glance(page, *PLAIN)
+    check_similar_pages(page, *PLAIN)
 
 
 def test_the_pages_of_one_patient_visit_type_and_user(open_browser: Open, clinic: Clinic) -> None:
@@ -224,7 +224,7 @@ def test_the_pages_of_one_patient_visit_type_and_user(open_browser: Open, clinic
         assert answer.ok, path
         look(page)
     of_patient = [f"/admin/patients/{patient}/{each}" for each in ("edit", "people", "account", "deletion")]
-    glance(
+    check_similar_pages(
         page,
         *of_patient,
         f"/admin/patients/{patient}/joining?q=adams",
@@ -279,7 +279,7 @@ def test_the_pages_of_doctors(open_browser: Open, clinic: Clinic) -> None:
     ):
         page.goto(path)
         look(page)
-    glance(page, f"/appointments/{reference}/note", "/schedule/patients/new")
+    check_similar_pages(page, f"/appointments/{reference}/note", "/schedule/patients/new")
     mine = sa.select(models.Appointment.id).where(models.Appointment.reference == reference).scalar_subquery()
     waits = {"appointment_id": mine, "kind": "cancel", "version": 1, "code": "", "why": "", "decided_at": utc_now()}
     clinic.cast.change(sa.insert(models.PendingDecision).values(**waits))

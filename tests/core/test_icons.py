@@ -1,4 +1,4 @@
-"""Icons are those of the package, whose archive is listed once in a process."""
+"""Icons are the same as the package's own, and its archive is listed once in a process."""
 
 from __future__ import annotations
 

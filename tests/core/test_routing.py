@@ -1,4 +1,4 @@
-"""Routes that are completed at their first request, and gates before them."""
+"""Routes that are completed at their first request, and groups of routes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fastapi.routing import APIRoute
 from starlette.testclient import TestClient
 
 from webapp.api_routes import API_ROUTERS
-from webapp.core.routing import Gate, LateGate, LateRoute, Router, Signpost, all_routes, methods_of
+from webapp.core.routing import LazyRoute, LazyRouteGroup, RouteGroup, RouteIndex, Router, all_routes, methods_of
 from webapp.routes import ROUTERS
 
 
@@ -30,7 +30,10 @@ def small_app() -> tuple[FastAPI, list[Any]]:
     def parts(name: str, first: int = 0) -> list[str]:
         return [name][first:]
 
-    return FastAPI(routes=[Signpost([Gate(router.routes), Gate(other.routes)])]), [*router.routes, *other.routes]
+    return FastAPI(routes=[RouteIndex([RouteGroup(router.routes), RouteGroup(other.routes)])]), [
+        *router.routes,
+        *other.routes,
+    ]
 
 
 def test_a_route_is_completed_by_its_own_first_request_alone() -> None:
@@ -43,7 +46,7 @@ def test_a_route_is_completed_by_its_own_first_request_alone() -> None:
         assert ["dependant" in vars(route) for route in routes] == [True, False, True]
 
 
-def test_gates_prefer_the_route_that_takes_the_method() -> None:
+def test_groups_prefer_the_route_that_takes_the_method() -> None:
     app, _routes = small_app()
     with TestClient(app) as client:
         assert client.post("/things/lamp").json() == "lamp"
@@ -51,21 +54,22 @@ def test_gates_prefer_the_route_that_takes_the_method() -> None:
         assert client.get("/elsewhere").status_code == 404
 
 
-def test_a_signpost_leads_to_the_same_gates_in_the_same_order() -> None:
-    gates = [Gate(router.routes) for router in ROUTERS]
-    signpost = Signpost(gates)
-    for route in all_routes(gates):
+def test_an_index_finds_the_same_groups_in_the_same_order() -> None:
+    groups = [RouteGroup(router.routes) for router in ROUTERS]
+    index = RouteIndex(groups)
+    for route in all_routes(groups):
         path = str(getattr(route, "path", "")).replace("{", "").replace("}", "")
-        assert [gate for gate in signpost.behind(path) if gate.fits(path)] == [g for g in gates if g.fits(path)], path
-    assert not signpost.fits("/elsewhere/admin")
+        found = [group for group in index.candidates(path) if group.may_match(path)]
+        assert found == [group for group in groups if group.may_match(path)], path
+    assert not index.may_match("/elsewhere/admin")
     for address in ("/{any_word}", "/feed-{key}.ics"):
         router = Router()
         router.get(address)(lambda: None)
-        with pytest.raises(ValueError, match="first word is not fixed"):
-            Signpost([Gate(router.routes)])
+        with pytest.raises(ValueError, match="must be fixed"):
+            RouteIndex([RouteGroup(router.routes)])
 
 
-def test_routes_behind_a_late_gate_are_imported_at_the_first_request_for_one_of_them() -> None:
+def test_a_lazy_group_imports_its_routes_at_the_first_request_for_one_of_them() -> None:
     _app, routes = small_app()
     imported: list[Any] = []
 
@@ -73,7 +77,7 @@ def test_routes_behind_a_late_gate_are_imported_at_the_first_request_for_one_of_
         imported.extend(routes)
         return routes
 
-    late = LateGate("/things/", import_routes)
+    late = LazyRouteGroup("/things/", import_routes)
     with TestClient(FastAPI(routes=[late])) as client:
         assert client.get("/elsewhere").status_code == 404
         assert methods_of([late], "/elsewhere") == set()
@@ -90,7 +94,7 @@ def test_a_route_that_two_threads_complete_concurrently_is_complete_for_both() -
         seen: list[Any] = []
         barrier = Barrier(2)
 
-        def look(route: LateRoute = route, barrier: Barrier = barrier, seen: list[Any] = seen) -> None:
+        def look(route: LazyRoute = route, barrier: Barrier = barrier, seen: list[Any] = seen) -> None:
             barrier.wait()
             seen.append(route.app)
 

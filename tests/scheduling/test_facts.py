@@ -238,7 +238,7 @@ def test_the_next_free_time_lies_on_the_last_day_of_the_first_look_or_the_first_
 
 @contextmanager
 def counted(database: Database) -> Iterator[list[str]]:
-    """The SQL statements that were sent while the block ran, but for what comes along with BEGIN."""
+    """The SQL statements that were sent while the block ran, except queries that were sent together with BEGIN."""
     statements: list[str] = []
 
     def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
@@ -301,7 +301,7 @@ def test_one_five_or_twelve_doctors_take_the_same_queries(
     assert len(wishes) == 12
     for number in (1, 5, 12):
         process = Database(cast.database.url.render_as_string(hide_password=False))
-        # One of them reads the clinic; known schedules leave the patient. The versions come along with BEGIN.
+        # One of them reads the clinic; known schedules leave the patient. The versions are read together with BEGIN.
         for expected in (queries, known):
             with process.reading() as session, counted(process) as statements:
                 found = question(session, wishes[:number], cast)

@@ -29,7 +29,7 @@ TABLES = {table.name for table in models.Base.metadata.sorted_tables}
 
 @contextmanager
 def tables_read(database: Database) -> Iterator[set[str]]:
-    """The tables that the block's queries name; the versions' query comes along with BEGIN."""
+    """The tables that the block's queries name; the versions' query is sent together with BEGIN, and not seen."""
     read: set[str] = set()
 
     def note(_connection: Any, _cursor: Any, statement: str, *_more: Any) -> None:

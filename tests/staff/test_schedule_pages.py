@@ -380,8 +380,8 @@ def test_the_number_of_queries_does_not_grow_with_the_day(client: TestClient, ca
         put(cast, f"2026-03-03 {10 + number // 2}:{number % 2 * 30:02d}", patient="dave")
         put(cast, f"2026-03-0{4 + number % 2} {10 + number // 2}:30", patient="dave")
     many = count_when_cached()
-    # The user, appointments with the week in outline, the next patient’s past, what changed last; the audit row. The
-    # versions come along with BEGIN.
+    # The user, appointments with the week in outline, the next patient’s past, the last change; the audit row. The
+    # versions are read together with BEGIN.
     assert few == many == [5, 4]
 
 

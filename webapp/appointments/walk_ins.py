@@ -206,8 +206,8 @@ def leave(session: Session, actor: Actor, walk_in_id: int, *, now: datetime) -> 
 def take_in(session: Session, actor: Actor, walk_in_id: int, command: Booking, *, now: datetime) -> str:
     """Book a waiting patient's appointment, and return its reference. If it is today, they have arrived.
 
-    They have waited since they came, and the note goes with them. They hear of it at the desk. If the appointment is on
-    another day, or hours from now, they also get the messages, because they leave until then.
+    They arrived when they came to the desk, and the appointment gets the walk-in's note. The desk tells them about the
+    appointment. If it is on another day, or hours from now, they also get the messages, because they leave until then.
 
     Raises:
         WalkInSettled: 409. NoSuchWalkIn: 404. Forbidden: for the front desk only. And what `service.book` raises.
@@ -256,7 +256,7 @@ def undo(session: Session, actor: Actor, walk_in_id: int, *, now: datetime) -> W
 
 
 def follow_appointment(session: Session, event: AppointmentReassigned, /, *, now: datetime) -> None:  # noqa: ARG001
-    """Let the walk-in follow its appointment to the right patient: the one who was chosen by mistake never came."""
+    """Give the walk-in to the appointment's new patient: the patient who was chosen by mistake never came."""
     taken = sa.update(WalkIn).where(WalkIn.appointment_id == event.appointment_id)
     session.execute(taken.values(patient_id=event.patient_id).execution_options(synchronize_session=False))
 

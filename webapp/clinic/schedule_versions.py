@@ -35,8 +35,8 @@ from webapp.sql_functions import pairs_joined, split_pairs
 
 T = TypeVar("T")
 
-# The weight of a text and the objects that are made of it: see `VersionCache`.
-CHARACTERS_OF_WEIGHT = 25
+# How many characters of a text, with the objects that are made of it, have the weight 1: see `VersionCache`.
+CHARACTERS_PER_WEIGHT = 25
 
 _NEVER_CHANGED = 0
 _VERSION = table_of(ScheduleVersion).c
@@ -142,14 +142,14 @@ def kept_for_doctor(session: Session, doctor_id: int, key: Hashable, read: Calla
 
 
 def kept_for_text(session: Session, key: Hashable, text: str, read: Callable[[str], T]) -> T:
-    """What `read` makes of a text that was read from the database, made once as long as the text stays the same.
+    """The result of `read` for a text from the database, cached under this key until the text changes.
 
     Callers must not modify the value, because other requests share it.
     """
     versions = versions_seen(session)
     if versions is None:
         return read(text)
-    return versions.cache.get(key, text, lambda: read(text), weight=LEAST_WEIGHT + len(text) // CHARACTERS_OF_WEIGHT)
+    return versions.cache.get(key, text, lambda: read(text), weight=LEAST_WEIGHT + len(text) // CHARACTERS_PER_WEIGHT)
 
 
 def kept_of_past(
@@ -163,8 +163,8 @@ def kept_of_past(
     now: datetime,
 ) -> T:
     """The cached count of appointments before `end`, from `start` on or from the beginning, if nothing has changed
-    since. Callers must not modify the value, because other requests share it. `weight` is about how many numbers it
-    holds.
+    since. Callers must not modify the value, because other requests share it. `weight` returns its weight for the
+    cache: about the count of numbers in it.
     """
     versions = versions_seen(session)
     if versions is None or not is_over(end, now=now):

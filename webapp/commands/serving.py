@@ -44,12 +44,12 @@ def worker() -> None:
     `docket serve` does so by itself. A worker of its own is for clinics where several servers answer, each started
     with --no-worker.
     """
-    from webapp.serving.memory import spare_collector
+    from webapp.serving.memory import tune_garbage_collector
     from webapp.worker import run_worker
 
     settings = Settings()
     _warn_of_schema()
-    spare_collector()
+    tune_garbage_collector()
     click.echo("Docket delivers messages (stop with Ctrl-C).")
     with _figures(settings):
         run_worker(settings.base_url or own_address("localhost", 8000))

@@ -20,7 +20,7 @@ from starlette.responses import Response
 from webapp.core import formats
 from webapp.core.api_problems import UnsupportedMediaType
 from webapp.core.parsing import MAX_ID
-from webapp.core.routing import LateRoute
+from webapp.core.routing import LazyRoute
 from webapp.core.strict_types import Whole
 from webapp.core.text import tidy_json
 from webapp.core.web import Page
@@ -90,7 +90,7 @@ class _TidyRequest(Request):
         return tidy_json(await super().json())
 
 
-class _ApiRoute(LateRoute):
+class _ApiRoute(LazyRoute):
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
 

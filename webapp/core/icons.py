@@ -1,7 +1,7 @@
 """The icons of Heroicons as SVG, for pages.
 
-The package's own functions list the archive's 1288 icons again for each icon that is read, which takes 4 ms: for some
-fifty icons, each process would do so for a fifth of a second while it serves its first pages.
+The package's own functions list the archive's 1288 icons again for each icon that is read, which takes 4 ms. Pages use
+some fifty icons, so this would take each process a fifth of a second.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ def heroicon_solid(name: str, *, size: int = 24, **attributes: object) -> Markup
     return _icon("solid", name, size, **attributes)
 
 
-# Pages use the same few icons, and each time one would be parsed and written again.
+# Pages use the same few icons; without a cache each use would parse and write one again.
 @lru_cache(maxsize=512)
 def _icon(style: str, name: str, size: int, **attributes: object) -> Markup:
-    """The icon with these attributes, in which `_` stands for `-`. An icon that does not exist is a KeyError."""
+    """The icon as SVG with these attributes; `_` in their names becomes `-`. Raises KeyError for an unknown icon."""
     # The archive is a part of the package, and trusted.
     svg = ElementTree.fromstring(_archive().read(f"{style}/{name}.svg"))  # noqa: S314
     for part in svg.iter():

@@ -26,7 +26,7 @@ _NAME_OF_GROUP = re.compile(r"\(\?P<\w+>")
 _completing = RLock()
 
 
-class LateRoute(APIRoute):
+class LazyRoute(APIRoute):
     """A route whose handler FastAPI analyses at its first request.
 
     For one route that takes about a millisecond; for all of them it takes 150 ms and 3 MiB, which few processes need.
@@ -55,17 +55,17 @@ class LateRoute(APIRoute):
         raise AttributeError(name)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """FastAPI's handler, and the end of the page, without the stack of contexts of a dependency that yields.
+        """FastAPI's handler, which also closes the page; a dependency that yields would do that more slowly.
 
-        An endpoint with a function `answer_before` may answer before FastAPI reads the parameters, which takes longer
-        than finding a kept answer.
+        If the endpoint has a function `find_cached_answer`, its answer is sent without reading the parameters, because
+        that takes FastAPI longer than finding a cached answer.
         """
         handle = super().get_route_handler()
-        answer_before = getattr(self.endpoint, "answer_before", None)
+        find_cached_answer = getattr(self.endpoint, "find_cached_answer", None)
 
         async def handle_and_close(request: Request) -> Response:
             try:
-                answer = await answer_before(request) if answer_before is not None else None
+                answer = await find_cached_answer(request) if find_cached_answer is not None else None
                 return answer if answer is not None else await handle(request)
             finally:
                 await close_page(request)
@@ -87,30 +87,30 @@ class Router(APIRouter):
     """The routes of some pages; the API's description does not have them."""
 
     def __init__(self) -> None:
-        super().__init__(route_class=LateRoute, include_in_schema=False)
+        super().__init__(route_class=LazyRoute, include_in_schema=False)
 
 
-class Gate(BaseRoute):
-    """Some routes that are tried only for addresses that match one of them: one comparison replaces many. Trying all
-    routes one after another costs more than most pages.
+class RouteGroup(BaseRoute):
+    """Routes that are tried only for paths that match their common pattern: one comparison replaces many. Trying all
+    routes one after another takes longer than most pages.
     """
 
     def __init__(self, routes: Sequence[BaseRoute]) -> None:
         self.routes = list(routes)
         self._pattern = re.compile("|".join(_patterns(self.routes)))
 
-    def fits(self, path: str) -> bool:
-        """Whether one of the routes may have this address."""
+    def may_match(self, path: str) -> bool:
+        """Whether one of the routes may have this path."""
         return self._pattern.match(path) is not None
 
-    def behind(self, path: str) -> Sequence[BaseRoute]:
-        """The routes to try for this address."""
-        return self.routes if self.fits(path) else ()
+    def candidates(self, path: str) -> Sequence[BaseRoute]:
+        """The routes to try for this path."""
+        return self.routes if self.may_match(path) else ()
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """Whether one of the routes matches the request; the first that also takes its method is preferred."""
         found: tuple[Match, Scope] = Match.NONE, {}
-        for route in self.behind(get_route_path(scope)):
+        for route in self.candidates(get_route_path(scope)):
             match, child_scope = route.matches(scope)
             if match == Match.FULL:
                 return match, child_scope
@@ -125,40 +125,40 @@ class Gate(BaseRoute):
         await route.handle(scope, receive, send)
 
 
-class Signpost(Gate):
-    """Many gates. Of these, an address is tried at those with a route that begins with the same word."""
+class RouteIndex(RouteGroup):
+    """Groups of routes by first segment. A path is tried only in groups that have a route with the same first segment."""
 
-    def __init__(self, gates: Sequence[Gate]) -> None:
-        self.routes = list(gates)
-        self._gates_of: dict[str, list[Gate]] = {}
-        for gate in gates:
-            for word in {_first_word(route.path) for route in all_routes([gate]) if isinstance(route, APIRoute)}:
-                if "{" in word:
-                    raise ValueError("An address whose first word is not fixed has no place at a signpost.")
-                self._gates_of.setdefault(word, []).append(gate)
+    def __init__(self, groups: Sequence[RouteGroup]) -> None:
+        self.routes = list(groups)
+        self._groups: dict[str, list[RouteGroup]] = {}
+        for group in groups:
+            for segment in {_first_segment(route.path) for route in all_routes([group]) if isinstance(route, APIRoute)}:
+                if "{" in segment:
+                    raise ValueError("The first segment of a path in an index must be fixed, not a parameter.")
+                self._groups.setdefault(segment, []).append(group)
 
-    def behind(self, path: str) -> Sequence[Gate]:
-        """The gates to try for this address."""
-        return self._gates_of.get(_first_word(path), ())
+    def candidates(self, path: str) -> Sequence[RouteGroup]:
+        """The groups to try for this path."""
+        return self._groups.get(_first_segment(path), ())
 
-    def fits(self, path: str) -> bool:
-        """Whether one of the gates may have this address."""
-        return any(gate.fits(path) for gate in self.behind(path))
+    def may_match(self, path: str) -> bool:
+        """Whether one of the groups may have this path."""
+        return any(group.may_match(path) for group in self.candidates(path))
 
 
-class LateGate(Gate):
-    """A gate for all addresses with one beginning, whose routes are imported at the first request for one of them.
+class LazyRouteGroup(RouteGroup):
+    """The routes for all paths with one prefix. They are imported at the first request for such a path.
 
     A thread may import them before, so that the event loop does not have to.
     """
 
-    def __init__(self, beginning: str, import_routes: Callable[[], Sequence[BaseRoute]]) -> None:
-        self._beginning = beginning
+    def __init__(self, prefix: str, import_routes: Callable[[], Sequence[BaseRoute]]) -> None:
+        self._prefix = prefix
         self._import_routes = import_routes
 
     @cached_property
     def routes(self) -> list[BaseRoute]:  # type: ignore[override]
-        """The routes, which are now imported."""
+        """The routes; the first use imports them."""
         return list(self._import_routes())
 
     @property
@@ -170,32 +170,32 @@ class LateGate(Gate):
         """Import the routes."""
         _ = self.routes
 
-    def fits(self, path: str) -> bool:
-        """Whether the address begins like this."""
-        return path.startswith(self._beginning)
+    def may_match(self, path: str) -> bool:
+        """Whether the path has the prefix."""
+        return path.startswith(self._prefix)
 
 
 def methods_of(routes: Sequence[BaseRoute], path: str) -> set[str]:
-    """The methods that an address accepts: those of all matching routes."""
+    """The methods that a path accepts: those of all matching routes."""
     taken: set[str] = set()
     for route in routes:
-        if isinstance(route, Gate):
-            taken |= methods_of(route.behind(path), path)
+        if isinstance(route, RouteGroup):
+            taken |= methods_of(route.candidates(path), path)
         elif isinstance(route, APIRoute) and route.path_regex.match(path):
             taken |= route.methods or set()
     return taken | ({"HEAD"} if "GET" in taken else set())
 
 
 def all_routes(routes: Sequence[BaseRoute]) -> Iterator[BaseRoute]:
-    """These routes, and instead of each gate the routes behind it."""
+    """All routes without groups: each group is replaced by its routes."""
     for route in routes:
-        if isinstance(route, Gate):
+        if isinstance(route, RouteGroup):
             yield from all_routes(route.routes)
         else:
             yield route
 
 
-def _first_word(path: str) -> str:
+def _first_segment(path: str) -> str:
     """'admin' of '/admin/users'."""
     return path[1:].partition("/")[0]
 

@@ -22,7 +22,7 @@ def _zone_table() -> dict[str, str]:
 
 @cache
 def zone_names() -> dict[str, list[str]]:
-    """The time zones that a clinic can choose, by region and in alphabetical order; UTC is a region of its own."""
+    """The time zones that a clinic can choose, by region and in alphabetical order; UTC is a region, too."""
     regions: dict[str, list[str]] = {}
     for name in sorted(_zone_table().keys() & available_timezones()):
         regions.setdefault(name.partition("/")[0], []).append(name)

@@ -308,7 +308,7 @@ def _duplicates(counts: Counts) -> list[Matter]:
 
 
 def _and_more(matters: list[Matter], more: str, rest: int) -> list[Matter]:
-    """The matters; if there are `rest` more, the last one says so."""
+    """The matters; if there are `rest` more, their number is added to the text of the last one."""
     if rest <= 0:
         return matters
     last = matters[-1]

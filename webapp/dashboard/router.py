@@ -6,7 +6,7 @@ from starlette.responses import Response
 
 from webapp.auth.dependencies import signed_in
 from webapp.clinic.dependencies import current_clinic
-from webapp.clinic.drawing import drawer
+from webapp.clinic.fragment_cache import fragment_cache
 from webapp.core.routing import Router
 from webapp.core.urls import with_query
 from webapp.core.web import CurrentPage
@@ -33,5 +33,5 @@ def overview(page: CurrentPage) -> Response:
         today=queries.read_today(page.session, clinic, now=page.now),
         today_href=with_query("/admin/appointments", **presenters.on_day(page, 0)),
         weeks=presenters.bars_of(queries.read_weeks(page.session, clinic, now=page.now)),
-        draw=drawer(page.session, clinic, "overview", now=page.now),
+        cached=fragment_cache(page.session, clinic, "overview", now=page.now),
     )

@@ -99,7 +99,7 @@ class AppointmentHourChanged(AppointmentEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AppointmentCancelled(AppointmentEvent):
-    """An appointment was cancelled. `why` is the clinic's reason, or ''; `in_person` as for a booked one."""
+    """An appointment was cancelled. `why` is the clinic's reason, or ''; `in_person` as in `AppointmentBooked`."""
 
     why: str = ""
     in_person: bool = False
@@ -109,7 +109,7 @@ class AppointmentCancelled(AppointmentEvent):
 class AppointmentReassigned(AppointmentEvent):
     """An appointment was given to the right patient, `patient_id`; it was booked for another one.
 
-    `in_person` as for a booked one.
+    `in_person` has the same meaning as in `AppointmentBooked`.
     """
 
     former_patient_id: int

@@ -106,7 +106,9 @@ TABLES: dict[str, str] = {
 
 
 class Rule(NamedTuple):
-    """Which rows of a table are old; `name` is their name in the audit log."""
+    """A rule for a table. `old` returns the condition of its old rows, None to keep all; `name` names them in the audit
+    log.
+    """
 
     name: str
     table: type[Base]

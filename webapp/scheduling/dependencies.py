@@ -48,7 +48,7 @@ def kept_for_visitors(answer: Route) -> Route:
         place.versions.answers.keep(place.key, place.state, made, weight=10 + size // 150)
         return _copy_of(made)
 
-    vars(answer_and_keep)["answer_before"] = _find_answer
+    vars(answer_and_keep)["find_cached_answer"] = _find_cached_answer
     return cast("Route", answer_and_keep)
 
 
@@ -65,7 +65,7 @@ def _is_visitor(request: Request) -> bool:
 
 
 def _place_of(page: Page) -> _Place | None:
-    """Where the answer to a visitor is kept; None for other clients."""
+    """The place of the answer to a visitor; None for other clients."""
     request = page.request
     versions = versions_seen(page.session) if _is_visitor(request) else None
     if versions is None:
@@ -75,12 +75,12 @@ def _place_of(page: Page) -> _Place | None:
     return _Place(versions, key, state)
 
 
-async def _find_answer(request: Request) -> Response | None:
-    """The kept answer, if the client is a visitor. It is found by the address, before its parameters are read."""
-    return await run_in_threadpool(_answer_in, open_page(request)) if _is_visitor(request) else None
+async def _find_cached_answer(request: Request) -> Response | None:
+    """The cached answer for this address, or None; other clients than visitors get none."""
+    return await run_in_threadpool(_cached_answer_in, open_page(request)) if _is_visitor(request) else None
 
 
-def _answer_in(page: Page) -> Response | None:
+def _cached_answer_in(page: Page) -> Response | None:
     place = _place_of(page)
     kept: Response | None = place.versions.answers.find(place.key, place.state) if place is not None else None
     if kept is None:

@@ -1,4 +1,4 @@
-"""Why a day has no free times, in a few words."""
+"""Short reasons for a day without free times."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from webapp.clinic.schedule_versions import Versions, versions_seen
 from webapp.clinic.service import Clinic
 from webapp.doctors.service import DoctorRow, VisitTypeRow
-from webapp.scheduling.facts_queries import Busy, Hours, load_busy, load_hours, load_own
+from webapp.scheduling.facts_queries import Busy, Hours, load_busy, load_hours, load_patient_history
 from webapp.scheduling.rules import Facts, offered, starts_of_schedule, with_starts
 from webapp.scheduling.slots import (
     DAY,
@@ -69,7 +69,7 @@ def load_facts(
     missing = [request for request in requests if request.doctor.id not in kept]
     busy = Busy()
     if missing:
-        # Where schedules are cached, the patient's part is read apart from them: a page asks for it more than once.
+        # If schedules are cached, the patient's appointments are read separately: a page needs them more than once.
         patient = viewer if versions is None else ANYONE
         busy = load_busy(session, [request.doctor.id for request in missing], window, now, patient)
         loaded = _load_schedules(session, clinic, missing, first, last, busy)
@@ -79,7 +79,7 @@ def load_facts(
     else:
         schedules = kept
     if versions is not None and viewer.knows_patient:
-        busy = load_own(session, to_datetime(window[0]), now, viewer).busy(now)
+        busy = load_patient_history(session, to_datetime(window[0]), now, viewer).busy(now)
     horizon_day = clinic.today(now) + timedelta(days=clinic.horizon_days + 1)
     horizon = days_span(pieces_of(clinic.zone, horizon_day, horizon_day), *[day_number(horizon_day)] * 2)[0]
     this_minute = minute_reached(now)

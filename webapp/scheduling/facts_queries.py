@@ -180,7 +180,7 @@ def _patient_query() -> sa.Select[*tuple[Any, ...]]:
 _OF_PATIENT = _patient_query()
 _BUSY = sa.union_all(_doctors_query(), _OF_PATIENT)
 # Under a doctor, and without an appointment, a row for each doctor whom the patient has seen.
-_OWN = sa.union_all(
+_HISTORY = sa.union_all(
     _OF_PATIENT,
     sa.select(_APPOINTMENT.doctor_id, *(sa.cast(None, each.type) for each in list(_OF_PATIENT.selected_columns)[1:]))
     .distinct()
@@ -218,10 +218,10 @@ def load_busy(
     return _read_busy(found.all(), now, viewer)
 
 
-class Own(NamedTuple):
-    """The patient's own part: their appointments since then as (start, end, whether it is active), and doctors seen.
+class PatientHistory(NamedTuple):
+    """A patient's appointments from `since` on, as (start, end, whether it is active), and the ids of doctors seen.
 
-    They have seen a doctor if an appointment has begun that was neither cancelled nor missed.
+    A doctor was seen if an appointment with them has begun and was neither cancelled nor missed.
     """
 
     since: datetime
@@ -229,7 +229,7 @@ class Own(NamedTuple):
     doctors_seen: frozenset[int]
 
     def busy(self, now: datetime) -> Busy:
-        """The appointments as they are taken into account when free times are looked for."""
+        """The patient's part of the busy times, for a search for free times."""
         this_minute = to_minute(now)
         return Busy(
             patient_appointments=[(start, end) for start, end, _active in self.appointments],
@@ -237,17 +237,17 @@ class Own(NamedTuple):
         )
 
 
-def load_own(session: Session, since: datetime, now: datetime, viewer: Viewer) -> Own:
-    """The viewer's patient in a reading session's snapshot: one query for all questions of a page."""
+def load_patient_history(session: Session, since: datetime, now: datetime, viewer: Viewer) -> PatientHistory:
+    """The history of the viewer's patient. A reading session queries it once, however often a page needs it."""
     known, own = session.info.get("own", (None, None))
     if own is None or known != (session.get_transaction(), viewer, now) or since < own.since:
-        # A page first asks for the doctors, and then for a week, of which some days may be over.
+        # A page needs the doctors first, and then the appointments of a week, of which some days may be over.
         since = min(since, now - timedelta(days=7))
-        found = rows(session, _OWN, now=now, earliest=since - _LONGEST * 2, **_of_patient(viewer)).all()
+        found = rows(session, _HISTORY, now=now, earliest=since - _LONGEST * 2, **_of_patient(viewer)).all()
         of_appointments = [(row[3], row[4], row[5] in ACTIVE) for row in found if row[0] is None]
-        own = Own(since, of_appointments, frozenset(row[0] for row in found if row[0] is not None))
+        own = PatientHistory(since, of_appointments, frozenset(row[0] for row in found if row[0] is not None))
         session.info["own"] = (session.get_transaction(), viewer, now), own
-    mine: Own = own
+    mine: PatientHistory = own
     return mine
 
 

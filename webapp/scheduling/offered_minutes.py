@@ -55,9 +55,7 @@ def offered_minutes(
 
 
 def _days_of_change(pieces: Sequence[Piece], piece: Piece) -> Iterator[int]:
-    """The days around the instant at which a piece begins; none for the first piece, at which the clocks do not
-    change.
-    """
+    """The days around the change of the clocks with which a piece begins; the first piece begins without one."""
     if piece is not pieces[0]:
         for offset in (-1, 0, 1):
             yield (piece.start + piece.offset) // DAY + offset

@@ -85,7 +85,7 @@ def _profile(page: Page, slug: str, *, fragment: str | None) -> Response:
         cancel_notice=clinic.change_until_minutes,
         banner=calendar.banner,
         calendar=calendar,
-        draw=partial(week_calendar.draw_calendar, page.session),
+        cached=partial(week_calendar.cached_calendar, page.session),
     )
 
 

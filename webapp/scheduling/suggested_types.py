@@ -12,7 +12,7 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from webapp.doctors.service import DoctorRow, VisitTypeRow
-from webapp.scheduling.facts_queries import load_own
+from webapp.scheduling.facts_queries import load_patient_history
 from webapp.scheduling.viewer import Viewer
 
 FOR_NEW = ("new", "everyone", "none", "returning")
@@ -21,7 +21,7 @@ FOR_RETURNING = ("returning", "everyone", "none", "new")
 
 def doctors_seen(session: Session, viewer: Viewer, *, now: datetime) -> frozenset[int]:
     """The ids of the doctors whom the viewer's patient has seen; empty if no patient is known."""
-    return load_own(session, now, now, viewer).doctors_seen if viewer.knows_patient else frozenset()
+    return load_patient_history(session, now, now, viewer).doctors_seen if viewer.knows_patient else frozenset()
 
 
 def suggested_type(

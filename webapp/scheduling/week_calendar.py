@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy.orm import Session
 
-from webapp.clinic.drawing import drawn
+from webapp.clinic.fragment_cache import cached_fragment
 from webapp.clinic.schedule_versions import versions_seen
 from webapp.clinic.service import Clinic, find_closures
 from webapp.core import formats
@@ -29,7 +29,7 @@ from webapp.scheduling.facts import (
     places,
     within_notice,
 )
-from webapp.scheduling.facts_queries import load_own
+from webapp.scheduling.facts_queries import load_patient_history
 from webapp.scheduling.rules import Facts, cautions
 from webapp.scheduling.slots import DAY, day_number, days_span, minute_reached, number_to_day, to_datetime
 from webapp.scheduling.viewer import ANYONE, Viewer
@@ -37,8 +37,8 @@ from webapp.scheduling.viewer import ANYONE, Viewer
 NOON = 12 * 60
 LABELS = [f"{minute // 60:02d}:{minute % 60:02d}" for minute in range(DAY)]
 WORKDAYS = 5
-# The weight of a time in a cached calendar: see `VersionCache`.
-WEIGHT_OF_TIME = 3
+# The weight of each time in a cached calendar: see `VersionCache`.
+WEIGHT_PER_TIME = 3
 
 Slot = tuple[str, str, str]
 Link = tuple[str, str]
@@ -156,17 +156,17 @@ def week_calendar(
 ) -> Calendar:
     """The calendar of one week; without `week`, of the week with the next free time.
 
-    A process makes it once for each state of everything that is in it. Callers must not modify it.
+    A process computes it once for each state of its data. Callers must not modify it.
     """
 
     def make() -> Calendar:
         return _make_calendar(session, clinic, request, place, week=week, now=now, viewer=viewer)
 
-    # An appointment that is being moved does not count, so its calendar is for one reader at one moment.
+    # When an appointment is moved, its own time counts as free, so this calendar is of no use to other readers.
     versions = versions_seen(session) if viewer.moving is None else None
     if versions is None:
         return make()
-    own = load_own(session, now, now, viewer).busy(now) if viewer.knows_patient else None
+    own = load_patient_history(session, now, now, viewer).busy(now) if viewer.knows_patient else None
     minute, version = minute_reached(now), versions.of_doctor(request.doctor.id)
     state = version, minute, clinic.today(now), clinic, request, place, viewer.by_staff, own
     key = "calendar", language_tag(), place.fragment, place.slot_address, week
@@ -174,7 +174,7 @@ def week_calendar(
     if found is None:
         found = make()
         times = sum(len(day.morning) + len(day.afternoon) + len(day.notice) for day in found.days)
-        versions.cache.keep(key, state, found, weight=20 + times * WEIGHT_OF_TIME)
+        versions.cache.keep(key, state, found, weight=20 + times * WEIGHT_PER_TIME)
     return found
 
 
@@ -215,10 +215,10 @@ def _make_calendar(
     )
 
 
-def draw_calendar(session: Session, macro: Callable[[Calendar], str], calendar: Calendar) -> str:
-    """The calendar as a macro draws it, once for each state."""
+def cached_calendar(session: Session, macro: Callable[[Calendar], str], calendar: Calendar) -> str:
+    """The calendar as HTML, rendered with the macro once for each state."""
     key = "calendar", calendar.fragment, calendar.visit_type, calendar.week
-    return drawn(session, key, calendar, lambda: macro(calendar))
+    return cached_fragment(session, key, calendar, lambda: macro(calendar))
 
 
 class _Week(NamedTuple):

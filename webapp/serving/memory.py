@@ -1,4 +1,4 @@
-"""Memory of a process that goes on after its start: a spare collector, and blocks that go back to the system."""
+"""Settings of a serving process for memory: how often Python looks for garbage, and when the C library frees blocks."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ _M_MMAP_THRESHOLD = -3
 _M_ARENA_MAX = -8
 
 
-def spare_collector() -> None:
-    """Make the garbage collector ignore objects that live as long as the process: all that exist now.
+def tune_garbage_collector() -> None:
+    """Make the garbage collector ignore all objects that exist now, because they live as long as the process, and run
+    less often.
 
-    Until now it has looked for nothing: see `webapp/__init__.py`. Looking through everything that was imported would
-    take a tenth of a second, and finds a thousand small objects.
+    It was off during the start: see `webapp/__init__.py`. A run over everything that was imported would take a tenth of
+    a second, and frees only a thousand small objects.
     """
     gc.freeze()
     # Requests create thousands of objects, and few of them are in a cycle.

@@ -52,8 +52,8 @@ def _keep_worker(base_url: str, over: threading.Event) -> None:
 
 
 def _work(base_url: str) -> None:
-    from webapp.serving.memory import spare_collector
+    from webapp.serving.memory import tune_garbage_collector
     from webapp.worker import run_worker
 
-    spare_collector()
+    tune_garbage_collector()
     run_worker(base_url, beside=True)

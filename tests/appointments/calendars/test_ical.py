@@ -315,7 +315,7 @@ def test_a_feed_costs_as_many_queries_for_one_appointment_as_for_fifty(cast: Cas
                 assert len(read_calendar(client.get(path).text).events) == number + 1
                 sa.event.remove(cast.database.engine, "before_cursor_execute", note)
                 counts.append(len([text for text in statements if text.startswith("SELECT")]))
-    # The owner and the appointments; the versions come along with BEGIN, and the clinic is kept.
+    # The owner and the appointments; the versions are read together with BEGIN, and the clinic is cached.
     assert counts == [2, 2]
 
 

@@ -30,14 +30,14 @@ def test_a_token_outlives_a_change_of_keys_as_long_as_its_key_is_still_listed() 
     assert jwt.get_unverified_header(token)["kid"] != jwt.get_unverified_header(after)["kid"]
 
 
-class Watch:
-    """Notes for each import of the library whether an event loop runs in its thread."""
+class ImportWatch:
+    """A finder of modules that notes, for each import of the library, whether its thread runs an event loop."""
 
     def __init__(self) -> None:
         self.on_the_loop: list[bool] = []
 
     def find_spec(self, name: str, *_where: object) -> None:
-        """Leave the finding to Python."""
+        """Return None, so that Python's other finders find the module."""
         if name == "jwt":
             try:
                 self.on_the_loop.append(bool(asyncio.get_running_loop()))
@@ -46,8 +46,8 @@ class Watch:
 
 
 def test_the_library_is_not_loaded_on_the_event_loop(sqlite_cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
-    """That takes a tenth of a second, in which the event loop could answer nothing."""
-    watch = Watch()
+    """Loading takes a tenth of a second, in which the event loop could answer no request."""
+    watch = ImportWatch()
     monkeypatch.setattr(sys, "meta_path", [watch, *sys.meta_path])
     monkeypatch.delitem(sys.modules, "jwt")
     access_tokens.load.cache_clear()

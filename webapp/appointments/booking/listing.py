@@ -244,8 +244,8 @@ def _narrowed(wanted: AppointmentFilter, here: Place | None, *, falling: bool) -
     if here is None or wanted.order == "booked":
         return wanted
     if falling:
-        behind = here.at + timedelta(minutes=1)
-        return wanted._replace(until=behind if wanted.until is None else min(wanted.until, behind))
+        end = here.at + timedelta(minutes=1)
+        return wanted._replace(until=end if wanted.until is None else min(wanted.until, end))
     return wanted._replace(since=here.at if wanted.since is None else max(wanted.since, here.at))
 
 

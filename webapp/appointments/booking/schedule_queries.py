@@ -170,16 +170,16 @@ _LEAVE = (
 
 
 class Diary(NamedTuple):
-    """A doctor's appointments, including cancelled ones, in order: those of some days, and of more days in outline."""
+    """A doctor's appointments by start, including cancelled ones: all details for some days, an outline for more."""
 
     appointments: Sequence[ScheduleAppointment]
     outline: Sequence[AppointmentOutline]
 
 
 def read_diary(session: Session, doctor_id: int, days: Span, week: Span) -> Diary:
-    """The appointments that start in the span of some days, and in outline those of their week. One query.
+    """The appointments that start in the span `days`, and an outline of those in the span `week`, with one query.
 
-    They are taken apart only where this process does not know the same ones already.
+    The texts that it returns are parsed only if this process has not cached the same texts.
     """
     values = {"low": days[0], "high": days[1], "first": week[0], "last": week[1]}
     instants = {name: to_datetime(minute) for name, minute in values.items()}
@@ -201,7 +201,7 @@ def _appointment(values: dict[str, Any]) -> ScheduleAppointment:
             values[name] = to_datetime(values[name])
     if values["patient_birth_date"] is not None:
         values["patient_birth_date"] = date.fromisoformat(values["patient_birth_date"])
-    # SQLite's truth is a number.
+    # In SQLite's JSON a boolean is a number.
     return ScheduleAppointment(**values | {"first": bool(values["first"])})
 
 

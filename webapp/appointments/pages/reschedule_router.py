@@ -251,7 +251,7 @@ def _reschedule_page(
         twice=presenters.repeated_times(both, start, clinic, target.here, **target.keep),
         taken=taken,
         calendar=_calendar(page, view, target, start),
-        draw=partial(week_calendar.draw_calendar, page.session),
+        cached=partial(week_calendar.cached_calendar, page.session),
     )
 
 

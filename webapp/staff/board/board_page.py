@@ -19,7 +19,7 @@ from webapp.audit import service as audit
 from webapp.audit.continuing_reads import ContinuingReads
 from webapp.auth.schemas import Actor
 from webapp.clinic.dependencies import current_clinic
-from webapp.clinic.drawing import LETTERS_OF_WEIGHT, drawn
+from webapp.clinic.fragment_cache import CHARACTERS_PER_WEIGHT, cached_fragment
 from webapp.clinic.schedule_versions import versions_seen
 from webapp.core import formats
 from webapp.core.errors import headers_of
@@ -180,7 +180,7 @@ def _board_again(page: Page, actor: Actor, day: date) -> Response:
         response, shown = _board(page, actor, day)
         if versions is not None:
             body = bytes(response.body)
-            versions.cache.keep(key, state, (body, shown), weight=len(body) // LETTERS_OF_WEIGHT)
+            versions.cache.keep(key, state, (body, shown), weight=len(body) // CHARACTERS_PER_WEIGHT)
         return response
     body, shown = kept
     _log(page, actor, day, slug, shown)
@@ -209,7 +209,7 @@ def _board(
         board=board,
         panel=panel and panel._replace(at_start=_in_second_half(board, panel)),
         changed=None,
-        draw=_drawer(page),
+        cached=_column_cache(page),
         walk_ins=waiting,
         doctors=everyone,
         groups=_groups(everyone),
@@ -244,19 +244,19 @@ def _changed_column(page: Page, actor: Actor, view: AppointmentView, day: date) 
     return _board_of(page, actor, [doctor], day).columns[0].column()
 
 
-def _drawer(page: Page) -> Callable[[Callable[..., str], Outline, str], str]:
-    """A function that draws a column with a macro, or takes the one that this process drew in the same state."""
+def _column_cache(page: Page) -> Callable[[Callable[..., str], Outline, str], str]:
+    """A function that renders a column with a macro, once for each state."""
 
-    def draw(macro: Callable[..., str], outline: Outline, opened: str) -> str:
+    def cached(macro: Callable[..., str], outline: Outline, opened: str) -> str:
         address = f"/board/{outline.frame.day}"
         opened = opened if any(each.reference == opened for each in outline.taken.appointments) else ""
         if opened:
             return macro(outline.column(), address, opened)
         # Not everyone may read why a doctor is away.
         key = ("column", address, outline.doctor.id, tuple(outline.hours.leave))
-        return drawn(page.session, key, outline.state, lambda: macro(outline.column(), address, ""))
+        return cached_fragment(page.session, key, outline.state, lambda: macro(outline.column(), address, ""))
 
-    return draw
+    return cached
 
 
 def _is_logged(page: Page, reading: tuple[object, ...], ids: list[int]) -> bool:

@@ -109,7 +109,7 @@ class Outline(NamedTuple):
 
     @property
     def state(self) -> Hashable:
-        """Everything that the column shows, so that a column is drawn once for each state.
+        """All data that the column shows: the column is rendered once for each state.
 
         The time matters only when it passes a free time, and by the minute while patients wait.
         """

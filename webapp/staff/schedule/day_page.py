@@ -11,7 +11,7 @@ from webapp.appointments.booking import statuses
 from webapp.audit import service as audit
 from webapp.auth.schemas import Actor
 from webapp.clinic.dependencies import current_clinic
-from webapp.clinic.drawing import drawer
+from webapp.clinic.fragment_cache import fragment_cache
 from webapp.core.errors import headers_of
 from webapp.core.web import Page
 from webapp.doctors.service import DoctorRow
@@ -47,7 +47,7 @@ def show_day(
         now=page.now,
         said=_said(shown, changed) if error is None else None,
         problem=error.message if error else None,
-        draw=drawer(page.session, clinic, ("day", doctor.id, day), now=page.now),
+        cached=fragment_cache(page.session, clinic, ("day", doctor.id, day), now=page.now),
     )
     ids = [card.appointment.id for row in shown.rows for card in row.cards]
     record_reading(page, actor, doctor.id, {"day": str(day), "appointments": ids[: audit.MOST_IDS]})

@@ -1,0 +1,53 @@
+"""A cache of rendered fragments: a process renders a part of a page once for each state of its data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from datetime import datetime
+from typing import Protocol
+
+from sqlalchemy.orm import Session
+
+from webapp.clinic.schedule_versions import versions_seen
+from webapp.clinic.service import Clinic
+from webapp.database import LEAST_WEIGHT
+from webapp.i18n import language_tag
+
+# How many characters of a fragment have the weight 1: see `VersionCache`.
+CHARACTERS_PER_WEIGHT = 75
+
+
+def cached_fragment(session: Session, key: Hashable, state: object, render: Callable[[], str]) -> str:
+    """The fragment in the reader's language, rendered now unless it is cached for this state.
+
+    `state` holds all data that the fragment shows, so a cached fragment is never out of date. The cache has one
+    fragment for each `key` and language; a new state replaces it.
+    """
+    versions = versions_seen(session)
+    if versions is None:
+        return render()
+    key = (key, language_tag())
+    found: str | None = versions.cache.find(key, state)
+    if found is None:
+        found = render()
+        versions.cache.keep(key, state, found, weight=LEAST_WEIGHT + len(found) // CHARACTERS_PER_WEIGHT)
+    return found
+
+
+class FragmentCache(Protocol):
+    """Renders a fragment with a template's macro, once for each state of the macro's values."""
+
+    def __call__(self, macro: Callable[..., str], *values: object, place: Hashable = None) -> str:
+        """The fragment. If a page calls one macro several times, `place` distinguishes the calls."""
+
+
+def fragment_cache(session: Session, clinic: Clinic, page: Hashable, *, now: datetime) -> FragmentCache:
+    """The cache for the fragments of a page. Its macros may use only their values, the clinic's time zone and today's
+    date.
+    """
+    clock = (clinic.zone, clinic.today(now))
+
+    def cached(macro: Callable[..., str], *values: object, place: Hashable = None) -> str:
+        return cached_fragment(session, (page, macro, place), (values, clock), lambda: macro(*values))
+
+    return cached
