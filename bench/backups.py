@@ -143,7 +143,7 @@ def _one_round(url: str, other: str, writers: Writers, name: str, expected: list
 
 
 def _run_backup(url: str, file: Path) -> None:
-    """The command of an operator, as a process of its own."""
+    """The command of an operator, as a separate process."""
     command = [sys.executable, "-c", "from webapp.cli import main; main()", "backup", str(file)]
     made = subprocess.run(command, env=docket_environment(url), capture_output=True, text=True, check=False)
     assert made.returncode == 0, made.stderr

@@ -153,7 +153,7 @@ def _clinic(kind: str, size: Size, checkout: Path) -> Iterator[str]:
         if kind == "sqlite":
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="docket-core-")))
             copy = folder / "clinic.db"
-            # Each code has a file of its own making: one that was downgraded has its pages in disorder, and is slow.
+            # Each checkout creates its own file, because the pages of a downgraded file are in disorder, which is slow.
             shutil.copyfile(_file_of(size, checkout), copy)
             yield f"sqlite:///{copy}"
         else:

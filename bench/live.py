@@ -94,7 +94,7 @@ def _with_browsers(options: argparse.Namespace) -> int:
         rows.append([NAMES[kind], *found.values()])
         headings = ["", *found]
         good &= float(found["worst, s"]) < 2 and found["reloaded"] == "0"
-    say(table(headings, rows, title=f"{options.changes} changes; two browsers, each with a server of its own"))
+    say(table(headings, rows, title=f"{options.changes} changes; two browsers, each with a separate server"))
     return 0 if good else 1
 
 

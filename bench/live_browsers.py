@@ -1,4 +1,4 @@
-"""Two real browsers, each with a server process of its own: what one does, the other shows.
+"""Two real browsers, each with a separate server process: one shows the changes that the other makes.
 
 The receptionist in one browser confirms an appointment on the board, in turns in the one and the other. Both machines'
 clocks are the same one, so the time from the press to the other board's change is read off in the pages. Then a server

@@ -50,7 +50,7 @@ def _explain() -> None:
     """Explain what follows."""
     say(paint("The stampede", BOLD))
     say("Eight patients want overlapping appointments with one doctor, and all press “Book” at the same instant.")
-    say("They are processes of their own; two servers share one database. The appointments differ in start and length,")
+    say("They are separate processes; two servers share one database. The appointments differ in start and length,")
     say("but each of them holds the same quarter of an hour (│), so only one of the eight can be right:")
     say("")
     for offset, length in sorted(SHAPES):

@@ -1,4 +1,4 @@
-"""Docket without its locks, and databases without their guard, to show each of the two protections by itself.
+"""Docket without its locks, and databases without their guard, to show each of the two protections alone.
 
 `uvicorn --factory bench.unguarded:create_app` still asks every rule before an appointment is written. What is missing
 is what keeps the answer true: the locks of the service, and on SQLite the transaction around check and insert. With an

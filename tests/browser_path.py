@@ -11,15 +11,15 @@ import shutil
 import sys
 from pathlib import Path
 
-# The shell is Chromium without windows of its own: it loads a page with half of the work.
+# The shell is Chromium without visible windows: it loads a page with half of the work.
 NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 APPLICATIONS = (
     "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
     "/Applications/Chromium.app/Contents/MacOS/Chromium",
 )
-# What a browser does that no test needs: each window of Chromium loads two pages of its own, for what appears below an
-# address that is typed, and a process is kept ready for the next site. The features that are switched off are one list,
-# so those that Playwright switches off stand in it again.
+# Features that no test needs. Each window of Chromium loads two internal pages for the suggestions below a typed
+# address, and a process is kept ready for the next site. The features that are switched off are one list, so it
+# repeats those that Playwright switches off.
 PLAYWRIGHT_SWITCHES_OFF = (
     "AvoidUnnecessaryBeforeUnloadCheckSync",
     "DestroyProfileOnBrowserClose",

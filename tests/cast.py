@@ -257,7 +257,7 @@ def _read_settings(**values: Any) -> Settings:
 
 
 def another(client: TestClient) -> TestClient:
-    """A client of the same application with cookies of its own, as another browser has."""
+    """A client of the same application with separate cookies, like another browser."""
     return QuickClient(client.app, base_url=ORIGIN, headers={"origin": ORIGIN}, follow_redirects=False)
 
 

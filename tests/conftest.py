@@ -30,8 +30,8 @@ from webapp.serving.memory import tune_garbage_collector
 # A developer's settings must not affect the tests.
 for setting in [name for name in os.environ if name.startswith("DOCKET_")]:
     del os.environ[setting]
-# The tests start dozens of servers and commands, which would compile all of Docket each time where this is set; and
-# pytest would prepare every test file anew.
+# If this is set, the dozens of servers and commands that the tests start compile all of Docket each time, and pytest
+# prepares every test file again.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 

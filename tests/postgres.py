@@ -238,7 +238,7 @@ class ReusedDatabase:
     """One database for many tests in turn: emptied after each, created again where a test changed its schema.
 
     Creating a database takes four times as long as emptying one, and far longer on a busy machine. Our connection stays
-    open, because each new one reads the catalogue anew. The template must have no rows.
+    open, because each new one reads the catalogue again. The template must have no rows.
     """
 
     def __init__(self, server: str, template: str) -> None:

@@ -241,7 +241,7 @@ def _count_a_failure(session: Session) -> None:
 
 @pytest.fixture
 def postgresql_database(postgresql_url: str) -> Iterator[Database]:
-    """A PostgreSQL database with a pool of its own."""
+    """A PostgreSQL database with a separate pool."""
     database = Database(postgresql_url)
     yield database
     database.dispose()

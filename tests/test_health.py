@@ -26,7 +26,7 @@ from webapp.migrations import downgrade, is_under_way, upgrade
 
 @pytest.fixture
 def own(cast: Cast) -> Iterator[Database]:
-    """The database of the cast with connections of its own."""
+    """The database of the cast with separate connections."""
     database = wired_database(cast.database.url.render_as_string(hide_password=False))
     yield database
     database.dispose()

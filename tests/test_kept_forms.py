@@ -86,7 +86,7 @@ def test_a_booking_is_filled_in_after_signing_in_again(
     shown = read(client.get(back))
     assert typed(shown) == (REASON, NOTES)
     assert "We kept what you typed." in shown.text
-    # Nothing was booked by itself; now it is, and the draft is gone.
+    # Nothing was booked automatically. The user books now, and the draft is gone.
     assert client.post("/appointments", data=shown.form("/appointments")).status_code == 303
     assert kept_in_database(cast) == 0
     assert typed(read(client.get(book_address("2026-03-17 10:00")))) == ("", "")

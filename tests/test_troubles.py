@@ -163,7 +163,9 @@ def test_the_number_of_equal_errors_is_told_at_the_end_of_the_minute() -> None:
     end_a()
     end_b()
     assert said == [("a", 2)]
-    assert [happens("a"), happens("b")] == [False, True], "What goes on has one line a minute; what ended begins anew."
+    assert [happens("a"), happens("b")] == [False, True], (
+        "A cause that continues has one line a minute; one that has ended begins again."
+    )
     minutes[2]()
     assert said == [("a", 2), ("a", 1)]
     minutes[4]()

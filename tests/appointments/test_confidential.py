@@ -25,7 +25,7 @@ HERS = "zoe@docket.example"
 
 @pytest.fixture
 def child(cast: Cast) -> int:
-    """Alice's daughter, with an address of her own and her mother's telephone number."""
+    """Alice's daughter, with her own address and her mother's telephone number."""
     alice = cast.patient_ids["alice"]
     texts = {"phone": "+31612345678", "wants_sms": True}
     cast.change(sa.update(models.Patient).where(models.Patient.id == alice).values(texts))

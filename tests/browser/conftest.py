@@ -77,7 +77,7 @@ def clinic_settings() -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def shared_server(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path) -> Iterator[SharedServer]:
-    """A server for all tests on SQLite that need no settings of their own."""
+    """A server for all tests on SQLite that need no additional settings."""
     path = Path(shutil.copyfile(sqlite_template, tmp_path_factory.mktemp("browser") / "docket.db"))
     with live_server(f"sqlite:///{path}", env=SETTINGS) as server:
         yield SharedServer(server.url, path)

@@ -39,10 +39,10 @@ NEW_BREACHES = f"""async () => {{
   if (scrolls.length) found.push(...(await axe.run({{include: scrolls}}, only)).violations);
   return told(found);
 }}"""
-# The contrast of a text depends on its colour, its size and its background, which is made by the colours of the elements
-# around it, up to the first opaque one. These values are the text's kind. For texts outside of the flow or on top of
-# another element, the class is part of the kind. Axe checks one text of each kind. If it cannot decide, or skips the text
-# because it is hidden, the classes of all elements around it are part of the kind, too.
+# The contrast of a text depends on its colour, its size and its background, which the elements around it determine,
+# up to the first opaque one. These values are the text's kind. For texts outside of the flow or on top of another
+# element, the class is part of the kind. Axe checks one text of each kind. If axe cannot decide, or skips a hidden
+# text, the classes of all elements around it are part of the kind, too.
 FAINT = f"""async (known) => {{
   {TOLD}
   if (known) [window.clear, window.clearAlone] = known.map((each) => new Set(each));
@@ -92,7 +92,7 @@ FAINT = f"""async (known) => {{
   if (!found.length) for (const alone of texts.keys()) clearAlone.add(alone);
   return {{found, fresh, alone: [...texts.keys()]}};
 }}"""
-# The kinds of elements of a page. A page with a new kind may look different from earlier pages. A kind is a tag with its
+# The kinds of elements of a page. A page with a new kind may look different from earlier pages. A kind is a tag and its
 # classes, the attributes that our style sheets know, colours, size and position. Hidden elements count too, because
 # another width may show them.
 KINDS = """() => {

@@ -167,7 +167,7 @@ def with_password(page: Page, clinic: Clinic) -> None:
 
 
 def second_step(page: Page, clinic: Clinic, code: str) -> None:
-    """Sign in anew with the password and this code."""
+    """Sign in again with the password and this code."""
     page.context.clear_cookies()
     with_password(page, clinic)
     go(page, clinic, "/login/factor")

@@ -61,7 +61,7 @@ def test_a_closure_is_not_entered_twice(cast: Cast) -> None:
     with pytest.raises(AlreadyClosed) as refused:
         add(cast, again)
     assert "“Spring break”" in refused.value.message
-    # Days may overlap: a closure within a longer one has a name of its own.
+    # Days may overlap: a closure within a longer one has another name.
     other = again.model_copy(update={"ends_on": date(2026, 3, 10)})
     [number] = add(cast, other)
     with pytest.raises(AlreadyClosed):

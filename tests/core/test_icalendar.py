@@ -99,7 +99,7 @@ def test_other_programs_find_every_instant_also_in_the_years_after(zone: str, ye
     text = calendar_text([event(start) for start in starts], zone=rules)
     (described,) = (part for part in Calendar.from_ical(text).subcomponents if isinstance(part, Timezone))
     readers = [tzical(StringIO(text)).get(zone), described.to_tz(lookup_tzid=False)]
-    # An endless rule also holds later, when programs apply it to events of their own. After a list of dates, the last
+    # An endless rule also holds later, when programs apply it to other events. After a list of dates, the last
     # offset stays: that is right for good where the changes were abolished.
     until = year + (6 if "RRULE" in text else 2)
     for instant in (datetime(each, month, 15, 12, tzinfo=UTC) for each in range(year, until) for month in range(1, 13)):

@@ -124,7 +124,7 @@ def test_a_user_who_only_watches_is_warned_before_the_session_ends(cast: Cast, r
 
 
 @pytest.mark.both_databases
-def test_staying_signed_in_is_an_act_and_what_a_page_asks_for_by_itself_is_none(client: TestClient, cast: Cast) -> None:
+def test_only_acts_of_the_user_and_no_automatic_requests_keep_a_session(client: TestClient, cast: Cast) -> None:
     log_in(client, "fiona")
     session = models.UserSession
     earlier = cast.now - timedelta(minutes=20)

@@ -56,6 +56,6 @@ def test_a_stream_of_a_running_server(sqlite_cast: Cast) -> None:
         name, change = next(heard)
         assert (name, change["changes"]) == ("change", [[sqlite_cast.doctor_ids["bob"], "2026-03-03"]])
         server.process.stop()
-        # The stream ended by itself: the server did not wait for it.
+        # The server ended the stream, and did not wait for it.
         assert list(heard) == []
         assert not [word for word in ("WARNING", "ERROR", "Traceback", "Cancel") if word in server.output()]

@@ -119,8 +119,8 @@ def test_readers_see_what_a_new_process_would_show_them(
         change()
         kept = shown()
         assert shown() == kept
-        with monkeypatch.context() as anew:
-            anew.setattr(app.state.database, "_cache", VersionCache())
+        with monkeypatch.context() as emptied:
+            emptied.setattr(app.state.database, "_cache", VersionCache())
             assert shown() == kept
         seen.append(kept)
     first, later, of_alice, of_dave, renamed, last = seen

@@ -242,15 +242,15 @@ def test_staff_leave_a_note_that_patients_never_see(client: TestClient, cast: Ca
 
 
 def test_open_boards_that_ask_again_get_the_same_part_and_the_change(client: TestClient, cast: Cast) -> None:
-    by_itself = {**HTMX, "docket-live": "1"}
+    automatic = {**HTMX, "docket-live": "1"}
     log_in(client, "carol")
     part = client.get(DAY, headers=HTMX).text
-    assert client.get(DAY, headers=by_itself).text == client.get(DAY, headers=by_itself).text == part
+    assert client.get(DAY, headers=automatic).text == client.get(DAY, headers=automatic).text == part
     # Another person's reading is logged, too.
     log_in(client, "fiona")
-    assert client.get(DAY, headers=by_itself).status_code == 200
+    assert client.get(DAY, headers=automatic).status_code == 200
     put(cast, "2026-03-03 10:00", patient="dave")
-    changed = client.get(DAY, headers=by_itself)
+    changed = client.get(DAY, headers=automatic)
     assert "Dave Dunn" in changed.text
     assert changed.text == client.get(DAY, headers=HTMX).text
     with cast.database.reading() as session:

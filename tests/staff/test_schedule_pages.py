@@ -326,14 +326,14 @@ def test_opening_a_day_or_a_week_is_recorded(client: TestClient, cast: Cast) -> 
 
 
 def test_a_reading_that_goes_on_is_recorded_once_and_is_no_use_of_the_session(client: TestClient, cast: Cast) -> None:
-    by_itself = {**HTMX, "docket-live": "1"}
+    automatic = {**HTMX, "docket-live": "1"}
     opened_at, seen = cast.now, []
     state = cast_to(FastAPI, client.app).state
     log_in(client, "bob").get("/schedule/2026-03-03")
 
     def ask_again(minutes: int) -> None:
         state.clock = lambda: opened_at + timedelta(minutes=minutes)
-        seen.append(client.get("/schedule/2026-03-03", headers=by_itself).status_code)
+        seen.append(client.get("/schedule/2026-03-03", headers=automatic).status_code)
 
     ask_again(1)
     cast.book(cast.alice, "2026-03-03 09:30")

@@ -22,14 +22,14 @@ class ContinuingReads:
         self._lock = Lock()
         self._logged: OrderedDict[Hashable, tuple[datetime, frozenset[int]]] = OrderedDict()
 
-    def is_logged(self, reading: Hashable, ids: Collection[int], *, by_itself: bool, now: datetime) -> bool:
+    def is_logged(self, reading: Hashable, ids: Collection[int], *, automatic: bool, now: datetime) -> bool:
         """Whether this reading, which shows these rows, is logged already; if not, the caller logs it now.
 
-        Requests of a person are always logged; `by_itself`: the open page asked.
+        Requests of a person are always logged; `automatic` is true for a request of the open page.
         """
         with self._lock:
             since, known = self._logged.get(reading, (None, frozenset[int]()))
-            if by_itself and since is not None and now - since < LOGGED_EVERY and known.issuperset(ids):
+            if automatic and since is not None and now - since < LOGGED_EVERY and known.issuperset(ids):
                 return True
             self._logged[reading] = now, frozenset(ids)
             self._logged.move_to_end(reading)

@@ -162,7 +162,7 @@ def _read_session(page: Page) -> SignedIn | None:
     if not secret:
         return None
     found = sessions.find_session(page.session, secret, address=page.address, now=page.now)
-    if found is not None and found.touch and not page.asks_by_itself:
+    if found is not None and found.touch and not page.is_automatic:
         # A thread that waits for a second connection while it holds one can wait for ever.
         page.close()
         try:

@@ -126,7 +126,7 @@ class RouteGroup(BaseRoute):
 
 
 class RouteIndex(RouteGroup):
-    """Groups of routes by first segment. A path is tried only in groups that have a route with the same first segment."""
+    """Groups of routes by first segment. A path is tried only in groups that have a route with its first segment."""
 
     def __init__(self, groups: Sequence[RouteGroup]) -> None:
         self.routes = list(groups)

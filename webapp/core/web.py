@@ -94,7 +94,7 @@ class Page:
         return "hx-request" in headers and "hx-boosted" not in headers and "hx-history-restore-request" not in headers
 
     @property
-    def asks_by_itself(self) -> bool:
+    def is_automatic(self) -> bool:
         """Whether the browser asks for changes without its user. A session without a user's requests still ends."""
         headers = self.request.headers
         return "docket-live" in headers or headers.get("accept") == "text/event-stream"

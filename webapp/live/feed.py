@@ -22,7 +22,7 @@ from webapp.live.models import ANY_DAY, ANY_DOCTOR, CHANNEL, LiveChange
 
 # How often SQLite is asked whether something was written (5 µs), and how often a feed yields without news.
 TICK_SECONDS = 0.2
-# After more changes than this in one piece of news, pages hear only that everything changed.
+# If more changes than this come together, pages learn only that everything changed.
 MOST_AT_ONCE = 50
 # The newest rows, by which a version is made; the worker keeps a few more.
 NEWEST = 500

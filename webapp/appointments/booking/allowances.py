@@ -52,7 +52,7 @@ class Allowance(NamedTuple):
 
     @property
     def columns(self) -> AllowedColumns:
-        """The values of its columns."""
+        """The values of the appointment's columns."""
         return {
             "override_reason": self.override_reason if self.rules else "",
             "lane": self.lane,
@@ -61,7 +61,7 @@ class Allowance(NamedTuple):
 
 
 class Restorable(Protocol):
-    """The parts of an appointment that takes its time again."""
+    """The needed values of an appointment that takes its time again."""
 
     @property
     def id(self) -> int: ...

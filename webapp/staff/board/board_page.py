@@ -73,7 +73,7 @@ class Panel(NamedTuple):
 
 def show_board(page: Page, actor: Actor, day: date) -> Response:
     """The board of a day, or one doctor on it with `?doctor=`; the reading is logged."""
-    if page.asks_by_itself and page.wants_fragment:
+    if page.is_automatic and page.wants_fragment:
         return _board_again(page, actor, day)
     return _board(page, actor, day)[0]
 
@@ -262,4 +262,4 @@ def _column_cache(page: Page) -> Callable[[Callable[..., str], Outline, str], st
 def _is_logged(page: Page, reading: tuple[object, ...], ids: list[int]) -> bool:
     """Whether this is the reading of a page that is still open, and logged already."""
     continuing_reads: ContinuingReads = page.request.app.state.continuing_reads
-    return continuing_reads.is_logged(reading, ids, by_itself=page.asks_by_itself, now=page.now)
+    return continuing_reads.is_logged(reading, ids, automatic=page.is_automatic, now=page.now)

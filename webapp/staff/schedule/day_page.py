@@ -71,7 +71,7 @@ def record_reading(page: Page, actor: Actor, doctor_id: int, details: dict[str, 
     """Log the reading: a day holds the reasons and notes of all its patients."""
     ids: list[int] = details["appointments"]
     reading = (actor.session_id, doctor_id, details.get("day"), details.get("week"))
-    if page.request.app.state.continuing_reads.is_logged(reading, ids, by_itself=page.asks_by_itself, now=page.now):
+    if page.request.app.state.continuing_reads.is_logged(reading, ids, automatic=page.is_automatic, now=page.now):
         return
     page.trace(
         audit.record,
