@@ -107,6 +107,7 @@ class Appointment(Base):
         *_promised_checks(),
         sa.Index("ix_appointments_link_key", "link_key", unique=True),
         sa.Index("ix_appointments_patient_starts", "patient_id", "starts_at"),
+        sa.Index("ix_appointments_patient_doctor", "patient_id", "doctor_id", "starts_at"),
         sa.Index("ix_appointments_doctor_starts", "doctor_id", "starts_at"),
         # The index contains the status so that counting does not read the table.
         sa.Index("ix_appointments_starts", "starts_at", "id", "status"),
