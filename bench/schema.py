@@ -147,10 +147,12 @@ def explore(
     )
     if sparse:
         _thin_out(schema)
-    # Signing out ends the session, so it comes last.
-    for chosen in (schema.exclude, schema.include):
-        for event in from_schema(chosen(operation_id="sign_out")).execute():
-            found.add(event)
+    for event in from_schema(schema.exclude(operation_id="sign_out")).execute():
+        found.add(event)
+    # Signing out ends the session, so it comes last. No link leads to this operation, which would be an error.
+    schema.config.phases.stateful.enabled = False
+    for event in from_schema(schema.include(operation_id="sign_out")).execute():
+        found.add(event)
     return found
 
 

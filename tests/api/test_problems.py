@@ -6,13 +6,16 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, get_args
 
 import pytest
+from fastapi.routing import APIRoute
+from pydantic import BaseModel, TypeAdapter, ValidationError
 from starlette.testclient import TestClient
 
 from tests.api_client import API, ApiClient
 from tests.cast import Cast
+from webapp.api_routes import API_ROUTERS
 
 # `test_docs.py` compares it with what Docket says of itself.
 RECORDED = Path(__file__).resolve().parents[2] / "docs" / "openapi.json"
@@ -84,3 +87,37 @@ def test_a_member_that_may_be_several_things_is_named_once(api: TestClient, sqli
     assert answer.status_code == 422
     [problem] = answer.json()["errors"]
     assert problem["pointer"] == "/email"
+
+
+def body_models() -> set[type[BaseModel]]:
+    """Every model that the API reads from a body, also those inside others."""
+    found: set[type[BaseModel]] = set()
+
+    def add(kind: Any) -> None:
+        if isinstance(kind, type) and issubclass(kind, BaseModel) and kind not in found:
+            found.add(kind)
+            for member in kind.model_fields.values():
+                add(member.annotation)
+        for part in get_args(kind):
+            add(part)
+
+    for router in API_ROUTERS:
+        for route in router.routes:
+            if isinstance(route, APIRoute) and route.body_field is not None:
+                add(route.body_field.field_info.annotation)
+    return found
+
+
+def test_members_of_bodies_take_numbers_and_booleans_only_as_such() -> None:
+    models = body_models()
+    assert len(models) > 20
+    for model in models:
+        for name, member in model.model_fields.items():
+            annotation: Any = Annotated[member.annotation, *member.metadata] if member.metadata else member.annotation
+            kind = TypeAdapter[Any](annotation)
+            for value in (0, 1, 30, False, True, "1", "30", 1.0, 30.0):
+                try:
+                    taken = kind.validate_python(value)
+                except ValidationError:
+                    continue
+                assert type(taken) is type(value), f"{model.__name__}.{name} takes {value!r} for {taken!r}."

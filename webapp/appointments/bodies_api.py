@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from webapp.appointments.schemas import AppointmentStatus, AppointmentView, Note, Notes, Reason
 from webapp.core.api import Id, Moment
 from webapp.core.parsing import Instant
+from webapp.core.strict_types import YesNo
 
 
 class AppointmentOut(BaseModel):
@@ -95,7 +96,7 @@ class BookAppointment(BaseModel):
     override_reason: Annotated[Note, OVERRIDE] = ""
     squeeze_reason: Annotated[Note, SQUEEZE] = ""
     confidential: Annotated[
-        bool,
+        YesNo,
         Field(
             description="The person who books for the patient does not see it. For staff, and for patients who book "
             "for themselves; it has no effect for others."
@@ -118,7 +119,7 @@ class ChangeAppointment(BaseModel):
     override_reason: Annotated[Note, OVERRIDE] = ""
     squeeze_reason: Annotated[Note, SQUEEZE] = ""
     confidential: Annotated[
-        bool | None,
+        YesNo | None,
         Field(description="Staff only: whether the person who books for the patient does not see it.", examples=[True]),
     ] = None
 

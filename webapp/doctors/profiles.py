@@ -43,6 +43,8 @@ Language = Annotated[str, StringConstraints(min_length=2, max_length=40), ONE_LI
 
 
 SqueezeInsAllowed = Annotated[int, Field(ge=0, le=MOST_SQUEEZE_INS)]
+Tint = Annotated[int, Field(ge=1, le=6)]
+SlotStep = Annotated[int, Field(ge=5, le=240)]
 
 
 class DoctorProfile(BaseModel):
@@ -55,8 +57,8 @@ class DoctorProfile(BaseModel):
     specialty: Annotated[str, StringConstraints(min_length=2, max_length=80), ONE_LINE, AfterValidator(readable_name)]
     languages: Annotated[list[Language], Field(max_length=12)] = Field(default_factory=list)
     room: Annotated[str, StringConstraints(max_length=60), ONE_LINE] = ""
-    tint: Annotated[int, Field(ge=1, le=6)] = 1
-    slot_step: Annotated[int, Field(ge=5, le=240)] = 30
+    tint: Tint = 1
+    slot_step: SlotStep = 30
     position: Annotated[Whole, Field(ge=0, le=9999)] = 0
     bio: Annotated[str, StringConstraints(strip_whitespace=True, max_length=2000)] = ""
     squeeze_ins: SqueezeInsAllowed = 0

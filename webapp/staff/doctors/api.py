@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, Strict
 from sqlalchemy.orm import Session
 from starlette.responses import Response
 
@@ -19,7 +19,7 @@ from webapp.core.web import CurrentPage, Page, PathId
 from webapp.doctors import profiles
 from webapp.doctors import service as doctors
 from webapp.doctors.api import DoctorOut, doctor_out
-from webapp.doctors.profiles import DoctorProfile, DoctorState
+from webapp.doctors.profiles import DoctorProfile, DoctorState, SlotStep, SqueezeInsAllowed, Tint
 from webapp.idempotency.api import Key, create
 from webapp.staff import impact_api
 from webapp.staff.impact_api import Change, Plan, Preview, changed, members_optional, part, seen_by
@@ -52,6 +52,10 @@ class AddDoctor(DoctorProfile):
         }
     )
 
+    # Forms send text for these numbers; programs send numbers.
+    tint: Annotated[Tint, Strict()] = 1
+    slot_step: Annotated[SlotStep, Strict()] = 30
+    squeeze_ins: Annotated[SqueezeInsAllowed, Strict()] = 0
     visit_type_ids: Annotated[
         list[Id], Field(max_length=200, description="The visit types offered by this doctor.")
     ] = Field(default_factory=list)
