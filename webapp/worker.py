@@ -208,14 +208,14 @@ def writer(settings: Settings, channel: Channel, *, base_url: str) -> Callable[[
 
 
 def mail_sender(settings: Settings) -> Sender:
-    """The sender of emails: the configured mail server, or files if there is none."""
+    """The sender of emails: the configured mail server, or files without one."""
     if settings.smtp_url:
         return MailSender(MailServer.from_url(settings.smtp_url), settings.sender)
     return FileSender(FOLDER, settings.sender)
 
 
 def sms_sender(settings: Settings) -> Sender:
-    """The sender of text messages: the configured gateway, or files if there is none."""
+    """The sender of text messages: the configured gateway, or files without one."""
     if settings.sms_url:
         return SmsSender(settings.sms_url, settings.sms_headers, settings.sms_body, settings.sms_media_type)
     return FileSender(FOLDER, settings.sender)

@@ -122,7 +122,7 @@ def get_appointment(session: Session, actor: Actor, reference: str) -> Appointme
     """One appointment in full, by its reference in upper or lower case.
 
     Raises:
-        NoSuchAppointment: there is none, or the actor may not see it.
+        NoSuchAppointment: it does not exist, or the actor may not see it.
     """
     return _one(session, actor, Appointment.reference == reference.upper())
 
@@ -131,7 +131,7 @@ def get_appointment_by_id(session: Session, actor: Actor, appointment_id: int) -
     """One appointment in full, by its id.
 
     Raises:
-        NoSuchAppointment: there is none, or the actor may not see it.
+        NoSuchAppointment: it does not exist, or the actor may not see it.
     """
     return _one(session, actor, Appointment.id == appointment_id)
 

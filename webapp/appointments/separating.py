@@ -62,10 +62,10 @@ def list_joins(session: Session, patient_id: int, *, now: datetime) -> list[Join
 
 
 def get_join(session: Session, patient_id: int, join_id: int, *, now: datetime) -> Join:
-    """One of them.
+    """One join of a patient's records.
 
     Raises:
-        NoSuchJoin: there is none, it was undone, or it is too long ago.
+        NoSuchJoin: it does not exist, was undone, or is too long ago.
     """
     found = next((join for join in list_joins(session, patient_id, now=now) if join.id == join_id), None)
     if found is None:

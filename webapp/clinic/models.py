@@ -54,7 +54,7 @@ class ClinicSettings(Base):
 
     `country` says how telephone numbers are read and shown, '' that it is the time zone's.
 
-    `privacy_document` and `imprint_document` are the ids of what is published, 0 where there is none; everyone is asked
+    `privacy_document` and `imprint_document` are the ids of the published documents, 0 without one; everyone is asked
     whether they have read `consent_document` or a later version. An empty `emergency_phone` means the number of the
     clinic's country.
 

@@ -200,7 +200,7 @@ class Courier:
         self.lease = lease
 
     def deliver_next(self) -> bool:
-        """Deliver the next due message; False if there is none.
+        """Deliver the next due message; False if no message is due.
 
         Raises:
             ServerAway: the server accepts no messages now; this one waits for its next try.

@@ -42,7 +42,7 @@ def client_of(page: Page, name: str) -> OidcClient:
     """The provider with this name in the settings.
 
     Raises:
-        NotFound: there is none.
+        NotFound: no provider has this name.
     """
     client: OidcClient | None = page.request.app.state.oidc_clients.get(name)
     if client is None:
