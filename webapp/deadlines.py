@@ -1,7 +1,7 @@
 """How long a request may wait for its database: all noticeable waits together have five seconds.
 
-A request that waits longer keeps a thread and a connection from others, and the person who sent it has gone away. So
-everything that waits, for a connection, a lock or an answer, asks here how long it may wait, and reports how long it
+A request that waits longer keeps a thread and a connection from others, and the person who sent it has probably left.
+So everything that waits, for a connection, a lock or an answer, asks here how long it may wait, and reports how long it
 did. Short waits are not counted, because work with many quick statements does not hang. Work without a deadline, such
 as a migration or a worker, has the whole patience of its database at each wait.
 """

@@ -32,7 +32,7 @@ IDLE_SECONDS = 60
 PATIENCE = 4.0
 # How long SQLite waits for another process that writes.
 BUSY_SECONDS = 4
-# How long a connection may be silent in the middle of a statement that may take as long as it needs.
+# How long a connection may be silent during a statement that has no time limit.
 SILENCE_SECONDS = 3600.0
 # PostgreSQL's own library notices a network that drops packets by these, and the server notices that we are gone.
 TCP = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 5000}
@@ -276,7 +276,7 @@ def _open_again(context: sa.ExceptionContext) -> None:
 
 
 class _Lateness:
-    """Whether SQLite must break off a long statement. It asks while it computes, every few milliseconds."""
+    """Whether SQLite must interrupt a long statement. SQLite asks every few milliseconds while it computes."""
 
     def __init__(self, patience: float) -> None:
         self._patience = patience

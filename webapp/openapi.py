@@ -187,7 +187,7 @@ def describe_api(app: FastAPI) -> dict[str, Any]:
 
 
 def _asks_maybe(route: APIRoute) -> bool:
-    """Whether signing in is optional and shows more."""
+    """Whether signing in is optional, and signed-in callers see more."""
     asked = get_args(MaybeCaller)[1].dependency
     return any(each.call is asked for each in route.dependant.dependencies)
 

@@ -1,6 +1,6 @@
 """Problems of a database that refuses or does not answer, and the sentences about them. They are not errors of ours:
-the same request succeeds when the database works again. So people get an honest sentence, a 503 and a time at which to
-try again, and the operator gets the cause.
+the same request succeeds when the database works again. So people get a sentence that says so, a 503 and a time at
+which to try again, and the operator gets the cause.
 """
 
 from __future__ import annotations

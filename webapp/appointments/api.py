@@ -165,7 +165,7 @@ def list_appointments(
         list[QueryId] | None, Query(max_length=MOST_VALUES, description="Only those of one of these patients.")
     ] = None,
 ) -> Response:
-    """Appointments by start, earliest first. Access: patients and who books for them, doctors for theirs, the front
+    """Appointments by start, earliest first. Access: patients, those who book for them, doctors for theirs, the front
     desk, admins.
 
     Reading by staff is recorded in the audit log.
@@ -196,7 +196,7 @@ def list_appointments(
     responses={200: {"model": AppointmentOut, "headers": ETAG_HEADER}, **NOT_MODIFIED, **problems(401, 404)},
 )
 def read_appointment(page: CurrentPage, actor: Caller, appointment_id: PathId) -> Response:
-    """An appointment. Access: the patient, who books for them, the doctor, the front desk, admins.
+    """An appointment. Access: the patient, the person who books for them, the doctor, the front desk, admins.
 
     Reading by staff is recorded in the audit log.
     """
@@ -211,8 +211,8 @@ def read_appointment(page: CurrentPage, actor: Caller, appointment_id: PathId) -
 def replace_appointment(
     page: CurrentPage, actor: WritingCaller, appointment_id: PathId, body: SaveAppointment, _if_match: IfMatch = None
 ) -> Response:
-    """Replace time, reason and status of an appointment. Access: the patient, who books for them, the doctor, the front
-    desk, admins.
+    """Replace time, reason and status of an appointment. Access: the patient, the person who books for them, the
+    doctor, the front desk, admins.
 
     Like `PATCH`, except that the current status may be repeated.
     """
@@ -224,8 +224,8 @@ def replace_appointment(
 def change_appointment(
     page: CurrentPage, actor: WritingCaller, appointment_id: PathId, body: ChangeAppointment, _if_match: IfMatch = None
 ) -> Response:
-    """Move or cancel an appointment, or change its reason. Access: the patient, who books for them, the doctor, the
-    front desk, admins.
+    """Move or cancel an appointment, or change its reason. Access: the patient, the person who books for them, the
+    doctor, the front desk, admins.
 
     Staff can also set the status, give it to another doctor (doctors cannot) and change its visit type. Several changes
     are saved together or not at all.
@@ -246,8 +246,9 @@ def change_appointment(
 def cancel_appointment(
     page: CurrentPage, actor: WritingCaller, appointment_id: PathId, _if_match: IfMatch = None
 ) -> Response:
-    """Cancel an appointment, which stays on record. Access: the patient, who books for them, the doctor, the front
-    desk, admins."""
+    """Cancel an appointment, which stays on record. Access: the patient, the person who books for them, the doctor, the
+    front desk, admins.
+    """
     view = queries.get_appointment_by_id(page.session, actor, appointment_id)
     command = Cancellation(version=version_asked(page.request, view.version))
     page.close()

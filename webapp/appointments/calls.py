@@ -115,7 +115,7 @@ def list_calls(session: Session, clinic: Clinic, day: date) -> list[CallLine]:
 def tick(session: Session, actor: Actor, reference: str, *, since: datetime | None = None, now: datetime) -> None:
     """Note that the actor has called about this appointment; a second tick changes nothing.
 
-    A call before `since` was about something else, and gives way to this one.
+    A call before `since` was about something else, and is replaced by this one.
 
     Raises:
         NoSuchAppointment: the actor may not see it.

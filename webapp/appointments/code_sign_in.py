@@ -43,7 +43,7 @@ class Typed(NamedTuple):
 class Entered(NamedTuple):
     """The result of a code. `secret` is the id of the session that it opened; '': there is no account yet.
 
-    `over`: the account was not confirmed, so a password or sessions that it had have ended. `made`: it is a new one.
+    `over`: the account was not confirmed, so its earlier password or sessions have ended. `made`: the account is new.
     """
 
     verdict: Verdict
@@ -161,7 +161,7 @@ def _open(session: Session, typed: Typed, origin: Origin, *, now: datetime) -> E
 
 
 def _confirm(session: Session, actor: Actor, *, known: bool, now: datetime) -> bool:
-    """Confirm the address, and join the record that waits; whether a password or a session ended by that."""
+    """Confirm the address, and join the record that waits; returns whether this ended a password or a session."""
     over = confirmation.confirm_by_code(session, actor.user_id, known=known, address=actor.address, now=now)
     if actor.role == "patient":
         if over:

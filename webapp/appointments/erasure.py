@@ -20,7 +20,7 @@ NO_WORDS = "-"
 
 
 def blank_appointments(session: Session, event: PatientErased, /, *, now: datetime) -> None:
-    """Delete every text of the patient's appointments, what an undo would restore, and end the links to them."""
+    """Delete all texts of the patient's appointments and the values that an undo would restore, and end their links."""
     theirs = sa.select(Appointment.id).where(Appointment.patient_id == event.patient_id)
     lists = list(session.scalars(sa.select(ToldLine.list_id).where(ToldLine.appointment_id.in_(theirs))))
     for table in (PendingDecision, Call, FormerNote, ToldLine):
@@ -28,7 +28,7 @@ def blank_appointments(session: Session, event: PatientErased, /, *, now: dateti
         session.execute(about.execution_options(synchronize_session=False))
     gone = sa.delete(WalkIn).where(WalkIn.patient_id == event.patient_id)
     session.execute(gone.execution_options(synchronize_session=False))
-    # The words of a list that was about this patient alone may be about them.
+    # If a list was about this patient alone, its text may say something about them.
     empty = sa.delete(ToldList).where(ToldList.id.in_(lists), ToldList.id.not_in(sa.select(ToldLine.list_id)))
     session.execute(empty.execution_options(synchronize_session=False))
     session.execute(

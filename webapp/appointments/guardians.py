@@ -107,9 +107,9 @@ def _renew(session: Session, patient_ids: Sequence[int], *, now: datetime) -> in
 
 
 def tell(session: Session, patient_ids: Sequence[int], *, now: datetime) -> int:
-    """Write the mails to these people and their guardians, once for each day; returns how many links that were.
+    """Write the mails to these people and their guardians, once for each day; returns the number of links.
 
-    Where the record has no address of the young person's own, the overview asks the front desk for one.
+    If the record has no address that belongs to the young person, the overview asks the front desk for one.
     """
     links = session.execute(_LINKS.where(Patient.id.in_(list(patient_ids)), *_is_near(session, now))).all()
     letterhead = get_clinic(session).letterhead
@@ -129,7 +129,7 @@ def tell(session: Session, patient_ids: Sequence[int], *, now: datetime) -> int:
 
 
 def end(session: Session, patient_ids: Sequence[int], *, now: datetime) -> int:
-    """Take away these links, if their day has come; returns how many.
+    """Remove these links, if their day has come; returns how many.
 
     If the address or telephone number on the record is the guardian's, it is removed with the link. Waiting messages no
     longer reach the guardian.

@@ -160,9 +160,9 @@ def join_records(
     `picks` names, for details that differ, the record whose detail wins. `seen` is what `compare` said of the records.
 
     Raises:
-        NoSuchPatient: a record is gone, or both are one. RecordClosed: one is locked until it is erased. TwoAccounts:
-            both have an account. RecordsClash: they have appointments at the same time. RecordsChanged: they are not
-            what staff compared.
+        NoSuchPatient: a record is gone, or both ids name the same record. RecordClosed: one is locked until it is
+            erased. TwoAccounts: both have an account. RecordsClash: they have appointments at the same time.
+            RecordsChanged: they are not what staff compared.
     """
     low, high = _lock_both(session, *sorted((first, second)))
     stays, goes = _in_order(low, high)

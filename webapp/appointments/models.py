@@ -53,8 +53,8 @@ class ToldList(Base):
     """A change of many appointments, or a message to many patients, and when: its lines say whom it concerned.
 
     `day` and `doctor_id` are those of a doctor who was `away`; a `change` of hours, or of what is offered, may be one
-    doctor's. `words` is what patients were told, or the reason.
-    `once` is the mark of the form that made the list, which makes no second one. A list ends after 30 days.
+    doctor's. `words` is what patients were told, or the reason. `once` is the mark of the form that made the list, so
+    that sending the form twice makes one list. A list ends after 30 days.
     """
 
     __tablename__ = "told_lists"

@@ -1,8 +1,8 @@
 """Walk-ins: patients who came without an appointment and wait, in the order of urgency and arrival.
 
 Taking a walk-in in is an ordinary booking, or squeezes it in: both go through the locks, the rules and the guard. The
-walk-in itself is claimed by a conditional UPDATE afterwards, so that of two clerks one is refused. After that the
-walk-in belongs to the present patient of the appointment. Walk-ins of earlier days are over.
+walk-in itself is claimed by a conditional UPDATE afterwards, so that one of two people at the desk is refused. After
+that the walk-in belongs to the present patient of the appointment. Walk-ins of earlier days are over.
 """
 
 from __future__ import annotations

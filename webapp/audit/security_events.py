@@ -145,6 +145,6 @@ def forget_security_events(session: Session, before: datetime) -> int:
 
 
 def forget_account(session: Session, user_id: int, account: str) -> None:
-    """Delete the events of an account that ends for good; `account` is the hash of its address."""
+    """Delete the events of an account that is deleted; `account` is the hash of its address."""
     theirs = sa.or_(_EVENTS.c.actor_user_id == user_id, _EVENTS.c.account == account)
     session.connection().execute(sa.delete(_EVENTS).where(theirs))

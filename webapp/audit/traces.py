@@ -98,7 +98,7 @@ class Traces:
             self._keep(works, seen)
             logger.warning("%d traces could not be written yet", len(works) + seen.total())
         except Exception:
-            # One of them fails, and would block the others for ever.
+            # One of them fails. Without this it would block all others.
             logger.exception("%d traces are lost", len(works))
             self._keep([], seen)
 

@@ -30,7 +30,7 @@ class UserFilter(NamedTuple):
 
 
 class UserRow(NamedTuple):
-    """An account in a list. `last_seen_at` is None where it has never signed in.
+    """An account in a list. `last_seen_at` is None if it has never signed in.
 
     `has_password` is false until the link to the first password is used: until then it cannot sign in.
     """

@@ -12,5 +12,5 @@ def new_secret() -> str:
 
 
 def hashed(value: str) -> str:
-    """SHA-256 in hex: enough for random values, and for values that only have to be unreadable."""
+    """SHA-256 in hex: enough for random values, and for values that must only not be readable in the database."""
     return hashlib.sha256(value.encode()).hexdigest()

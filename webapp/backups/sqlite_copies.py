@@ -21,7 +21,7 @@ def copy_out(database: Database, draft: Path) -> None:
     """Write a copy of the database, as it is at this moment, into an empty file.
 
     It is one statement, so that others may write meanwhile, and it leaves out free pages, which could still contain
-    deleted rows. (Copying a number of pages at a time begins again with each change that others make.)
+    deleted rows. (Copying a number of pages at a time starts again after each change that others make.)
 
     Raises:
         CannotCopy: for example because the disk is full.

@@ -73,7 +73,7 @@ def mailable(address: str) -> str:
 
 
 def _readable(domain: str) -> str:
-    """The domain in Unicode; one that cannot exist stays as it is, for its form or its mail to be refused."""
+    """The domain in Unicode; one that cannot exist stays as it is, and the form or the mail server refuses it."""
     if domain.isascii() and _PUNYCODE not in domain:
         return domain
     # Its tables take memory that few addresses need.

@@ -1,7 +1,8 @@
-"""Secrets that we must be able to read again, kept unreadable in the database: sealed with keys of the settings.
+"""Secrets that we must be able to read again: they are sealed (encrypted) with keys of the settings before they are
+stored.
 
-A copy of the database alone opens none of them. The first key of the list seals and all of them open, so that the key
-can be changed. `keys` are `Settings.secret_keys`, with the signing key last.
+A copy of the database alone does not reveal them. The signing key seals, and all keys unseal, so that the key can be
+changed. `keys` are `Settings.secret_keys`, with the signing key last.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from webapp.clinic.models import minutes_of_day_check, weekday_check, whole_minu
 from webapp.core.names import sort_key_of_new
 from webapp.database import SORTED_TEXT, Base
 
-# The guard knows as many lanes beside the ordinary one.
+# The guard has this many lanes beside the ordinary one.
 MOST_LATE_MINUTES = 480
 MOST_SQUEEZE_INS = 3
 

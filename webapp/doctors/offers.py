@@ -1,7 +1,7 @@
 """Which doctors offer which visit type, as edited on the pages of visit types.
 
 Locks are always taken in the same order: doctors by id, then visit types. The caller holds the locks of the doctors in
-`locked`. If another doctor began to offer the visit type after they were read, nothing is changed, because that
+`locked`. If another doctor started to offer the visit type after they were read, nothing is changed, because that
 doctor's appointments were not checked.
 """
 
@@ -45,7 +45,7 @@ class DoctorName(NamedTuple):
 
 
 class OfferedMeanwhile(Conflict):
-    """Another doctor began to offer the visit type at the same moment."""
+    """Another doctor started to offer the visit type at the same moment."""
 
     code = "offered_meanwhile"
 

@@ -25,7 +25,7 @@ ScheduleChange = Literal[
 
 
 class DoneBy(NamedTuple):
-    """The person who did it, and in which role.
+    """The person who caused an event, and in which role.
 
     Without an account (`account_id` is None) it is a client with a link that was sent to the patient `patient_id`.
     """
@@ -82,7 +82,7 @@ class AppointmentMoved(AppointmentEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AppointmentHourKept(AppointmentEvent):
-    """The clinic's clock has changed, and the appointment keeps its hour: its instant was `before`, in UTC."""
+    """The clinic's clock has changed, and the appointment keeps its hour: its instant changed from `before`, in UTC."""
 
     before: datetime
 

@@ -1,6 +1,6 @@
 """Learns of changes when they are committed, by any process on any machine.
 
-A process listens on one connection as long as pages are open that want to know. Changes that happened before are not
+A process listens on one connection as long as pages that show changes are open. Changes that happened before are not
 reported later: a page compares the version that it shows with the current one.
 """
 

@@ -245,7 +245,7 @@ class _Listener:
         """Call this in the event loop.
 
         Raises:
-            RuntimeError: that is over.
+            RuntimeError: the event loop has ended.
         """
         self.loop.call_soon_threadsafe(work, *arguments)
 

@@ -1,7 +1,7 @@
 """Deletes messages about an erased person, and their files.
 
-Messages are deleted, delivered or not. A message that was kept as a file first loses its contents, and stays as a sign
-for the worker, which deletes the file and then the row: another process, perhaps on another machine, has the files.
+Messages are deleted, delivered or not. A message that was kept as a file first loses its contents, and stays so that
+the worker deletes the file and then the row: the files may be on another machine than this process.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from webapp.notifications.models import OutboxMessage
 
 # Statements with more parameters take longer to parse than to run.
 IDS_AT_ONCE = 500
-# No message is sent to it.
+# No message is sent to this address, which cannot exist.
 NO_RECIPIENT = ""
 
 

@@ -270,7 +270,7 @@ def change_my_patient(page: CurrentPage, actor: WritingCaller, body: ChangeMe, _
     "/patients/{patient_id}", tags=["Patients"], summary="Read a patient", responses={**SHOWN, **problems(401, 404)}
 )
 def read_patient(page: CurrentPage, actor: Caller, patient_id: PathId) -> Response:
-    """A patient. Access: the patient, who books for them, and staff, which is recorded."""
+    """A patient. Access: the patient, the person who books for them, and staff, whose reading is recorded."""
     shown = patient_out(queries.get_patient(page.session, actor, patient_id))
     if actor.is_staff:
         page.trace(records.note_reading, actor, patient_id, now=page.now)

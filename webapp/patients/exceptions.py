@@ -33,7 +33,9 @@ class TooManyPeople(Conflict):
 
 
 class HasRecord(Conflict):
-    """A patient with appointments, or any other record at the clinic, cannot be removed with a click."""
+    """A person with appointments, or with other data at the clinic, cannot be removed by the patient who books for
+    them.
+    """
 
     code = "has_record"
 

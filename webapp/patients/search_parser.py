@@ -17,7 +17,7 @@ from webapp.core.email_address import normal_email
 from webapp.core.text import bare, plain
 from webapp.patients.search_index import PHONE, name_words, phone_word
 
-# More or longer words are not a search but an accident.
+# A text with more or longer words was probably pasted by accident.
 MAX_LETTERS = 120
 MAX_WORDS = 8
 FEWEST_DIGITS = 3

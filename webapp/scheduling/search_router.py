@@ -106,7 +106,7 @@ def _choices(nothing: str, names: list[str]) -> list[SelectChoice]:
 def _match(
     session: Session, doctor: DoctorRow, form: FinderForm, words: list[str], seen: Collection[int]
 ) -> BookingRequest | None:
-    """The appointment to look for with this doctor, or None when a filter leaves them out."""
+    """The appointment to look for with this doctor, or None if a filter leaves the doctor out."""
     if not doctor.fits(specialty=form.specialty.data, language=form.language.data):
         return None
     found = search.find(session, doctor, words)

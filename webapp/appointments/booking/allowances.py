@@ -61,7 +61,7 @@ class Allowance(NamedTuple):
 
 
 class Restorable(Protocol):
-    """The needed values of an appointment that takes its time again."""
+    """The values of an appointment that are needed to restore it at its time."""
 
     @property
     def id(self) -> int: ...
@@ -131,7 +131,7 @@ def require_bookable(
 
 
 def place_again(session: Session, view: Restorable) -> dict[str, object]:
-    """The columns with which an appointment takes its time again. At a free time it gets lane 0, also if it was
+    """The columns of an appointment that is restored at its time. At a free time it gets lane 0, also if it was
     squeezed in before. If its lane is free it may share its time with one other appointment, and with more if the
     doctor allows that now.
 

@@ -10,10 +10,11 @@ from webapp.scheduling.models import Appointment
 
 
 def hand_over(session: Session, appointment_id: int, *, giver: int, taker: int) -> None:
-    """Let a locked appointment have the note of the doctor who takes it over, and keep another doctor's apart.
+    """Give a locked appointment the note of the doctor who takes it over, and store another doctor's note separately.
 
-    A service of an earlier release, which may still run during an upgrade, leaves another doctor's note in the
-    appointment. So this is also called before the present doctor writes a note, with that doctor as giver and taker.
+    A process of an earlier release, which may still run during an upgrade, leaves another doctor's note in the
+    appointment. So this is also called before the present doctor writes a note, with that doctor as the old and the new
+    one.
     """
     this = Appointment.id == appointment_id
     query = sa.select(Appointment.private_note, Appointment.note_doctor_id).where(this)

@@ -240,7 +240,7 @@ def _chosen(wanted: AppointmentFilter, here: Place | None, *, falling: bool, lim
 
 
 def _narrowed(wanted: AppointmentFilter, here: Place | None, *, falling: bool) -> AppointmentFilter:
-    """The same list, from a place on. Of two bounds on one side, SQLite may search the index with either."""
+    """The same list, from a place on. If one side had two bounds, SQLite might search the index with the wider one."""
     if here is None or wanted.order == "booked":
         return wanted
     if falling:

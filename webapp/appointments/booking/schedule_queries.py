@@ -107,7 +107,7 @@ _WAS_HERE = sa.exists().where(
     _EARLIER.c.patient_id == _APPOINTMENT.c.patient_id,
     _EARLIER.c.doctor_id == _APPOINTMENT.c.doctor_id,
     _EARLIER.c.starts_at < _APPOINTMENT.c.starts_at,
-    # As parameters, they would be written into the query at each run.
+    # With bound parameters, SQLAlchemy would write the statuses into the query at each run.
     sa.text(f"earlier.{OCCUPIES_WORDS}"),
 )
 # Minutes instead of instants: JSON knows neither, and numbers are quicker to compare.

@@ -150,7 +150,7 @@ def undo(session: Session, actor: Actor, reference: str, command: UndoStatus, *,
     if restored != "arrived":
         values["arrived_at"] = None
     if comes_back:
-        # The patient is told again when it is.
+        # The patient is told again, with the time that the clock shows now.
         values["promised_minute"] = wall_minute(view.starts_at, get_clinic(session).zone)
         values["flagged_why"] = _why_flagged(session, get_clinic(session), view, restored, now=now)
         values |= allowances.place_again(session, view)
@@ -242,7 +242,7 @@ def _publish_status(session: Session, actor: Actor, view: AppointmentView, statu
 
 
 def _why_flagged(session: Session, clinic: Clinic, view: AppointmentView, status: str, *, now: datetime) -> str:
-    """The code of the reason why a restored appointment needs attention; '' if it fits, or if its time has come.
+    """The code of the reason why a restored appointment needs attention; '' if it fits, or if it has begun.
 
     An earlier override reason does not count, because the schedule may have changed while the appointment was
     cancelled.

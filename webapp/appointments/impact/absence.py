@@ -110,7 +110,8 @@ class Outcome:
 def list_left(database: Database, actor: Actor, doctor: DoctorRow, day: date, *, now: datetime) -> list[Left]:
     """The remaining appointments of the doctor's day with proposals; those of patients who have arrived come first.
 
-    Only the front desk gives appointments to colleagues. The proposals are counted after the reading.
+    Only the front desk gives appointments to colleagues. The proposals are computed after the reading session has
+    ended.
     """
     with database.reading() as session:
         clinic = get_clinic(session)

@@ -88,7 +88,7 @@ def correct_zone(
 
 
 def keep_hours(database: Database, actor: Actor, *, now: datetime) -> tuple[int, list[NotKept]]:
-    """Move all appointments ahead to the instants at which the clock shows what was promised, in small transactions.
+    """Move all upcoming appointments to the instants at which the clock shows what was promised, in small transactions.
 
     Returns how many were moved, and those that cannot be. An appointment that changed meanwhile is looked at again.
     """
@@ -112,9 +112,10 @@ def keep_hours(database: Database, actor: Actor, *, now: datetime) -> tuple[int,
 def tell_hours(
     session: Session, actor: Actor, *, now: datetime, reference: str | None = None, course: Course | None = None
 ) -> int:
-    """Let appointments ahead keep their instants, and tell the patients the hour; returns how many.
+    """Let upcoming appointments keep their instants, and tell the patients the hour; returns how many.
 
-    With a reference, only that one. The `course` of a change of the time zone gets the list of who was told.
+    With a reference, this concerns only that appointment. The `course` of a change of the time zone gets the list of who
+    was told.
     """
     clinic = get_clinic(session)
     _count, broken = find_broken(session, clinic, now=now, any_status=reference is None)

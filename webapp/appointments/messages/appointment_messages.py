@@ -35,7 +35,7 @@ from webapp.events.kinds import DoneBy
 from webapp.notifications import outbox
 from webapp.notifications.outbox import LIFETIME, LINK, Message
 
-# Stored messages bear these names, and call an appointment `visit` among their values.
+# Stored messages have these names, and their values call an appointment `visit`.
 BOOKED, MOVED, CANCELLED, RESTORED = "visit_booked", "visit_moved", "visit_cancelled", "visit_restored"
 REMINDER, LATE = "visit_reminder", "visit_late"
 # In the clinic's own words.
@@ -111,7 +111,7 @@ def notice_values(
         "clinic": clinic.letterhead,
         **addressed_values(facts, recipient, clinic, notice.template, now=now),
         **_author(notice.by, recipient),
-        # An unchanged start is no old time.
+        # If the start has not changed, there is no old time to name.
         "before": formats.iso(notice.before) if notice.before and notice.before != facts.starts_at else "",
         "why": notice.why,
         "was": notice.was._asdict(),

@@ -20,7 +20,7 @@ What = Literal["moved", "cancelled", "kept", "message"]
 # was told of what was undone since.
 Why = Literal["", "here", "no_address", "unwanted", "failed", "soon", "undone"]
 Reach = Literal["", "no_address", "unwanted"]
-# The messages that tell of it, by what happened.
+# The messages that announce it, by what happened.
 TEMPLATES = {"moved": MOVED, "cancelled": CANCELLED}
 
 

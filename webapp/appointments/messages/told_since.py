@@ -50,7 +50,7 @@ class History(NamedTuple):
     news: Sequence[datetime]
 
     def since(self, made_at: datetime) -> Since | None:
-        """The last change, where a list was made at that time; otherwise None."""
+        """The last change, as a list that was made at `made_at` needs it; None if nothing has changed."""
         found, called = None, False
         for _number, at, action, role in self.events:
             if action in _CHANGES:

@@ -192,8 +192,8 @@ def _sentence(
     *,
     of_another: bool,
 ) -> str:
-    """The sentence about an action and its actor, from the reader's point of view; `of_another`: it was another
-    patient's then.
+    """The sentence about an action and its actor, from the reader's point of view; `of_another`: the appointment was
+    another patient's then.
     """
     values = {"who": _author(entry, actor, view, programs, of_another=of_another)}
     for name, value in entry.details.items():

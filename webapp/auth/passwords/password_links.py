@@ -88,9 +88,9 @@ def use_password_link(
     """Store the new hash, and end the link, every session of the account, and the browser's `previous` session.
 
     The address of the account's calendar feed ends, too, and so does the link to an address that the account wants
-    instead, and the passkeys of a patient whose address was never confirmed: a former holder of the account, who may
-    have registered with another person's e-mail address, can neither read it afterwards nor take it back. Returns
-    whether there was a feed.
+    instead, and the passkeys of a patient whose address was never confirmed: a former user of the account, who may have
+    registered with another person's e-mail address, can neither read it afterwards nor take it back. Returns whether
+    there was a feed.
 
     Raises:
         LinkNotValid: as for `find_password_link`, and also where another request used the link at the same moment.

@@ -83,7 +83,7 @@ def _letters_of(text: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """The text in small letters without accents, which guessers leave out or put on."""
+    """The text in lower case without accents, which guessers leave out or add."""
     return "".join(each for each in unicodedata.normalize("NFKD", text.casefold()) if not unicodedata.combining(each))
 
 

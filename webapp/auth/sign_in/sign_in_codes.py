@@ -1,7 +1,7 @@
 """Signing in without a password: a code of six digits goes to the e-mail address, and is typed where it was asked for.
 
-A code lives ten minutes and five tries, works once, and only in the browser that asked for it. A browser has one live
-code for an address: asking again ends the earlier one. Whether an account has the address is not revealed: every
+A code is valid for ten minutes and five tries, works once, and only in the browser that asked for it. A browser has one
+valid code for an address: asking again ends the earlier one. Whether an account has the address is not revealed: every
 address gets a code, and one without an account then creates it. A disabled account, and an address that has been sent
 enough codes, get the same answer after the same work; the message is written and rolled back.
 
@@ -146,13 +146,13 @@ def code_of(keys: Sequence[str], nonce: str) -> str:
 
 
 def shown_code(session: Session, browser: str, email: str, *, keys: Sequence[str], now: datetime) -> str | None:
-    """The browser's live code for this address, for development without a mail server."""
+    """The browser's valid code for this address, for development without a mail server."""
     row = _find_live(session, browser, email, now=now)
     return code_of(keys, row.nonce) if row is not None and row.mailed else None
 
 
 def enter(session: Session, browser: str, email: str, code: str, *, keys: Sequence[str], now: datetime) -> Verdict:
-    """Spend the browser's live code for this address, if this is it; otherwise count a try.
+    """Use up the browser's valid code for this address, if this is it; otherwise count a try.
 
     The verdict is an answer and not an error, because the try must be kept.
     """
@@ -227,7 +227,7 @@ def _of(browser: str, email: str) -> tuple[sa.ColumnElement[bool], ...]:
 
 
 def _find_live(session: Session, browser: str, email: str, *, now: datetime) -> sa.Row[int, str, bool] | None:
-    """The live code; one that was sent comes before those that were only stored."""
+    """The valid code; one that was sent comes before those that were only stored."""
     query = sa.select(SignInCode.id, SignInCode.nonce, SignInCode.mailed).where(*_live(browser, email, now))
     return session.execute(query.order_by(SignInCode.mailed.desc(), SignInCode.id.desc()).limit(1)).one_or_none()
 

@@ -1,4 +1,4 @@
-"""The client of an OpenID Connect provider: the code flow with PKCE, and what makes an ID token trustworthy.
+"""The client of an OpenID Connect provider: the code flow with PKCE, and the checks that an ID token must pass.
 
 A provider is named by its issuer. Everything else comes from its discovery document, which is kept for an hour, and so
 are its keys; an unknown key makes us read them again, once a minute at most. Nothing that a provider sends is trusted

@@ -53,7 +53,7 @@ class BoardAppointment(NamedTuple):
 class Taken(NamedTuple):
     """One doctor's appointments that take time of the day, in order. `text` is all that was read of them.
 
-    `ids`, `statuses` and `ends` tell of those that begin on the day; the ends leave cancelled ones out.
+    `ids`, `statuses` and `ends` are those of appointments that begin on the day; `ends` leave cancelled ones out.
     """
 
     text: str

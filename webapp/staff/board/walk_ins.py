@@ -23,13 +23,13 @@ from webapp.scheduling.slots import DAY, grid_starts, minute_reached, pieces_of,
 class Waiting(NamedTuple):
     """A walk-in who waits. `take_in` is where the appointment is booked; `wait` is None in the first minute.
 
-    `in_vain`: the doctor for whom they wait has time off now.
+    `doctor_away`: the doctor for whom they wait has time off now.
     """
 
     view: WalkInView
     wait: Wait | None
     take_in: str
-    in_vain: bool
+    doctor_away: bool
 
 
 class WalkIns(NamedTuple):

@@ -54,8 +54,8 @@ class FoundPatients(NamedTuple):
 
 
 class ChosenPatient(NamedTuple):
-    """The chosen patient. `age` is None if the birth date is not known. `last` is their latest appointment that took
-    place or should have; `more` counts those ahead that are not listed.
+    """The chosen patient. `age` is None if the birth date is not known. `last` is their latest past appointment that
+    was not cancelled; `more` counts upcoming ones that are not listed.
     """
 
     patient: PatientSummary

@@ -56,7 +56,7 @@ def told_or(lists: Sequence[int], otherwise: str, *, own: bool = False) -> str:
     """The next page after a change that made these lists: the only list, or the page of all lists, which is for the
     front desk.
 
-    Doctors who changed their `own` times get to the first one; without lists, the change leads to `otherwise`.
+    Doctors who changed their `own` times get the first list; without lists, the next page is `otherwise`.
     """
     if not lists:
         return otherwise

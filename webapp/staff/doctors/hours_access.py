@@ -48,7 +48,7 @@ def hours_access(page: Page) -> HoursAccess:
 
 
 def doctor_of(page: Page, actor: Actor, doctor_id: int) -> DoctorRow:
-    """The doctor whose times a program requests: doctors may ask about themselves, admins about any doctor.
+    """The doctor whose times a program requests: doctors may request their own, admins those of any doctor.
 
     Raises:
         Forbidden: the times are another doctor's, or a patient asks. NotFound: the doctor does not exist.

@@ -1,7 +1,7 @@
 """Sends undelivered messages again, if they are still true.
 
 A message that would contradict the clinic's data is not sent: about an appointment that is over, or was moved or
-cancelled since, or with a link that is no longer valid. Newer messages have the present facts.
+cancelled since, or with a link that is no longer valid. Newer messages say what is true now.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ def _revive(session: Session, actor: Actor, message: StoredMessage, until: datet
 class _Books(NamedTuple):
     """The facts to compare with: appointments by reference, as start and status; and addresses of accounts.
 
-    These are the unconfirmed ones, and those that accounts want instead of theirs.
+    These are unconfirmed addresses, and those that owners of accounts want instead of their present ones.
     """
 
     appointments: dict[str, tuple[datetime, str]]

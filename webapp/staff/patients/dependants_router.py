@@ -1,4 +1,4 @@
-"""A patient's ties: who books for whom, for the front desk; and who may sign in, for admins."""
+"""The people that a patient books for, for the front desk; and whether a patient may sign in, for admins."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Days of doctors as sheets of paper, for when the screen is not at hand: one for each doctor, in order of time."""
+"""Days of doctors as sheets of paper, for when no screen is at hand: one for each doctor, in order of time."""
 
 from __future__ import annotations
 
