@@ -114,8 +114,8 @@ def tell_hours(
 ) -> int:
     """Let upcoming appointments keep their instants, and tell the patients the hour; returns how many.
 
-    With a reference, this concerns only that appointment. The `course` of a change of the time zone gets the list of who
-    was told.
+    With a reference, this concerns only that appointment. The `course` of a change of the time zone gets the list of
+    who was told.
     """
     clinic = get_clinic(session)
     _count, broken = find_broken(session, clinic, now=now, any_status=reference is None)
