@@ -216,7 +216,7 @@ def test_admins_read_and_filter_the_events_in_words(client: TestClient, cast: Ca
     log_in(client, "carol")
     page = read(client.get("/admin/audit/security"))
     assert "Alice Adams Failed to sign in with a password 2 192.0.2.7" in page.text
-    assert "Unknown person Was refused a page /admin 1 192.0.2.8" in page.text
+    assert "Unknown person Was refused access to a page /admin 1 192.0.2.8" in page.text
     assert "192.0.2.8" not in read(client.get("/admin/audit/security?who=alice")).text
     assert "192.0.2.8" not in read(client.get("/admin/audit/security?action=sign_in_failed")).text
     assert "Alice Adams" not in read(client.get("/admin/audit/security?address=192.0.2.8")).text

@@ -97,7 +97,7 @@ def test_a_doctor_adds_a_patient_on_the_way_and_comes_back_to_the_appointment(cl
     assert answer.status_code == 303
     page = look(client, answer.headers["location"])
     assert page.h1 == "Book for Nina New"
-    assert "Born 3 February 2001" in page.text
+    assert "Born on 3 February 2001" in page.text
     assert "10:00" in page.one("section", aria_label="Appointment").text
     # An existing patient is shown before a second record is created.
     again = client.post("/schedule/patients/new", data={**form, **typed, "name": "Zoe Viser"})
@@ -251,7 +251,7 @@ def test_an_invalid_date_or_time_is_reported_beside_it(client: TestClient, cast:
         ({"date": "2026-02-30"}, "Enter a real date"),
         ({"time": "25:00"}, "Enter a time, such as 09:30."),
         ({"date": "2026-03-29", "time": "02:30"}, "the clocks skip it"),
-        ({"date": "1850-01-01"}, "lies too far away"),
+        ({"date": "1850-01-01"}, "is too far away"),
     ):
         answer = client.post("/appointments", data={**form, **wrong, "step": "look"})
         assert answer.status_code == 422, wrong

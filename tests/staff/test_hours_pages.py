@@ -129,7 +129,7 @@ def test_a_day_is_copied_to_others_without_saving_anything(cast: Cast, bob: Test
         ("tuesday", "9-12, 11-13", "overlap"),
         ("sunday", "always", "Enter hours like"),
         ("valid_until", "31 May", "real date"),
-        ("valid_until", "2199-01-01", "between the years 2000 and 2100"),
+        ("valid_until", "2199-01-01", "between 2000 and 2100"),
     ],
 )
 def test_invalid_input_is_reported_beside_its_field(

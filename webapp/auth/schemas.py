@@ -31,11 +31,11 @@ def readable_name(value: str) -> str:
         ValueError: the name would not look like what it is.
     """
     if not any(letter.isalpha() for letter in value):
-        raise ValueError("A name has a letter.")
+        raise ValueError("A name needs at least one letter.")
     for place, letter in enumerate(value):
         joins = letter in JOINERS and 0 < place < len(value) - 1
         if unicodedata.category(letter) in UNSEEN and not joins:
-            raise ValueError("A name has no unseen characters.")
+            raise ValueError("A name must not contain invisible characters.")
     return value
 
 
@@ -46,7 +46,7 @@ def seen_address(value: str) -> str:
         ValueError: this address has one, or no such domain can exist.
     """
     if "=?" in value or any(unicodedata.category(letter) in UNSEEN for letter in value):
-        raise ValueError("An e-mail address has no unseen characters.")
+        raise ValueError("An email address must not contain invisible characters.")
     mailable(value)
     return value
 

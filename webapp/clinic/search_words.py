@@ -20,7 +20,7 @@ def lines_of(text: str) -> list[tuple[str, str]]:
         if not line.strip():
             continue
         if not name.strip() or not words.strip(" ,"):
-            raise ValueError("A line is a name, a colon and words.")
+            raise ValueError("Write each line as a name, a colon and words.")
         pairs.append((name.strip(), words.strip()))
     return pairs
 

@@ -64,7 +64,7 @@ def _in_words_of_the_column(value: str) -> str:
     days = sorted({int(number) for number in re.findall(r"\d{1,9}", value)}, reverse=True)
     said_more = re.sub(r"\d{1,9}|[\s,;&]|\band\b", "", value)
     if said_more or len(days) > MOST_REMINDERS or any(not 1 <= day <= FURTHEST_REMINDER for day in days):
-        raise ValueError("Days are whole numbers.")
+        raise ValueError("Write days as whole numbers.")
     return ",".join(map(str, days))
 
 

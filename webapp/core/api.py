@@ -157,7 +157,7 @@ def storable(value: str) -> str:
         ValueError: it holds a NUL or a lone surrogate.
     """
     if not _is_storable(value):
-        raise ValueError("Text has no NUL and no half characters.")
+        raise ValueError("Text must not contain a NUL or an incomplete character.")
     return value
 
 

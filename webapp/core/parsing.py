@@ -26,7 +26,7 @@ def _near_instant(value: datetime) -> datetime:
     # Check the year in both zones: the value is read again in UTC later.
     if value.year in YEARS and (instant := value.astimezone(UTC)).year in YEARS:
         return instant
-    raise ValueError("An appointment lies between the years 2000 and 2100.")
+    raise ValueError("Give a time between the years 2000 and 2100.")
 
 
 Instant = Annotated[AwareDatetime, AS_WRITTEN, AfterValidator(_near_instant)]
@@ -75,9 +75,9 @@ def written_instants(time: str, zone: ZoneInfo) -> list[datetime]:
     try:
         written = datetime.fromisoformat(time).replace(second=0, microsecond=0)
     except ValueError:
-        raise Invalid(f"“{time}” is no time. Write it like 2026-12-01T09:30.") from None
+        raise Invalid(f"“{time}” is not a time. Write it like 2026-12-01T09:30.") from None
     if written.year not in YEARS:
-        raise Invalid(f"{time} lies too far away: an appointment lies between the years {YEARS[0]} and {YEARS[-1]}.")
+        raise Invalid(f"{time} is too far away. Give a time between the years {YEARS[0]} and {YEARS[-1]}.")
     if written.tzinfo is not None:
         return [written.astimezone(UTC)]
     real = instants_of(written, zone)

@@ -150,7 +150,7 @@ def refuse_dirty_address(scope: Scope) -> None:
     """
     raw = scope.get("raw_path") or scope["path"].encode()
     if not is_clean_text(raw.split(b"?")[0]) or not is_clean_text(scope["query_string"]):
-        raise BadRequest(_("This address has characters that we don’t use."))
+        raise BadRequest(_("This address has characters that can’t be used."))
 
 
 def refuse_unknown_host(request: Request, hosts: frozenset[str]) -> None:

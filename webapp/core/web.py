@@ -280,7 +280,7 @@ async def _read_form(request: Request) -> FormData:
     if not body:
         return FormData()
     if kind != "application/x-www-form-urlencoded":
-        raise BadRequest(_("This form wasn’t sent in the way our pages send forms."))
+        raise BadRequest(_("We couldn’t read this form. Open the page again and send it from there."))
     decoded = unquote_to_bytes(body)
     try:
         decoded.decode()

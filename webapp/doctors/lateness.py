@@ -54,7 +54,7 @@ def get_doctor_on_duty(session: Session, actor: Actor, slug: str) -> DoctorRow:
     """
     doctor = service.get_doctor(session, slug)
     if actor.role == "doctor" and service.get_doctor_of_user(session, actor.user_id).id != doctor.id:
-        raise NotFound(_("This doctor does not exist."))
+        raise NotFound(_("Doctor not found."))
     return doctor
 
 

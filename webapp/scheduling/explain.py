@@ -119,5 +119,5 @@ def _visit_type_id(doctor: DoctorRow, wanted: str | None) -> int | None:
         if wanted.casefold() == kind.name.casefold():
             return kind.id
     if not (wanted.isascii() and wanted.isdigit() and len(wanted) <= 9):
-        raise NotFound(f"{doctor.name} offers no visit type named “{wanted}”.")
+        raise NotFound(f"{doctor.name} does not offer a visit type named “{wanted}”.")
     return int(wanted)

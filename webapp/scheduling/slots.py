@@ -108,7 +108,7 @@ def wall_of(pieces: Iterable[Piece], minute: Minute) -> int:
     for start, end, offset in pieces:
         if start <= minute < end:
             return minute + offset
-    raise ValueError("The instant lies outside the window that was prepared.")
+    raise ValueError("The instant is outside the prepared window.")
 
 
 def merge(spans: Iterable[Span]) -> list[Span]:

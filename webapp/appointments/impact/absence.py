@@ -252,7 +252,7 @@ def _undecided(appointment: UpcomingAppointment, chosen: Mapping[str, Chosen]) -
     """The sentence for an appointment without a valid decision."""
     decision = chosen.get(appointment.reference)
     if decision is not None and decision.version != appointment.version:
-        return _("It was changed meanwhile. Look again, then choose.")
+        return _("It has changed in the meantime. Check it, then choose.")
     if appointment.status not in ACTIVE:
         return _("The patient is here. Choose what happens.")
     return _("Choose what happens.")

@@ -29,7 +29,7 @@ from webapp.i18n import lazy_form_text as _l
 from webapp.patients.forms import NewPatientForm
 from webapp.patients.schemas import PatientChoice
 
-NO_TIME = _l("Choose one of the free times. The link or form had no time that we understand.")
+NO_TIME = _l("We couldn’t read the time in that link or form. Choose one of the free times.")
 TOO_LONG = _l("This is too long. Use up to %(max)d characters.")
 WHY = _l("Give a reason for the exception.")
 WHY_SQUEEZED = _l("Give a reason for squeezing it in.")

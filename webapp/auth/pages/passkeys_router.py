@@ -36,7 +36,7 @@ def make_options(page: CurrentPage, sent: SentForm) -> Response:
             return _json(passkeys.request_options([], _new_challenge(page, "sign-in", None), site_of(page)))
         case "prove":
             return _json(_proof_options(page))
-    raise BadRequest(_("This form wasn’t sent in the way our pages send forms."))
+    raise BadRequest(_("We couldn’t read this form. Open the page again and send it from there."))
 
 
 @router.post("/login/passkey")

@@ -46,7 +46,7 @@ def client_of(page: Page, name: str) -> OidcClient:
     """
     client: OidcClient | None = page.request.app.state.oidc_clients.get(name)
     if client is None:
-        raise NotFound(_("There is no such way to sign in here."))
+        raise NotFound(_("This way to sign in isn’t available here."))
     return client
 
 

@@ -68,7 +68,7 @@ def reason_to_refuse(password: str, *, about: Sequence[str], clinic: Sequence[st
     if _follows_keys(password):
         return _("This password follows a pattern on the keyboard.")
     if _is_common(password):
-        return _("This password is on lists of stolen passwords, or one common word with numbers or signs around it.")
+        return _("This password is on lists of stolen passwords, or one common word with numbers or symbols around it.")
     return ""
 
 

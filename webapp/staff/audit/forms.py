@@ -24,13 +24,13 @@ NO_DATE_OR_EMPTY = _l("Enter a real date, such as 2026-03-27, or leave this empt
 def _action_choices() -> list[SelectChoice]:
     """The actions to choose from, sorted by the words that people look for."""
     found = sorted((str(words), action) for action, words in ACTIONS.items())
-    return [SelectChoice("", _("All")), *(SelectChoice(action, words) for words, action in found)]
+    return [SelectChoice("", _("Any")), *(SelectChoice(action, words) for words, action in found)]
 
 
 def _security_choices() -> list[SelectChoice]:
     """The security events to choose from, sorted likewise."""
     found = sorted((str(words), action) for action, words in SECURITY.items())
-    return [SelectChoice("", _("All")), *(SelectChoice(action, words) for words, action in found)]
+    return [SelectChoice("", _("Any")), *(SelectChoice(action, words) for words, action in found)]
 
 
 class LogFilterForm(DocketForm):

@@ -25,7 +25,7 @@ ACTIONS: dict[str, Sentence] = {
     "undone": _l("Undid the last status change"),
     "desk_note_changed": _l("Changed the note for staff on an appointment"),
     "called": _l("Marked a patient as called"),
-    "call_undone": _l("Undid a mark that a patient was called"),
+    "call_undone": _l("Marked a patient as not called"),
     "note_changed": _l("Changed a private note"),
     "links_ended": _l("Ended the links to an appointment"),
     "made_confidential": _l("Made an appointment confidential"),
@@ -162,7 +162,7 @@ SECURITY: dict[str, Sentence] = {
     "token_ended": _l("Used an access token after signing out"),
     "token_forged": _l("Used a forged access token"),
     "link_refused": _l("Opened a link that doesn’t work"),
-    "page_refused": _l("Was refused a page"),
+    "page_refused": _l("Was refused access to a page"),
     "origin_refused": _l("Sent a form from another site"),
     "requests_throttled": _l("Sent too many requests"),
 }

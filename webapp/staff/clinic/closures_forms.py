@@ -16,7 +16,7 @@ from webapp.core.optimistic_lock import fingerprint
 from webapp.i18n import gettext as _
 from webapp.i18n import lazy_form_text as _l
 
-NO_DAY = _l("Enter a day between the years 2000 and 2100.")
+NO_DAY = _l("Enter a date between 2000 and 2100.")
 
 
 class ClosureForm(DocketForm):

@@ -96,7 +96,7 @@ def take_off(page: CurrentPage, sent: SentForm) -> Response:
         return _show(page, of, typed)
     why = str(sent.get("why", "")).strip()[:LONGEST_WHY]
     if not why:
-        return _show(page, of, typed, message=_("Write why. Colleagues read it beside the appointments."), status=422)
+        return _show(page, of, typed, message=_("Enter a reason. Colleagues see it with the appointments."), status=422)
     try:
         outcome = page.write(absence.take_off, of.actor, of.doctor.id, of.day, chosen_in(sent), why, now=page.now)
     except NotDecided as error:

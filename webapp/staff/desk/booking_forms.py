@@ -58,10 +58,10 @@ class CallForm(ExceptionForm):
     name = StringField(_l("Name"))
     birth_date = DayField(_l("Date of birth"), [Optional()], unreadable=NOT_A_DATE)
     contact = StringField(_l("Phone or email address"))
-    visit_type = SelectField(_l("What for"), choices=[], validate_choice=False)
+    visit_type = SelectField(_l("Visit type"), choices=[], validate_choice=False)
     doctor = SelectField(_l("With"), choices=[], validate_choice=False)
     first = DayField(_l("From"), [Optional()], within=YEARS, name="from")
-    last = DayField(_l("Until"), [Optional()], within=YEARS, name="until")
+    last = DayField(_l("To"), [Optional()], within=YEARS, name="until")
     weekday = CheckboxesField(_l("Days"), choices=[], validate_choice=False)
     part = SelectField(_l("Part of the day"), choices=[], validate_choice=False)
     reason = TextAreaField(_l("Reason for the appointment"), [Length(max=500, message=TOO_LONG)], filters=[unix_lines])
@@ -78,7 +78,7 @@ class CallForm(ExceptionForm):
         kinds = {kind.id: kind for doctor in listed for kind in doctor.visit_types}
         by_name = sorted(kinds.values(), key=lambda kind: kind.name.casefold())
         self.visit_type.choices = [
-            SelectChoice("", _("What suits the patient")),
+            SelectChoice("", _("Suggested for the patient")),
             *(SelectChoice(str(kind.id), f"{kind.name}, {formats.minutes(kind.minutes)}") for kind in by_name),
         ]
         specialties = sorted({doctor.specialty for doctor in listed})

@@ -20,7 +20,7 @@ from webapp.i18n import lazy_form_text as _l
 class QueueForm(DocketForm):
     """A walk-in's queue: a doctor, a specialty or any doctor; and whether it is urgent."""
 
-    doctor = SelectField(_l("Waits for"), choices=[], validate_choice=False)
+    doctor = SelectField(_l("Waiting for"), choices=[], validate_choice=False)
     urgent = BooleanField(_l("Urgent"))
     note = StringField(_l("Note for staff"), [Length(max=MOST_LETTERS, message=TOO_LONG)])
     seen = SeenField()

@@ -12,7 +12,7 @@ from webapp.doctors.hours import Period, PeriodHours, SaveHours
 from webapp.i18n import lazy_form_text as _l
 from webapp.staff.doctors.week_form import DayHoursField, WeekHoursForm, data_of
 
-NO_DAY = _l("Enter a real day between the years 2000 and 2100, such as 2026-06-01.")
+NO_DAY = _l("Enter a real date between 2000 and 2100, such as 2026-06-01.")
 
 
 class HoursForm(WeekHoursForm):

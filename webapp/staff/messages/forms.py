@@ -26,7 +26,7 @@ class MessageFilterForm(DocketForm):
         validate_choice=False,
     )
     channel = SelectField(
-        _l("Sent by"),
+        _l("Sent as"),
         choices=[SelectChoice("", _l("Any")), *(SelectChoice(*each) for each in CHANNELS.items())],
         validate_choice=False,
     )

@@ -41,7 +41,7 @@ class UserFilterForm(DocketForm):
     q = SearchField(_l("Name or email address"))
     role = SelectField(
         _l("Role"),
-        choices=[SelectChoice("", _l("All")), *(SelectChoice(*each) for each in ROLE_NAMES.items())],
+        choices=[SelectChoice("", _l("Any")), *(SelectChoice(*each) for each in ROLE_NAMES.items())],
         validate_choice=False,
     )
     access = SelectField(

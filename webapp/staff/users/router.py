@@ -89,7 +89,7 @@ def change_role(page: CurrentPage, sent: SentForm, user_id: PathId) -> Response:
         page.write(users.change_role, actor, user_id, command, seen=form.seen.data or "", now=page.now)
         # Admins who gave up their own rights cannot see that page any more.
         onward = "/" if user_id == actor.user_id and command.role != "admin" else f"/admin/users/{user_id}"
-        return page.redirect(onward, flash=_("The role is saved and takes effect immediately."))
+        return page.redirect(onward, flash=_("The role is saved and takes effect straight away."))
     if submission.error is not None:
         view = users.get_user(page.session, user_id, now=page.now)
         form.offer(_doctors_for(page, view))
