@@ -9,6 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Iterator
 from gettext import NullTranslations
+from typing import Any
+
+from starlette.testclient import TestClient
 
 from tests.reading import Element
 from webapp.i18n import Language
@@ -53,6 +56,12 @@ class Wide(NullTranslations):
 
 
 PSEUDO = Language("xx", "el_GR", Wide())
+
+
+def speak(client: TestClient, language: Language) -> None:
+    """Let the application behind this client use this language for all requests."""
+    app: Any = client.app
+    app.state.language_of = lambda _scope: language
 
 
 def untranslated(page: Element) -> list[str]:

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from starlette.testclient import TestClient
 
 from tests.cast import NOW, ORIGIN, assemble
-from tests.languages import PSEUDO, has_words, untranslated, wide, without
+from tests.languages import PSEUDO, has_words, speak, untranslated, wide, without
 from tests.reading import read
 from tests.test_access import ANSWERS, LOGIN, AccessClinic
 from webapp import models
@@ -23,7 +23,7 @@ from webapp.clinic import holidays
 from webapp.clinic.service import get_clinic
 from webapp.core.zones import zone_names
 from webapp.database import Database
-from webapp.i18n import ENGLISH, Language, speaking
+from webapp.i18n import ENGLISH, speaking
 from webapp.notifications.outbox import Channel
 from webapp.staff.messages.examples import EMAIL
 from webapp.staff.messages.previews import KINDS, Kind, write_example
@@ -83,12 +83,6 @@ def access(
         speak(clinic.clients[role], PSEUDO)
     yield clinic
     database.dispose()
-
-
-def speak(client: TestClient, language: Language) -> None:
-    """Let the application behind this client use this language for all requests."""
-    app: Any = client.app
-    app.state.language_of = lambda _scope: language
 
 
 @pytest.fixture(scope="module")

@@ -513,6 +513,25 @@ def _undelivered(error: str, *, subject: tuple[str, int] = ("patient", 1)) -> Ou
     )
 
 
+def test_words_in_place_of_a_name_are_stored_no_more(cast: Cast) -> None:
+    """Older releases stored them in English. A person who has this name keeps it."""
+    deleted = cast.add(Patient(name="", created_at=NOW, closed_at=NOW, erased_at=NOW))
+    namesake = cast.add(Patient(name="Deleted patient", created_at=NOW))
+    cast.change(sa.update(ClinicSettings).values(name=""))
+    clinics_name = sa.select(ClinicSettings.name)
+    names = sa.select(Patient.name, Patient.sort_name).where(Patient.id.in_((deleted, namesake))).order_by(Patient.id)
+
+    downgrade(cast.database, "0054")
+    with cast.database.reading() as session:
+        assert session.scalars(clinics_name).one() == "Our clinic"
+        assert session.execute(names).all() == [("Deleted patient", "patient  deleted")] * 2
+
+    upgrade(cast.database)
+    with cast.database.reading() as session:
+        assert session.scalars(clinics_name).one() == ""
+        assert session.execute(names).all() == [("", ""), ("Deleted patient", "patient  deleted")]
+
+
 def test_all_the_way_down_leaves_nothing_and_up_again_is_the_same(cast: Cast) -> None:
     cast.book(cast.alice, "2026-03-03 10:00")
     shape = schema(cast.database)

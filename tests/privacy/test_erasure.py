@@ -9,8 +9,10 @@ import pytest
 import sqlalchemy as sa
 from starlette.testclient import TestClient
 
-from tests.appointment_rows import put
+from tests.api_client import ApiClient
+from tests.appointment_rows import appointment, insert, put
 from tests.cast import NOW, PASSWORD, Cast, client_for, local, log_in
+from tests.languages import PSEUDO, speak, wide
 from tests.reading import read
 from webapp import models, worker
 from webapp.appointments.messages import clinic_messages, reminders
@@ -18,10 +20,10 @@ from webapp.auth.service import account_key
 from webapp.config import Settings
 from webapp.database import Database
 from webapp.engines import sqlite_file
+from webapp.i18n import ENGLISH
 from webapp.integrity import find_problems
 from webapp.notifications import file_sender
 from webapp.patients import duplicates, search
-from webapp.patients.erasure import ANONYMOUS
 from webapp.privacy import erasure
 from webapp.worker import Worker
 
@@ -162,7 +164,7 @@ def test_nothing_that_names_her_is_left(cast: Cast, kept_files: Path) -> None:
         )
         assert sorted(row.status for row in rows) == ["cancelled", "cancelled", "completed"]
         record = session.get_one(models.Patient, patient_id)
-        assert (record.name, record.user_id, record.erased_at) == (ANONYMOUS, None, NOW)
+        assert (record.name, record.sort_name, record.user_id, record.erased_at) == ("", "", None, NOW)
         addresses = sa.select(models.AuditEvent.address).where(models.AuditEvent.actor_user_id == cast.alice.user_id)
         assert set(session.scalars(addresses)) == {""}
         assert not search.search_patients(session, "").patients or all(
@@ -182,6 +184,36 @@ def test_the_audit_log_keeps_the_actions_and_names_no_person(cast: Cast) -> None
         record = read(client.get(f"/admin/patients/{cast.patient_ids['alice']}"))
         assert "Only the times of their appointments are left" in record.text
         assert f"/book?patient={cast.patient_ids['alice']}" not in record.links
+
+
+def test_instead_of_the_deleted_name_all_read_words_in_their_language(cast: Cast) -> None:
+    """Past appointments stay. Doctors and the front desk see them in many places."""
+    put(cast, "2026-02-27 09:00", status="completed")
+    row = appointment(cast, "2026-02-26 09:00")
+    insert(cast, row)
+    reference = row["reference"]
+    patient_id = cast.patient_ids["alice"]
+    cast.database.write(erasure.forget_patient, cast.alice, patient_id, now=NOW)
+    of_doctor = ["/schedule/2026-02-27", "/schedule/week/2026-W09", "/schedule/2026-02-27/sheet"]
+    of_all = [
+        "/board/2026-02-27",
+        f"/board/2026-02-26/appointments/{reference}",
+        "/board/week/2026-W09/sheets",
+        "/admin/appointments?from=2026-02-26&until=2026-02-27",
+        "/admin/appointments.csv?from=2026-02-26&until=2026-02-27",
+        f"/appointments/{reference}",
+        f"/admin/patients/{patient_id}",
+        f"/admin/audit?patient={patient_id}",
+        f"/admin/appointments/why?patient={patient_id}",
+    ]
+    for person, addresses in (("bob", of_doctor), ("carol", of_all)):
+        with log_in(client_for(cast.database), person) as client:
+            for language, words in ((ENGLISH, "Deleted patient"), (PSEUDO, wide("Deleted patient"))):
+                speak(client, language)
+                for address in addresses:
+                    assert words in client.get(address).text, address
+    api = ApiClient(client_for(cast.database), "carol")
+    assert api.get(f"/patients/{patient_id}").json()["name"] == "Deleted patient"
 
 
 def test_the_law_may_keep_a_record_until_a_day(client: TestClient, cast: Cast) -> None:
@@ -216,7 +248,7 @@ def test_dependants_stay_with_the_clinic_unless_they_are_ticked(client: TestClie
     with cast.database.reading() as session:
         query = sa.select(models.Patient.id, models.Patient.name, models.Patient.managed_by_id)
         found = {row.id: (row.name, row.managed_by_id) for row in session.execute(query)}
-    assert (found[stays], found[goes]) == (("Al", None), (ANONYMOUS, None))
+    assert (found[stays], found[goes]) == (("Al", None), ("", None))
 
 
 def test_strangers_and_colleagues_cannot_be_deleted(client: TestClient, cast: Cast) -> None:
@@ -225,7 +257,7 @@ def test_strangers_and_colleagues_cannot_be_deleted(client: TestClient, cast: Ca
     client.post("/account/deletion", data={"current": PASSWORD, "people": [str(dave)]})
     with cast.database.reading() as session:
         assert session.get_one(models.Patient, dave).name == "Dave Dunn"
-        assert session.get_one(models.Patient, alice).name == ANONYMOUS
+        assert session.get_one(models.Patient, alice).name == ""
     # Dave now works at the clinic.
     cast.change(sa.update(models.User).where(models.User.id == cast.dave.user_id).values(role="admin"))
     with log_in(client_for(cast.database), "carol") as staff:

@@ -20,6 +20,7 @@ from webapp.clinic.service import get_clinic
 from webapp.database import UtcDateTime, rows
 from webapp.doctors.models import Doctor
 from webapp.patients.models import Patient, link_is_active
+from webapp.patients.names import shown_name_column
 from webapp.scheduling.models import ACTIVE, UNDECIDED, Appointment
 
 # A reader's own record, and the patients whose appointments they see. The queries join each appointment's patient too.
@@ -86,7 +87,7 @@ _VIEW: Any = (
         Doctor.tint,
         Doctor.active,
         Patient.id,
-        Patient.name,
+        shown_name_column(),
         Patient.birth_date,
         Patient.user_id,
         VisitType.id,
@@ -239,7 +240,7 @@ def _list_queries(kind: str, show: Listed) -> tuple[sa.Select[*tuple[Any, ...]],
             Doctor.specialty,
             Doctor.tint,
             VisitType.name,
-            Patient.name,
+            shown_name_column(),
         )
         .join(Patient, Patient.id == Appointment.patient_id)
         .join(Doctor, Doctor.id == Appointment.doctor_id)

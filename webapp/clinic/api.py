@@ -112,7 +112,7 @@ def clinic_out(session: Session) -> ClinicOut:
     """The clinic as the API shows it."""
     clinic = get_clinic(session)
     return ClinicOut(
-        name=clinic.name,
+        name=clinic.name_shown,
         address=clinic.address,
         phone=clinic.phone,
         country=clinic.country,

@@ -123,10 +123,10 @@ def is_to_be_read(session: Session, clinic: Clinic, user_id: int) -> bool:
 
 def outline(kind: Kind, clinic: Clinic) -> str:
     """A text to start from. It is no legal advice; the parts that only the clinic knows are in double brackets."""
-    place = ", ".join(part for part in (clinic.name, clinic.address) if part)
+    place = ", ".join(part for part in (clinic.name_shown, clinic.address) if part)
     if kind == "imprint":
         return _IMPRINT % {"place": place, "phone": clinic.phone_shown or "[[phone]]"}
-    return _PRIVACY % {"place": place, "phone": clinic.phone_shown or "[[phone]]", "name": clinic.name}
+    return _PRIVACY % {"place": place, "phone": clinic.phone_shown or "[[phone]]", "name": clinic.name_shown}
 
 
 # These are the clinic's own words once it has completed them, in its own language, so they are not translated.

@@ -41,6 +41,8 @@ def whole_minutes_checks(*columns: str) -> list[sa.CheckConstraint]:
 class ClinicSettings(Base):
     """The single row that describes the clinic and sets its booking rules. `demo` marks demo data.
 
+    An empty `name` means that no admin has named the clinic yet.
+
     `search_words` are the clinic's own words for its specialties and visit types (`clinic/search_words.py`). Doctors of
     `first_specialty` come first in the list.
 
@@ -74,7 +76,7 @@ class ClinicSettings(Base):
     __table_args__ = (sa.CheckConstraint("id = 1", name="single_row"),)
 
     id: Mapped[int] = mapped_column(primary_key=True, default=1)
-    name: Mapped[str] = mapped_column(sa.String(120), default="Our clinic")
+    name: Mapped[str] = mapped_column(sa.String(120), default="")
     address: Mapped[str] = mapped_column(sa.String(200), default="")
     phone: Mapped[str] = mapped_column(sa.String(40), default="")
     time_zone: Mapped[str] = mapped_column(sa.String(60), default="Europe/Amsterdam")

@@ -91,6 +91,11 @@ class Clinic:
         return self.country or country_of_zone(self.time_zone)
 
     @property
+    def name_shown(self) -> str:
+        """The clinic's name as people read it; `name` is empty until an admin has named the clinic."""
+        return formats.clinic_name(self.name)
+
+    @property
     def phone_shown(self) -> str:
         """The clinic's telephone number as people read it; `phone` is the one that is dialled."""
         return phones.shown(self.phone, self.home_country)
@@ -107,7 +112,7 @@ class Clinic:
 
     @property
     def letterhead(self) -> dict[str, str]:
-        """The clinic's details in messages, as values of a message."""
+        """The clinic's details as values of a message, which is rendered later in its recipient's language."""
         return {
             "name": self.name,
             "address": self.address,

@@ -139,6 +139,11 @@ def day_and_time(instant: datetime, zone: ZoneInfo) -> str:
     return _("%(day)s at %(time)s") % {"day": day_long(instant, zone), "time": clock(instant, zone)}
 
 
+def clinic_name(saved: str) -> str:
+    """The clinic's name, or words for a clinic whose admin has not named it yet."""
+    return saved or _("Our clinic")
+
+
 def zone_label(zone: ZoneInfo) -> str:
     """The zone in plain words: 'Amsterdam time'."""
     return _("%(place)s time") % {"place": zone.key.rsplit("/", 1)[-1].replace("_", " ")}

@@ -79,6 +79,8 @@ def render(
         jinja2.UndefinedError: a value that the template needs is missing.
     """
     with speaking(language):
+        clinic = values["clinic"]
+        values = {**values, "clinic": {**clinic, "name": formats.clinic_name(clinic["name"])}}
         return _render(template, channel, recipient, values, base_url=base_url, keys=keys, sender=sender)
 
 

@@ -7,12 +7,8 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from webapp.core.names import sort_key
 from webapp.events.kinds import AccountErased, PatientErased
 from webapp.patients.models import NO_LINK, JoinedRecord, Patient, PatientWord, PossibleDuplicate
-
-# A marked sentence, as the name of the anonymous record.
-ANONYMOUS = "Deleted patient"
 
 
 def blank_record(session: Session, event: PatientErased, /, *, now: datetime) -> None:
@@ -23,8 +19,8 @@ def blank_record(session: Session, event: PatientErased, /, *, now: datetime) ->
         sa.update(Patient)
         .where(Patient.id == event.patient_id)
         .values(
-            name=ANONYMOUS,
-            sort_name=sort_key(ANONYMOUS),
+            name="",
+            sort_name="",
             birth_date=None,
             phone="",
             email="",

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session, aliased
 from webapp.auth.schemas import Actor
 from webapp.patients.exceptions import NoSuchPatient, SearchNeeded
 from webapp.patients.models import Patient, link_is_active
+from webapp.patients.names import shown_name_column
 from webapp.patients.search import search_part
 from webapp.patients.search_parser import is_blank
 
@@ -41,7 +42,7 @@ class Part(NamedTuple):
 
 _VIEW: Any = sa.select(
     Patient.id,
-    Patient.name,
+    shown_name_column(),
     Patient.birth_date,
     Patient.phone,
     Patient.email,

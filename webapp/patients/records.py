@@ -30,6 +30,7 @@ from webapp.patients.duplicates import likely_duplicates, note_duplicates, settl
 from webapp.patients.exceptions import LikelyDuplicate, ManagedAlready, NoSuchPatient, RecordClosed
 from webapp.patients.guardianship import renew_ends
 from webapp.patients.models import NO_LINK, Patient, link_is_active
+from webapp.patients.names import name_shown
 from webapp.patients.schemas import Account, Contact, PatientDetails, PatientNotes, PatientRecord, Person, RecordDetails
 from webapp.patients.search_index import keep_words
 from webapp.patients.service import checked
@@ -70,7 +71,7 @@ def get_record(session: Session, patient_id: int) -> PatientRecord:
     )
     return PatientRecord(
         id=patient.id,
-        name=patient.name,
+        name=name_shown(patient.name),
         birth_date=patient.birth_date,
         phone=patient.phone,
         email=patient.email,

@@ -21,6 +21,7 @@ from webapp.core.pagination import FIRST_PAGE, Cursor, Part, cut
 from webapp.database import rows, seek, table_of
 from webapp.patients.exceptions import NoSuchPatient
 from webapp.patients.models import Patient, PatientWord
+from webapp.patients.names import shown_name_column
 from webapp.patients.search_parser import Span, Term, Typed, understand
 
 PAGE_SIZE = 20
@@ -87,7 +88,7 @@ _MANAGER = aliased(Patient)
 _ROWS: Any = (
     sa.select(
         Patient.id,
-        Patient.name,
+        shown_name_column(),
         Patient.birth_date,
         Patient.phone,
         Patient.email,

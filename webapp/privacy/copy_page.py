@@ -18,7 +18,7 @@ def answer_copy(page: Page, patient_id: int, *, back: str, as_json: bool) -> Res
         shown = sections_of(sections, clinic)
         return page.stream("privacy/copy.html", sections=shown, back=back, made_at=page.now)
     page.close()
-    pieces = own_data.as_json(sections, clinic.letterhead, now=page.now)
+    pieces = own_data.as_json(sections, clinic.letterhead | {"name": clinic.name_shown}, now=page.now)
     name = f"my-data-{clinic.today(page.now):%Y-%m-%d}.json"
     headers = {"content-disposition": f'attachment; filename="{name}"', "cache-control": "no-store"}
     return StreamingResponse(own_data.in_batches(pieces), media_type="application/json", headers=headers)

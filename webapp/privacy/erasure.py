@@ -30,6 +30,7 @@ from webapp.i18n import gettext as _
 from webapp.patients import erasure as patients_erasure
 from webapp.patients.exceptions import NoSuchPatient
 from webapp.patients.models import Patient, link_is_active
+from webapp.patients.names import name_shown
 from webapp.scheduling.models import ACTIVE, Appointment
 
 # The code of the clinic's reason with which upcoming appointments are cancelled.
@@ -98,7 +99,7 @@ def consequences(session: Session, patient_id: int, *, now: datetime) -> Consequ
     people = [Dependant(*each) for each in session.execute(_dependants(patient_id))]
     upcoming = [Upcoming(*each) for each in session.execute(_upcoming([patient_id], now=now))]
     return Consequences(
-        name=row.name,
+        name=name_shown(row.name),
         has_account=row.user_id is not None,
         upcoming=upcoming,
         people=people,

@@ -33,6 +33,7 @@ from webapp.notifications.models import OutboxMessage
 from webapp.patients.duplicates import records_within
 from webapp.patients.exceptions import NoSuchPatient
 from webapp.patients.models import Patient, link_is_active
+from webapp.patients.names import name_shown, shown_name_column
 from webapp.scheduling.models import Appointment
 
 FORMAT, VERSION = "docket-personal-data", 1
@@ -143,10 +144,10 @@ def _records(session: Session, which: sa.ColumnElement[bool], *, of_others: bool
     for row in _rows(session, query):
         if of_others and row.user_id is not None:
             # They manage their own data; the patient who books for them knows the name.
-            yield {"name": row.name, "has_own_account": True}
+            yield {"name": name_shown(row.name), "has_own_account": True}
             continue
         yield {
-            "name": row.name,
+            "name": name_shown(row.name),
             "birth_date": row.birth_date,
             "phone": row.phone,
             "email": row.email,
@@ -165,7 +166,7 @@ def _appointments(session: Session, subject: Subject) -> Iterator[Row]:
     query: sa.Select[*tuple[Any, ...]] = (
         sa.select(
             Appointment.reference,
-            Patient.name.label("patient"),
+            shown_name_column().label("patient"),
             Doctor.name.label("doctor"),
             VisitType.name.label("visit_type"),
             Appointment.starts_at,
@@ -201,7 +202,7 @@ def _walk_ins(session: Session, subject: Subject) -> Iterator[Row]:
     walk_in, patient, doctor = table_of(WalkIn).c, table_of(Patient).c, table_of(Doctor).c
     query = (
         sa.select(
-            patient.name.label("patient"),
+            shown_name_column(patient).label("patient"),
             doctor.name.label("doctor"),
             walk_in.specialty,
             walk_in.day,

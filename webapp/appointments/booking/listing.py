@@ -22,6 +22,7 @@ from webapp.core.parsing import YEARS, whole_number
 from webapp.database import Database, count_up_to, rows, seek, table_of
 from webapp.doctors.models import Doctor
 from webapp.patients.models import Patient
+from webapp.patients.names import shown_name_column
 from webapp.scheduling.models import UNDECIDED, Appointment, status_is
 
 PAGE_SIZE = 50
@@ -208,7 +209,7 @@ def _read(session: Session, wanted: AppointmentFilter, cursor: Cursor[Place], *,
             _DOCTOR.slug,
             _DOCTOR.name,
             _PATIENT.id,
-            _PATIENT.name,
+            shown_name_column(_PATIENT),
             _PATIENT.birth_date,
             _PATIENT.phone,
             _KIND.name,

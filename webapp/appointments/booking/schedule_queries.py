@@ -16,6 +16,7 @@ from webapp.clinic.schedule_versions import kept_for_text
 from webapp.database import UtcDateTime, rows, table_of
 from webapp.doctors.models import TimeOff
 from webapp.patients.models import Patient
+from webapp.patients.names import shown_name_column
 from webapp.scheduling.models import OCCUPIES_WORDS, OCCUPYING, Appointment
 from webapp.scheduling.slots import Minute, Span, to_datetime
 from webapp.sql_functions import NO_ROWS, minute_of, rows_as_json
@@ -124,7 +125,12 @@ def _own_column(name: str) -> sa.ColumnElement[Any]:
 _APPOINTMENTS = (
     sa.select(
         rows_as_json(
-            *map(_own_column, _OWN_COLUMNS), _PATIENT.name, _PATIENT.birth_date, _PATIENT.alert, _KIND.name, ~_WAS_HERE
+            *map(_own_column, _OWN_COLUMNS),
+            shown_name_column(_PATIENT),
+            _PATIENT.birth_date,
+            _PATIENT.alert,
+            _KIND.name,
+            ~_WAS_HERE,
         )
     )
     .select_from(_APPOINTMENT)

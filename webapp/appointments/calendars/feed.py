@@ -16,6 +16,7 @@ from webapp.clinic.service import Clinic
 from webapp.core.calendar_events import Event
 from webapp.doctors.models import Doctor
 from webapp.patients.models import Patient
+from webapp.patients.names import shown_name_column
 from webapp.scheduling.models import Appointment
 
 BEHIND = timedelta(days=60)
@@ -54,7 +55,7 @@ def list_events(session: Session, actor: Actor, clinic: Clinic, *, base_url: str
             Appointment.updated_at,
             Doctor.name,
             Doctor.room,
-            Patient.name,
+            shown_name_column(),
             Patient.user_id,
             VisitType.name,
             VisitType.named_in_messages,

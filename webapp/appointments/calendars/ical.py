@@ -84,7 +84,7 @@ def _event(
     alarm_minutes: int | None = None,
 ) -> Event:
     href = href or f"{base_url}/appointments/{appointment.reference}"
-    lines = [clinic.name, _("Reference: %(reference)s") % {"reference": appointment.reference}]
+    lines = [clinic.name_shown, _("Reference: %(reference)s") % {"reference": appointment.reference}]
     if clinic.phone:
         lines.append(_("Phone: %(phone)s") % {"phone": clinic.phone_shown})
     lines.append(_("View appointment: %(href)s") % {"href": href})

@@ -21,6 +21,7 @@ from webapp.database import rows, table_of
 from webapp.doctors.models import Doctor
 from webapp.notifications.outbox import Channel
 from webapp.patients.models import Patient, link_is_active
+from webapp.patients.names import shown_name_column
 from webapp.scheduling.models import Appointment
 
 # Only the recipient of a message may follow its links.
@@ -116,7 +117,7 @@ FACTS = sa.select(
     _KIND.c.named_in_messages,
     _KIND.c.preparation,
     _PATIENT.c.id,
-    _PATIENT.c.name,
+    shown_name_column(_PATIENT.c),
     _PATIENT.c.user_id,
     sa.func.coalesce(_ACCOUNT.c.email, _unless_shared(_PATIENT.c.email)),
     _unless_shared(_PATIENT.c.phone),

@@ -57,11 +57,11 @@ def show_feed(page: CurrentPage, token: str) -> Response:
     if owner.is_staff:
         page.trace(feeds.note_reading, owner, address=page.address, now=page.now)
     page.close()
-    tag = entity_tag(calendar_fingerprint(events, zone=clinic.zone, name=clinic.name))
+    tag = entity_tag(calendar_fingerprint(events, zone=clinic.zone, name=clinic.name_shown))
     headers = {"etag": tag, "cache-control": "private, no-cache"}
     if is_known(page.request, tag):
         return Response(status_code=304, headers=headers)
-    return Response(_calendar_text(events, clinic, name=clinic.name), media_type=MEDIA_TYPE, headers=headers)
+    return Response(_calendar_text(events, clinic, name=clinic.name_shown), media_type=MEDIA_TYPE, headers=headers)
 
 
 def _calendar_text(events: Sequence[Event], clinic: Clinic, *, name: str = "") -> str:

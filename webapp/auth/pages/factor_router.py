@@ -15,6 +15,7 @@ from webapp.auth.second_factor import service as second_factor
 from webapp.auth.second_factor.qr_codes import draw_qr_code
 from webapp.auth.second_factor.service import Proof, Setup
 from webapp.auth.sessions import SignedIn
+from webapp.core import formats
 from webapp.core.errors import headers_of
 from webapp.core.forms import NotFilledIn, Submission
 from webapp.core.routing import Router
@@ -159,7 +160,7 @@ def _factor_page(
 
 
 def _setup_page(page: Page, actor: Actor, setup: Setup, form: SetupForm, *, status: int = 200) -> Response:
-    clinic = letterhead_of(page)["name"]
+    clinic = formats.clinic_name(letterhead_of(page)["name"])
     found = current_session(page)
     return page.render(
         "auth/pages/factor_new.html",

@@ -32,6 +32,7 @@ from webapp.i18n import gettext as _
 from webapp.i18n import lazy_gettext as _l
 from webapp.patients.duplicates import records_within
 from webapp.patients.models import Patient
+from webapp.patients.names import shown_name_column
 from webapp.patients.search import search_patients
 from webapp.scheduling.models import Appointment
 from webapp.staff.audit.words import action_words, old_data_words, role_words
@@ -119,7 +120,7 @@ def _find_patients(session: Session, text: str) -> list[FoundPatient]:
     """The patients that match a name, or the one with this id."""
     number = whole_number(text)
     if number is not None:
-        query = sa.select(Patient.id, Patient.name, Patient.birth_date).where(Patient.id == number)
+        query = sa.select(Patient.id, shown_name_column(), Patient.birth_date).where(Patient.id == number)
         found = [FoundPatient(*row) for row in session.execute(query)]
         if found:
             return found
@@ -253,7 +254,7 @@ def _names_of_subjects(session: Session, events: Sequence[Event]) -> dict[tuple[
 
 
 def _appointments(session: Session, ids: set[int]) -> dict[int, Named]:
-    query = sa.select(Appointment.id, Appointment.reference, Patient.name).join(
+    query = sa.select(Appointment.id, Appointment.reference, shown_name_column()).join(
         Patient, Patient.id == Appointment.patient_id
     )
     words = _("Appointment %(reference)s of %(name)s")
@@ -264,7 +265,7 @@ def _appointments(session: Session, ids: set[int]) -> dict[int, Named]:
 
 
 def _patients(session: Session, ids: set[int]) -> dict[int, Named]:
-    query = sa.select(Patient.id, Patient.name).where(Patient.id.in_(ids))
+    query = sa.select(Patient.id, shown_name_column()).where(Patient.id.in_(ids))
     return {row.id: Named(row.name, f"/admin/patients/{row.id}") for row in session.execute(query)}
 
 

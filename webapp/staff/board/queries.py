@@ -16,6 +16,7 @@ from webapp.clinic.service import Clinic
 from webapp.database import UtcDateTime, rows, table_of
 from webapp.doctors.models import TimeOff
 from webapp.patients.models import Patient
+from webapp.patients.names import shown_name_column
 from webapp.scheduling.facts import load_working_times
 from webapp.scheduling.models import LONGEST_HOURS, Appointment
 from webapp.scheduling.slots import Minute, Span, to_datetime
@@ -100,7 +101,7 @@ _OF_ALL = (
             minute_of(_APPOINTMENT.busy_until),
             _APPOINTMENT.lane,
             _APPOINTMENT.visit_type_id,
-            _PATIENT.name,
+            shown_name_column(_PATIENT),
             _APPOINTMENT.flagged_why != "",
             _APPOINTMENT.override_reason != "",
             _APPOINTMENT.notes != "",

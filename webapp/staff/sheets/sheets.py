@@ -18,6 +18,7 @@ from webapp.core.local_time import first_instant
 from webapp.database import UtcDateTime, rows, table_of
 from webapp.doctors.models import Doctor
 from webapp.patients.models import Patient
+from webapp.patients.names import shown_name_column
 from webapp.scheduling.models import OCCUPIES, Appointment
 
 
@@ -70,7 +71,7 @@ _LINES = (
         _APPOINTMENT.id,
         _APPOINTMENT.starts_at,
         _APPOINTMENT.ends_at,
-        _PATIENT.name,
+        shown_name_column(_PATIENT),
         _PATIENT.birth_date,
         _PHONE,
         _KIND.name,
