@@ -158,6 +158,24 @@ def test_traces_that_cannot_be_written_wait_and_are_lost_only_when_there_are_too
     assert [row[0] for row in events(sqlite_cast)] == ["page_refused"]
 
 
+def test_a_trace_that_the_database_refuses_does_not_take_others_with_it(
+    sqlite_cast: Cast, caplog: pytest.LogCaptureFixture
+) -> None:
+    waiting = traces.Traces(sqlite_cast.database, every=0)
+    for action, subject in (("read_1", 1), ("refused", None), ("read_2", 2)):
+        waiting.put(
+            partial(audit.record_by, author=sqlite_cast.carol, action=action, subject=("a", subject), now=NOW)  # type: ignore[arg-type]
+        )
+    waiting.saw(Seen("page_refused"), now=NOW)
+    waiting.flush()
+    assert not waiting.waiting
+    assert [record.message for record in caplog.records if record.levelname == "ERROR"] == ["A trace is lost"]
+    with sqlite_cast.database.reading() as session:
+        found = session.scalars(sa.select(AuditEvent.action).where(AuditEvent.subject_type == "a")).all()
+    assert found == ["read_1", "read_2"]
+    assert [row[0] for row in events(sqlite_cast)] == ["page_refused"]
+
+
 def _unavailable(*_args: object, **_more: object) -> None:
     raise Unavailable("The database is away.")
 

@@ -15,7 +15,6 @@ from datetime import datetime
 from threading import Lock
 from time import monotonic
 
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from webapp.audit.security_events import Seen, record_counted, tally
@@ -94,13 +93,18 @@ class Traces:
 
         try:
             self._database.write(all_of_them)
-        except (AppError, SQLAlchemyError):
+        except AppError:
             self._keep(works, seen)
             logger.warning("%d traces could not be written yet", len(works) + seen.total())
         except Exception:
-            # One of them fails. Without this it would block all others.
-            logger.exception("%d traces are lost", len(works))
-            self._keep([], seen)
+            if len(works) + bool(seen) == 1:
+                logger.exception("A trace is lost")
+                return
+            # The database refuses one of them for ever, and with it all that are written in the same transaction.
+            for work in works:
+                self._write([work], Counter())
+            if seen:
+                self._write([], seen)
 
     def _keep(self, works: list[Work], seen: Counter[tuple[Seen, datetime]]) -> None:
         """Let these traces wait for the next time, before those that came meanwhile."""
