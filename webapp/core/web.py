@@ -232,6 +232,13 @@ class Page:
         return self.request.client.host if self.request.client else ""
 
 
+def copy_of(response: Response) -> Response:
+    """A copy of an answer that is kept for several clients, because outer layers add their headers to it."""
+    copy = Response(response.body, response.status_code)
+    copy.raw_headers = list(response.raw_headers)
+    return copy
+
+
 def _in_this_context(pieces: Iterator[str]) -> Iterator[str]:
     """The pieces, rendered with the context variables of this request: other threads render them, one after another."""
     here = copy_context()

@@ -15,7 +15,7 @@ from webapp.auth.dependencies import current_actor
 from webapp.clinic.dependencies import current_clinic
 from webapp.clinic.schedule_versions import Versions, versions_seen
 from webapp.core.parsing import whole_number
-from webapp.core.web import Page, open_page
+from webapp.core.web import Page, copy_of, open_page
 from webapp.doctors import service as doctors
 from webapp.doctors.service import DoctorRow
 from webapp.exceptions import NotFound
@@ -46,7 +46,7 @@ def kept_for_visitors(answer: Route) -> Route:
         # Very long addresses are not cached: they may take more memory than the answer.
         size = len(made.body) + len(page.request.scope["path"]) + len(page.request.scope["query_string"])
         place.versions.answers.keep(place.key, place.state, made, weight=10 + size // 150)
-        return _copy_of(made)
+        return copy_of(made)
 
     vars(answer_and_keep)["find_cached_answer"] = _find_cached_answer
     return cast("Route", answer_and_keep)
@@ -86,14 +86,7 @@ def _cached_answer_in(page: Page) -> Response | None:
     if kept is None:
         return None
     page.close()
-    return page.unless_known(_copy_of(kept))
-
-
-def _copy_of(response: Response) -> Response:
-    """A copy of the answer, because outer layers add their headers."""
-    copy = Response(response.body, response.status_code)
-    copy.raw_headers = list(response.raw_headers)
-    return copy
+    return page.unless_known(copy_of(kept))
 
 
 class OtherPatient(NamedTuple):

@@ -25,7 +25,7 @@ from webapp.core import formats
 from webapp.core.errors import headers_of
 from webapp.core.optimistic_lock import fingerprint
 from webapp.core.urls import with_query
-from webapp.core.web import Page
+from webapp.core.web import Page, copy_of
 from webapp.doctors import service as doctors
 from webapp.doctors.service import DoctorRow
 from webapp.exceptions import AppError
@@ -175,17 +175,17 @@ def _board_again(page: Page, actor: Actor, day: date) -> Response:
     versions, slug = versions_seen(page.session), page.request.query_params.get("doctor", "")
     key = ("board", day, slug, actor.role, choices.get_choice(page.session, actor), language_tag())
     state = (version_seen(page.session), page.now.replace(second=0, microsecond=0))
-    kept: tuple[bytes, Shown] | None = versions.cache.find(key, state) if versions else None
+    kept: tuple[Response, Shown] | None = versions.cache.find(key, state) if versions else None
     if kept is None:
         response, shown = _board(page, actor, day)
         if versions is not None:
-            body = bytes(response.body)
-            versions.cache.keep(key, state, (body, shown), weight=len(body) // CHARACTERS_PER_WEIGHT)
+            weight = len(response.body) // CHARACTERS_PER_WEIGHT
+            versions.cache.keep(key, state, (copy_of(response), shown), weight=weight)
         return response
-    body, shown = kept
+    response, shown = kept
     _log(page, actor, day, slug, shown)
     page.close()
-    return Response(body, media_type="text/html; charset=utf-8")
+    return copy_of(response)
 
 
 def _board(
