@@ -232,7 +232,7 @@ def test_a_file_that_cannot_be_used_changes_nothing(cast: Cast, elsewhere: str, 
     for harmed, said in {
         whole[:middle]: "damaged|cannot be read",
         whole[:middle] + b"\xff" * 6000 + whole[middle + 6000 :]: "damaged|cannot be read",
-        (b"PGDMP" if cast.database.is_sqlite else b"SQLite format 3\0") + whole: "Restore it into one of its own kind",
+        (b"PGDMP" if cast.database.is_sqlite else b"SQLite format 3\0") + whole: "database of the same kind",
         b"age-encryption.org/v1\n" + whole: "Decrypt it first",
         b"": "is empty",
         b"Dear operator": "is not a backup",

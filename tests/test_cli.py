@@ -535,9 +535,9 @@ def test_a_repeated_time_is_answered_twice(run: Run, clinic: Cast) -> None:
 @pytest.mark.parametrize(("words", "message"), [
     (("nobody", "2026-03-03T09:30"), "Doctor not found"),
     (("bob", "2026-03-29T02:30"), "the clocks skip it"),
-    (("bob", "soon"), "is no time"),
+    (("bob", "soon"), "is not a time"),
     (("bob", "9999-12-31T23:59"), "too far away"),
-    (("bob", "2026-03-03T09:30", "--visit-type", "Massage"), "no visit type"),
+    (("bob", "2026-03-03T09:30", "--visit-type", "Massage"), "does not offer"),
 ])  # fmt: skip
 def test_an_invalid_question_is_explained(run: Run, clinic: Cast, words: tuple[str, ...], message: str) -> None:
     said = run("why", *words, url=url_of(clinic))

@@ -246,7 +246,7 @@ def test_down_to_the_tables_and_up_again_keeps_every_row_and_the_guard(cast: Cas
 # ---------------------------------------------------------------------------------- what older releases had written
 
 # Each of these makes what it needs, and waits; writes what a release with its revision could write, and waits again;
-# and looks at that after the upgrade. All take the same way down and up, each with people of its own.
+# and looks at that after the upgrade. All take the same way down and up, each with its own people.
 Story = Generator[None, None, None]
 STORIES: list[tuple[str, Callable[[Cast], Story]]] = []
 

@@ -178,7 +178,7 @@ def test_no_sql_is_built_from_input() -> None:
         if name in sql or name.endswith(".exec_driver_sql")
         if call.args and not isinstance(call.args[0], ast.Constant)
     }
-    # Tables' conditions, triggers, kinds of rows, time-outs and the months of a report: names and numbers of our own.
+    # Tables' conditions, triggers, kinds of rows, time-outs and the months of a report: our own names and numbers.
     ours = ("clinic/schedule_versions", "dashboard/report_queries", "database", "engines", "scheduling/facts_queries")
     assert {path for path in built if not path.endswith("/models.py")} == {f"webapp/{name}.py" for name in ours}
 

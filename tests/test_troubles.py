@@ -23,7 +23,7 @@ PROFILE = {"name": "Alice Adams", "birth_date": "1990-05-17", "phone": "+31 6 12
 
 @pytest.fixture
 def own(cast: Cast) -> Iterator[Database]:
-    """The database of the cast with connections of its own, whose settings a test may change."""
+    """The database of the cast with its own connections, whose settings a test may change."""
     database = wired_database(cast.database.url.render_as_string(hide_password=False))
     yield database
     database.dispose()

@@ -13,7 +13,8 @@ COLUMNS = {("webapp/staff/appointments/presenters.py", name) for name in ("Telep
 ROOT = Path(__file__).parent.parent
 # Words that are old or odd in comments and documents, too.
 OLD = re.compile(
-    r"\b(whoever|whomever|somebody|anybody|nobody|need not|anew|in vain|in silence|of one's own|thereof)\b",
+    r"\b(whoever|whomever|somebody|anybody|nobody|need not|anew|in vain|in silence|thereof|for ever|"
+    r"(an?|no|\w+s)\s+(\w+\s+)?of (its|their|his|her|one's) own)\b",
     re.IGNORECASE,
 )
 # A docstring or a comment begins with a noun or a verb: "The fields of a form", not "What a form holds".

@@ -1,7 +1,7 @@
 """The API's description: the document for programs, and two viewers for people that load nothing from other hosts.
 
-The viewers create styles at run time, so their pages have a security policy of their own. It allows what each viewer
-needs and is otherwise the same as that of all other pages.
+The viewers create styles at run time, so their pages have their own security policy. It allows what each viewer needs
+and is otherwise the same as that of all other pages.
 """
 
 from __future__ import annotations

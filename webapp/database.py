@@ -334,7 +334,7 @@ def table_of(model: type[Base]) -> sa.Table:
     """The table of a mapped class, for hot queries: these read plain tuples, because the ORM doubles their cost."""
     table = model.__table__
     if not isinstance(table, sa.Table):
-        raise TypeError(f"{model.__name__} is not mapped to a table of its own.")
+        raise TypeError(f"{model.__name__} is not mapped to its own table.")
     return table
 
 

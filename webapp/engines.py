@@ -94,7 +94,7 @@ def postgresql_engine(url: sa.URL, patience: float | None) -> sa.Engine:
             return
         # A snapshot has written nothing. With a rollback, the driver would also drop the statements that the server has
         # prepared, and each request would have its queries parsed and planned again. After an error it should: the
-        # server refuses a statement for ever if the types of its columns have changed since it was prepared.
+        # server refuses a statement forever if the types of its columns have changed since it was prepared.
         if status == psycopg.pq.TransactionStatus.INTRANS and had_snapshot:
             with suppress(psycopg.Error):
                 driver.execute("END", prepare=False)

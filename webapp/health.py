@@ -49,7 +49,7 @@ LEAST_BYTES = 4 * 1024 * 1024
 
 
 class Lookout:
-    """Checks the database for all health checks, at most once a second, with threads of its own, because all threads of
+    """Checks the database for all health checks, at most once a second, with its own threads, because all threads of
     the pages may be waiting for the database.
     """
 

@@ -38,7 +38,7 @@ BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0)
 WORKER_IS_GONE = timedelta(minutes=3)
 SCRAPE_SECONDS = 2.0
 
-# In a registry of their own: without a folder, a scrape reads them from here.
+# In a separate registry: without a folder, a scrape reads them from here.
 _OURS = CollectorRegistry()
 _REQUESTS = Counter("docket_requests", "Requests answered", ["route", "method", "status"], registry=_OURS)
 _SECONDS = Histogram("docket_request_seconds", "Time to answer", ["route"], buckets=BUCKETS, registry=_OURS)
@@ -169,7 +169,7 @@ class _Ours(Collector):
 
 @contextmanager
 def served(address: str, port: int, database: Database) -> Iterator[None]:
-    """Answer scrapes at this address until the block ends, in a thread of its own."""
+    """Answer scrapes at this address until the block ends, in its own thread."""
     server, thread = start_http_server(port, address, registry=_registry(database))
     try:
         yield

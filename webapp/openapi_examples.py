@@ -166,7 +166,7 @@ _PROBLEMS: dict[int, Callable[[], Exception]] = {
 }
 
 
-# Problems that have members of their own, by the first of these.
+# Problems that have additional members, by the first of these.
 _WITH_MEMBERS: dict[str, Callable[[], AppError]] = {
     "alternatives": lambda: SlotTaken("This time was just taken. The nearest free times are listed."),
     "visits": lambda: Conflict("1 appointment is affected. Choose what to do with it.", code=AppointmentsAffected.code),

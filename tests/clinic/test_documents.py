@@ -106,7 +106,7 @@ def test_the_line_for_emergencies_is_where_patients_need_it(client: TestClient, 
     start = local("2026-03-10 09:00").strftime("%Y-%m-%dT%H:%M:%SZ")
     assert line in read(client.get(f"/book?doctor=bob&visit_type={cast.short}&starts_at={start}")).text
     assert line in read(client.get(f"/appointments/{cast.book(cast.alice, '2026-03-11 09:00')}")).text
-    # The number of the country, until the clinic has words of its own.
+    # The number of the country, until the clinic has its own words.
     cast.change(sa.update(models.ClinicSettings).values(country="US"))
     assert "In an emergency, call 911." in read(client.get("/")).text
     with log_in(client_for(cast.database), "carol") as admin:

@@ -22,7 +22,7 @@ FEW = Limits(2, waiting=4)
 
 
 def run(work: Callable[[], Awaitable[None]]) -> None:
-    """Run a test in an event loop; what waits for ever is an error.
+    """Run a test in an event loop; what waits forever is an error.
 
     In a thread: where browser tests ran in this process, its main thread has a loop already.
     """

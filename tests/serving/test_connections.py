@@ -31,7 +31,7 @@ class Served(NamedTuple):
     cut: SimpleQueue[str]
 
     def connect(self) -> socket.socket:
-        """A connection that fails after a while, instead of waiting for ever."""
+        """A connection that fails after a while, instead of waiting forever."""
         return socket.create_connection(("127.0.0.1", self.port), timeout=LONG)
 
     def exchange(self, *pieces: bytes) -> bytes:

@@ -194,7 +194,7 @@ class TwoAccounts(Conflict):
     code = "two_accounts"
 
     def __init__(self) -> None:
-        super().__init__(_("Both have an account of their own, so these records can’t be joined."))
+        super().__init__(_("Both have their own account, so these records can’t be joined."))
 
 
 class NoSuchWalkIn(NotFound):

@@ -100,7 +100,7 @@ class Traces:
             if len(works) + bool(seen) == 1:
                 logger.exception("A trace is lost")
                 return
-            # The database refuses one of them for ever, and with it all that are written in the same transaction.
+            # The database refuses one of them forever, and with it all that are written in the same transaction.
             for work in works:
                 self._write([work], Counter())
             if seen:

@@ -163,7 +163,7 @@ def _read_session(page: Page) -> SignedIn | None:
         return None
     found = sessions.find_session(page.session, secret, address=page.address, now=page.now)
     if found is not None and found.touch and not page.is_automatic:
-        # A thread that waits for a second connection while it holds one can wait for ever.
+        # A thread that waits for a second connection while it holds one can wait forever.
         page.close()
         try:
             page.database.write(sessions.touch_session, found.actor.session_id, now=page.now)

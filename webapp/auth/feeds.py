@@ -19,7 +19,7 @@ from webapp.auth.tokens import new_secret
 from webapp.core.signing import sign, unsign
 
 PURPOSE = "calendar"
-# Admins have no appointments of their own.
+# Admins have no appointments.
 ROLES: tuple[Role, ...] = ("patient", "doctor")
 
 

@@ -9,8 +9,8 @@ more. Users with correct passwords are turned away for seconds at most, not for 
 Networks are counted three times, because a guesser may own many addresses: see `core.networks`. An account is counted
 over all networks: after ten failures in a day, browsers that do not know the account wait longer after each further
 one, up to an hour. A browser that has signed in to the account before is counted apart, so no stranger can lock its
-owner out; and a new password, set by a link, forgets the failures. Pages and API have counts of their own, so that a
-page of another site that makes browsers call the API locks no network out of our pages.
+owner out; and a new password, set by a link, forgets the failures. Pages and API are counted separately, so that a page
+of another site that makes browsers call the API locks no network out of our pages.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def admitted(
     *args: P.args,
     **kwargs: P.kwargs,
 ) -> T:
-    """Run an admission in a transaction of its own. A refusal is recorded as `seen`, committed, and raised.
+    """Run an admission in its own transaction. A refusal is recorded as `seen`, committed, and raised.
 
     Raises:
         TooManyAttempts: as the admission does.
@@ -116,7 +116,7 @@ def admit_login(
 def admit_guess(session: Session, kind: str, *, account: str, address: str, now: datetime) -> int:
     """Admit a guess at another secret of an account, such as a code, like a log-in; return the attempt's id.
 
-    `kind` is a short word for the secret; each has counts of its own.
+    `kind` is a short word for the secret; each kind is counted separately.
 
     Raises:
         TooManyLogins, AttemptsUnderWay: as for a log-in.

@@ -77,7 +77,7 @@ def restore_backup(database: Database, file: Path, *, replace: bool, now: dateti
         ours = "SQLite" if database.is_sqlite else "PostgreSQL"
         raise Unusable(
             f"{file} is a backup of an {TITLES[kind]} database, and DOCKET_DATABASE_URL names a database of {ours}. "
-            "Restore it into one of its own kind."
+            "Restore it into a database of the same kind."
         )
     if database.is_sqlite:
         return _restore_sqlite(database, file, replace=replace, now=now)

@@ -48,7 +48,7 @@ def _countries(locale: str) -> dict[str, str]:
 
 @cache
 def regions(country: str) -> dict[str, str]:
-    """The regions of a country that have holidays of their own, by name: 'SCT' is 'Scotland'."""
+    """The regions of a country that have their own holidays, by name: 'SCT' is 'Scotland'."""
     codes = _regions_by_country().get(country, [])
     if not codes:
         return {}

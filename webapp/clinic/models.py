@@ -61,7 +61,7 @@ class ClinicSettings(Base):
     clinic's country.
 
     `keep_records_years`: a record that is to be deleted is kept for so long after the last appointment, because the law
-    requires it; 0 deletes it immediately. `keep_audit_years`: 0 keeps the audit log for ever. `private_notes_in_copy`:
+    requires it; 0 deletes it immediately. `keep_audit_years`: 0 keeps the audit log forever. `private_notes_in_copy`:
     doctors' private notes belong to the copy of their data that patients may ask for.
 
     `poster_key` is in the QR code of the poster with which patients say that they are here; '' if there is no poster.

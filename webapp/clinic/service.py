@@ -29,7 +29,7 @@ EMERGENCY_ELSEWHERE = {
     **dict.fromkeys(("BR",), "192"),
     **dict.fromkeys(("CH",), "144"),
 }
-# In Singapore ambulances have a number of their own.
+# In Singapore ambulances have a separate number.
 EMERGENCY_ELSEWHERE["SG"] = "995"
 
 

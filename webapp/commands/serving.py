@@ -41,8 +41,8 @@ def serve(host: str, port: int, workers: int, delivers: bool) -> None:
 def worker() -> None:
     """Deliver messages and write reminders until stopped; several may run at once.
 
-    `docket serve` does so by itself. A worker of its own is for clinics where several servers answer, each started
-    with --no-worker.
+    `docket serve` does so by itself. A separate worker is for clinics where several servers answer, each started with
+    --no-worker.
     """
     from webapp.serving.memory import tune_garbage_collector
     from webapp.worker import run_worker

@@ -49,7 +49,7 @@ class FieldProblem(BaseModel):
 
 
 class Problem(BaseModel):
-    """RFC 9457 problem details. Some kinds of problem have members of their own besides these."""
+    """RFC 9457 problem details. Some kinds of problem have further members."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -157,7 +157,7 @@ def problems(*statuses: int, **why: str) -> dict[int | str, dict[str, Any]]:
 
 
 def problem_listing(status: int, why: str, **items: dict[str, str]) -> dict[int | str, dict[str, Any]]:
-    """The same for a problem that has lists of its own: `items` holds the schema of the items of each such member."""
+    """The same for a problem that has additional lists: `items` holds the schema of the items of each such member."""
     members = {name: {"type": "array", "items": schema} for name, schema in items.items()}
     schema = {"allOf": [{"$ref": "#/components/schemas/Problem"}], "properties": members}
     return {status: {"description": why, "content": {PROBLEM_TYPE: {"schema": schema}}}}

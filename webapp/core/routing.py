@@ -203,5 +203,5 @@ def _first_segment(path: str) -> str:
 def _patterns(routes: Sequence[BaseRoute]) -> Iterator[str]:
     for route in all_routes(routes):
         if not isinstance(route, APIRoute):
-            raise TypeError(f"{route!r} has no path of its own.")
+            raise TypeError(f"{route!r} has no path.")
         yield _NAME_OF_GROUP.sub("(?:", route.path_regex.pattern)

@@ -142,7 +142,7 @@ class Page:
     def stream(self, template: str, **context: Any) -> Response:
         """A page that may be very long, sent in pieces as it is rendered. It is personal, so nothing may store it.
 
-        Values that read the database do so while the page is sent, with sessions of their own.
+        Values that read the database do so while the page is sent, with their own sessions.
         """
         loaded = self.request.app.state.templates.get_template(template)
         pieces = loaded.stream(self.request.app.state.page_context(self) | {"status": 200} | context)

@@ -33,7 +33,7 @@ class Unreadable(NamedTuple):
 
 
 class GrownUp(NamedTuple):
-    """A young person without contact details of their own, and when their guardian loses access, or lost it."""
+    """A young person without their own contact details, and when their guardian loses access, or lost it."""
 
     patient_id: int
     name: str

@@ -337,7 +337,7 @@ def _references(rng: random.Random) -> Iterator[str]:
 def _link_keys(seed: int) -> Iterator[Row]:
     """The keys of links, which are no secrets: a link counts only with our signature.
 
-    They have a random generator of their own, so that the other data of a seed stays the same.
+    They have a separate random generator, so that the other data of a seed stays the same.
     """
     rng = random.Random(f"links of {seed}")  # noqa: S311 - it must be predictable.
     while True:

@@ -120,7 +120,7 @@ class AppointmentReassigned(AppointmentEvent):
 class AppointmentStatusChanged(AppointmentEvent):
     """The status of an appointment changed from `before` to `after`, by a step forward or by undoing the last step.
 
-    Booking, moving and cancelling have events of their own; undoing a cancellation has this one.
+    Booking, moving and cancelling have their own events; undoing a cancellation has this one.
     """
 
     before: str

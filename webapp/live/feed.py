@@ -72,7 +72,7 @@ def _version_of(row: Any) -> str:
 
 @contextmanager
 def listening(database: Database) -> Iterator[Iterator[News]]:
-    """Listen on a connection of its own. The iterator never ends: it yields at least every `TICK_SECONDS`.
+    """Listen on a separate connection. The iterator never ends: it yields at least every `TICK_SECONDS`.
 
     Raises:
         FeedLost: there is no connection, or it is lost; also later, from the block.

@@ -1,6 +1,6 @@
 """Delivers the messages in the outbox: claim a message for a while, send it, record the result.
 
-Each step is a transaction of its own, so no message is lost when a worker dies: a claim that was not marked in time can
+Each step is a separate transaction, so no message is lost when a worker dies: a claim that was not marked in time can
 be taken by any worker. If a worker dies between sending and marking, it is unknown whether the server took the message;
 only then is it sent twice, with the same Message-ID.
 """

@@ -176,7 +176,7 @@ def _as_written(text: str) -> str:
     """Text for a header, taken literally.
 
     The library decodes `=?…?=` as an encoded word, which can contain a line break: a name in that form could add
-    headers and a body of its own.
+    headers and a body.
     """
     return text.replace("=?", "= ?")
 

@@ -12,7 +12,7 @@ from webapp.database import Base, PartialIndex
 
 _UNDELIVERED = "status IN ('waiting', 'sending')"
 _DEAD = "status = 'dead'"
-# Most messages are sent e-mails. Other kinds may be rare, and have indexes of their own.
+# Most messages are sent e-mails. Other kinds may be rare, and have their own indexes.
 _KEPT = "status = 'kept'"
 _SMS = "channel = 'sms'"
 # Queries must use exactly these words: with bound parameters neither database can tell that the partial index applies.

@@ -1,4 +1,4 @@
-"""Patients, with or without an account of their own."""
+"""Patients, with or without their own account."""
 
 from __future__ import annotations
 

@@ -371,7 +371,7 @@ def write_details(session: Session, patient_id: int, details: PatientDetails) ->
 
 
 def write_account_name(session: Session, user_id: int, name: str) -> None:
-    """Write the name on a patient's record into their account. Members of staff have a name of their own there."""
+    """Write the name on a patient's record into their account. Members of staff choose their own name there."""
     session.execute(sa.update(User).where(User.id == user_id, User.role == "patient").values(name=name))
 
 

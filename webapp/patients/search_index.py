@@ -1,4 +1,4 @@
-"""The words that patients are found by, kept in an index of their own.
+"""The words that patients are found by, in a separate index.
 
 A patient is found by any words of the name in any order, by the beginning of an e-mail address, and by the end of a
 telephone number, because people leave out country codes and zeros. Spelling mistakes are searched among the distinct

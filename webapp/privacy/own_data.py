@@ -1,7 +1,7 @@
 """A copy of everything that Docket keeps about one patient, as articles 15 and 20 of the GDPR require.
 
 The copy is read in pieces from one snapshot, so its size takes no memory. It covers the patient, their account, and the
-people they book for who have no account of their own; a person with an account asks for their own copy.
+people they book for who don't have their own account; a person with an account asks for their own copy.
 
 A doctor's private note is left out unless the clinic's settings include it: it is a working note, and many countries
 give patients a right to their file but not to these. Members of staff appear by their role, except the doctor of an

@@ -29,7 +29,7 @@ OCCUPIES = sa.text(f"appointments.{OCCUPIES_WORDS}")
 # Once the patient is at the clinic there is nothing to decide any more.
 UNDECIDED = sa.text(f"appointments.{_FLAGGED} AND appointments.status IN {ACTIVE}")
 
-# Most appointments in a long history are completed. The others have indexes of their own that leave completed ones out.
+# Most appointments in a long history are completed. The others have their own indexes, which leave completed ones out.
 # With an index over all statuses, SQLite tends to read every completed appointment to find free times of many doctors.
 _OPEN = "status IN ('scheduled', 'confirmed', 'arrived')"
 _UNDONE = "status IN ('no_show', 'cancelled')"

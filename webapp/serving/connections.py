@@ -1,6 +1,6 @@
 """One HTTP connection, with a limit on everything that a client may make a server store or wait for.
 
-uvicorn's protocol takes a header of any length, and waits for the rest of it for ever. This one answers 431 and 408, or
+uvicorn's protocol takes a header of any length, and waits for the rest of it forever. This one answers 431 and 408, or
 just closes the connection if no answer would be read. It writes no line to the log, because clients could fill the log
 by repeating this.
 """

@@ -1,4 +1,4 @@
-"""The worker beside a server: a process of its own, which is started again when it dies.
+"""The worker beside a server: a separate process, which is started again when it dies.
 
 The server's own process imports nothing of the worker, which takes 25 MiB.
 """
@@ -23,7 +23,7 @@ SECONDS_TO_END = 15
 
 @contextmanager
 def worker_beside(base_url: str) -> Iterator[None]:
-    """Run a worker in a process of its own, so that rendering messages takes no time from answering requests."""
+    """Run a worker in a separate process, so that rendering messages takes no time from answering requests."""
     over = threading.Event()
     keeper = threading.Thread(target=_keep_worker, args=(base_url, over))
     keeper.start()

@@ -39,7 +39,7 @@ DECISIONS = "/decisions"
 KINDS = ("keep", "move", "cancel")
 # Instead of a proposal: the patient has arrived, so the appointment is kept with any choice for all.
 ARRIVED = "arrived"
-# So many appointments have a choice of their own; the choice for all decides about the rest.
+# So many appointments have their own choice; the choice for all decides about the rest.
 SHOWN = 300
 
 

@@ -1,6 +1,6 @@
 """Which status may follow which, and when. The pages' buttons and the service both ask here, so they always agree.
 
-Booking and moving set `scheduled`, and cancelling sets `cancelled`; these follow rules of their own.
+Booking and moving set `scheduled`, and cancelling sets `cancelled`; these follow other rules.
 """
 
 from __future__ import annotations

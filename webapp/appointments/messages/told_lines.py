@@ -150,7 +150,7 @@ def _why(row: Any, facts: AppointmentFacts, written: Sequence[SentMessage]) -> W
         # There is nothing to tell yet: the appointment stays as it is until it is decided on.
         return ""
     if row.what == "message" and facts.status == "cancelled":
-        # The message was about coming; the cancellation has messages of its own.
+        # The message was about coming; a cancellation is announced by its own messages.
         return ""
     if not any(each.reaches for each in written):
         return "failed" if row.messages else (unreached(facts) or "failed")

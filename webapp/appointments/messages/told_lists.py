@@ -209,7 +209,7 @@ _LISTS = (
     .outerjoin(_MAKER.id.table, _MAKER.id == _LIST.made_by)
     .order_by(_LIST.id.desc())
 )
-# Closures and other changes have no day of their own, but appointments on some.
+# Lists about closures and other changes do not name a day, but their appointments are on some days.
 _ON_DAY = sa.exists().where(
     _LINE.list_id == _LIST.id,
     _LINE.was_at >= sa.bindparam("low", type_=UtcDateTime),

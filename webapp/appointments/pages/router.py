@@ -29,7 +29,7 @@ LISTS: dict[str, queries.Listed] = {"past": "past", "cancelled": "cancelled"}
 
 @router.get("/appointments")
 def list_appointments(page: CurrentPage) -> Response:
-    """The appointments of a patient and of those they book for; staff have lists of their own."""
+    """The appointments of a patient and of those they book for; staff have other lists."""
     actor = signed_in(page)
     if actor.is_staff:
         return page.redirect("/admin/appointments" if actor.sees_all else "/schedule")

@@ -1,7 +1,7 @@
 """The second factor of staff: a code of an authenticator app, or a recovery code. Passkeys are in `passkeys`.
 
-Wrong codes count like wrong passwords, in counts of their own (`login_throttle`): after ten of them for an account in
-a day, each further one makes the next wait longer.
+Wrong codes count like wrong passwords, but separately (`login_throttle`): after ten of them for an account in a day,
+each further one makes the next wait longer.
 """
 
 from __future__ import annotations

@@ -225,7 +225,7 @@ def _unnamed(event: Event) -> Named:
     return Named(f"{event.subject_type.replace('_', ' ').capitalize()} {event.subject_id}", None)
 
 
-# Things that exist only once, or that have no page of their own.
+# Things that exist only once, or that have no page.
 PLACES = {
     "clinic": (_l("The clinic"), "/admin/clinic"),
     "closure": (_l("A closure"), "/admin/closures"),

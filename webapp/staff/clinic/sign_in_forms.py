@@ -20,7 +20,7 @@ class SignInRulesForm(DocketForm):
 
     sentences = {"idle_minutes": IDLE_NEEDED, "staff_hours": HOURS_NEEDED}  # noqa: RUF012 - it is never changed.
     idle_minutes = WholeNumberField(_l("Minutes without activity"), [InputRequired(IDLE_NEEDED)])
-    staff_hours = WholeNumberField(_l("Hours in all"), [InputRequired(HOURS_NEEDED)])
+    staff_hours = WholeNumberField(_l("Hours after signing in"), [InputRequired(HOURS_NEEDED)])
     factor_doctors = BooleanField(_l("Doctors need two-step sign-in"))
     factor_desk = BooleanField(_l("Front desk needs two-step sign-in"))
     factor_admins = BooleanField(_l("Admins need two-step sign-in"))

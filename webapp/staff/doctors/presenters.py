@@ -70,11 +70,13 @@ def time_off_line(owner: HoursAccess, row: TimeOffRow, clinic: Clinic) -> TimeOf
 
 
 def dates_in_words(period: Period, clinic: Clinic) -> str:
-    """'Always', 'From 1 June 2026', 'Until 31 May 2026' or '1 June 2026 to 31 August 2026'."""
+    """'Always', 'From 1 June 2026', 'Until 31 May 2026', '1 June 2026' or '1 June 2026 to 31 August 2026'."""
     words = {
         "first": formats.day_month_year(period.valid_from, clinic.zone) if period.valid_from else "",
         "last": formats.day_month_year(period.valid_until, clinic.zone) if period.valid_until else "",
     }
+    if period.valid_from and period.valid_from == period.valid_until:
+        return words["first"]
     if period.valid_from and period.valid_until:
         return _("%(first)s to %(last)s") % words
     if period.valid_from:

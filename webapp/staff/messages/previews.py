@@ -225,7 +225,7 @@ KINDS = (
     ),
     Kind(
         "account_exists",
-        _l("An account exists already"),
+        _l("Account already exists"),
         _l("Someone tries to create an account with the email address of another one."),
         "account_exists",
         ("email",),
@@ -241,7 +241,7 @@ KINDS = (
     ),
     Kind(
         "address_taken",
-        _l("Code for an account that exists"),
+        _l("Code for an existing account"),
         _l("Someone tries to create an account on the page with the email address of another one."),
         "sign_in_code",
         ("email",),

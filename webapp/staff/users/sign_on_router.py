@@ -54,7 +54,7 @@ def begin_sign_on(page: CurrentPage, provider: Provider) -> Response:
 def finish_sign_on(page: CurrentPage, provider: Provider) -> Response:
     """Take the provider's answer, once, and sign in or link the account; the browser that began it.
 
-    Its address holds a code, so it never answers with a page of its own.
+    Its address holds a code, so it always redirects, and never shows a page.
     """
     client = client_of(page, provider)
     begun = begun_by(page, client)
