@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Coroutine, Iterator, Sequence
 from functools import cached_property
 from threading import RLock
@@ -20,10 +21,24 @@ from starlette.types import Receive, Scope, Send
 
 from webapp.causes import note_route
 from webapp.core.text import bare
-from webapp.core.web import close_page
+from webapp.core.web import Page, close_page
 
 _NAME_OF_GROUP = re.compile(r"\(\?P<\w+>")
 _completing = RLock()
+
+
+class CachingEndpoint(ABC):
+    """An endpoint that may know the answer before FastAPI has read the request's parameters, which takes longer than
+    finding a cached answer.
+    """
+
+    @abstractmethod
+    def __call__(self, page: Page, **parameters: Any) -> Response:
+        """Answer the request."""
+
+    @abstractmethod
+    async def find_cached_answer(self, request: Request) -> Response | None:
+        """The cached answer to this request; None if there is none, then the endpoint is called."""
 
 
 class LazyRoute(APIRoute):
@@ -55,17 +70,13 @@ class LazyRoute(APIRoute):
         raise AttributeError(name)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """FastAPI's handler, which also closes the page; a dependency that yields would do that more slowly.
-
-        If the endpoint has a function `find_cached_answer`, its answer is sent without reading the parameters, because
-        that takes FastAPI longer than finding a cached answer.
-        """
+        """FastAPI's handler, which also closes the page; a dependency that yields would do that more slowly."""
         handle = super().get_route_handler()
-        find_cached_answer = getattr(self.endpoint, "find_cached_answer", None)
+        endpoint = self.endpoint if isinstance(self.endpoint, CachingEndpoint) else None
 
         async def handle_and_close(request: Request) -> Response:
             try:
-                answer = await find_cached_answer(request) if find_cached_answer is not None else None
+                answer = await endpoint.find_cached_answer(request) if endpoint is not None else None
                 return answer if answer is not None else await handle(request)
             finally:
                 await close_page(request)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from contextlib import suppress
-from functools import wraps
-from typing import Any, NamedTuple, TypeVar, cast
+from functools import update_wrapper
+from typing import Any, NamedTuple
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -15,6 +15,7 @@ from webapp.auth.dependencies import current_actor
 from webapp.clinic.dependencies import current_clinic
 from webapp.clinic.schedule_versions import Versions, versions_seen
 from webapp.core.parsing import whole_number
+from webapp.core.routing import CachingEndpoint
 from webapp.core.web import Page, copy_of, open_page
 from webapp.doctors import service as doctors
 from webapp.doctors.service import DoctorRow
@@ -25,21 +26,24 @@ from webapp.patients import service as patients
 from webapp.scheduling.slots import minute_reached
 from webapp.scheduling.viewer import Viewer
 
-Route = TypeVar("Route", bound=Callable[..., Response])
 
-
-def kept_for_visitors(answer: Route) -> Route:
+class KeptForVisitors(CachingEndpoint):
     """A route that answers all visitors with the same bytes, made once for each state of all schedules and each minute.
 
     Every table that the route reads must raise the versions: see `clinic.schedule_versions`. Clients who send a cookie
     or a token are no visitors.
     """
 
-    @wraps(answer)
-    def answer_and_keep(page: Page, **values: Any) -> Response:
+    def __init__(self, answer: Callable[..., Response]) -> None:
+        # FastAPI reads the parameters of the route from here.
+        update_wrapper(self, answer)
+        self._answer = answer
+
+    def __call__(self, page: Page, **parameters: Any) -> Response:
+        """Answer, and cache the answer if it is for all visitors."""
         # The route may end the snapshot before it returns.
         place = _place_of(page)
-        made = answer(page, **values)
+        made = self._answer(page, **parameters)
         # A cookie would be for this client alone.
         if place is None or made.status_code != 200 or "set-cookie" in made.headers:
             return made
@@ -48,8 +52,9 @@ def kept_for_visitors(answer: Route) -> Route:
         place.versions.answers.keep(place.key, place.state, made, weight=10 + size // 150)
         return copy_of(made)
 
-    vars(answer_and_keep)["find_cached_answer"] = _find_cached_answer
-    return cast("Route", answer_and_keep)
+    async def find_cached_answer(self, request: Request) -> Response | None:
+        """The cached answer for this address, or None; other clients than visitors get none."""
+        return await run_in_threadpool(_cached_answer_in, open_page(request)) if _is_visitor(request) else None
 
 
 class _Place(NamedTuple):
@@ -73,11 +78,6 @@ def _place_of(page: Page) -> _Place | None:
     key = language_tag(), page.wants_fragment, request.scope["path"], request.scope["query_string"]
     state = versions.of_all_doctors(), minute_reached(page.now), current_clinic(page).today(page.now)
     return _Place(versions, key, state)
-
-
-async def _find_cached_answer(request: Request) -> Response | None:
-    """The cached answer for this address, or None; other clients than visitors get none."""
-    return await run_in_threadpool(_cached_answer_in, open_page(request)) if _is_visitor(request) else None
 
 
 def _cached_answer_in(page: Page) -> Response | None:

@@ -18,10 +18,10 @@ from webapp.exceptions import NotFound
 from webapp.i18n import gettext as _
 from webapp.scheduling import presenters, week_calendar
 from webapp.scheduling.dependencies import (
+    KeptForVisitors,
     books_with,
     chosen_patient,
     current_viewer,
-    kept_for_visitors,
     other_patient,
 )
 from webapp.scheduling.facts import BookingRequest
@@ -33,14 +33,14 @@ router = Router()
 
 
 @router.get("/doctors/{slug}")
-@kept_for_visitors
+@KeptForVisitors
 def profile(page: CurrentPage, slug: str) -> Response:
     """A doctor and the calendar of one week; everyone."""
     return _profile(page, slug, fragment=None)
 
 
 @router.get("/doctors/{slug}/calendar")
-@kept_for_visitors
+@KeptForVisitors
 def profile_calendar(page: CurrentPage, slug: str) -> Response:
     """The calendar alone for HTMX; other requests get the whole page."""
     return _profile(page, slug, fragment="scheduling/_calendar.html")
