@@ -151,13 +151,14 @@ class Base(DeclarativeBase):
 
 # The weight of a small value, with its key and its entry in the cache: see `VersionCache`.
 LEAST_WEIGHT = 10
+BYTES_PER_WEIGHT = 150
 
 
 class VersionCache:
     """A process's cache between requests: values by key, each with the version of the data that it was computed from.
 
     A version always names the same state of the data, so a value is never stale: it is not found under another version.
-    Each value has a weight, about 150 bytes for each unit. If the values weigh more than `most` together, the least
+    Each value has a weight, one for each `BYTES_PER_WEIGHT`. If the values weigh more than `most` together, the least
     recently used ones are removed. It is thread-safe.
     """
 

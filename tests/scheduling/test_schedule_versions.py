@@ -17,6 +17,7 @@ from tests.cast import AMSTERDAM, NOW, Cast, assemble, local
 from tests.servers import LiveServer, live_server
 from webapp.appointments.booking import service
 from webapp.appointments.schemas import Cancellation
+from webapp.clinic.fragment_cache import cached_fragment
 from webapp.clinic.schedule_version_models import CLINIC, OF_CLINIC, OF_DOCTOR, ScheduleVersion
 from webapp.clinic.schedule_versions import missing_triggers, versions_seen
 from webapp.clinic.service import Clinic, get_clinic
@@ -353,3 +354,28 @@ def test_the_cache_is_limited_by_weight() -> None:
     cache.keep("a", 2, "again", weight=6)
     assert [cache.find(key, 2) for key in "ac"] == ["again", None]
     assert cache.find("c", 1) == "third"
+
+
+def test_a_fragment_weighs_as_much_as_its_text_and_its_state(sqlite_cast: Cast) -> None:
+    """Most of a cached fragment may be the data that it was made of, such as notes that it does not show."""
+    with sqlite_cast.database.reading() as session:
+        cache = session.info["cache"] = VersionCache(most=1000)
+
+        def cached(key: str, state: object, text: str = "") -> bool:
+            """Whether the fragment was cached before."""
+            made: list[str] = []
+
+            def render() -> str:
+                made.append(key)
+                return text
+
+            cached_fragment(session, key, state, render)
+            return not made
+
+        assert not cached("small", 1)
+        assert cached("small", 1)
+        note = "n" * 100_000
+        for key, state, text in (("long text", 1, note), ("large state", ("a note", [note]), "")):
+            assert not cached(key, state, text)
+            assert not cached(key, state, text)
+        assert cache._weight <= 1000

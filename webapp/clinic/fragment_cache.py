@@ -8,13 +8,9 @@ from typing import Protocol
 
 from sqlalchemy.orm import Session
 
-from webapp.clinic.schedule_versions import versions_seen
+from webapp.clinic.schedule_versions import versions_seen, weight_of_text
 from webapp.clinic.service import Clinic
-from webapp.database import LEAST_WEIGHT
 from webapp.i18n import language_tag
-
-# How many characters of a fragment have the weight 1: see `VersionCache`.
-CHARACTERS_PER_WEIGHT = 75
 
 
 def cached_fragment(session: Session, key: Hashable, state: object, render: Callable[[], str]) -> str:
@@ -30,7 +26,8 @@ def cached_fragment(session: Session, key: Hashable, state: object, render: Call
     found: str | None = versions.cache.find(key, state)
     if found is None:
         found = render()
-        versions.cache.keep(key, state, found, weight=LEAST_WEIGHT + len(found) // CHARACTERS_PER_WEIGHT)
+        # The state is often larger than the fragment.
+        versions.cache.keep(key, state, found, weight=weight_of_text(found + repr(state)))
     return found
 
 

@@ -29,14 +29,17 @@ from webapp.clinic.schedule_version_models import (
     postgresql_triggers,
     sqlite_triggers,
 )
-from webapp.database import LEAST_WEIGHT, VersionCache, table_of
+from webapp.database import BYTES_PER_WEIGHT, LEAST_WEIGHT, VersionCache, table_of
 from webapp.engines import begin_with
 from webapp.sql_functions import pairs_joined, split_pairs
 
 T = TypeVar("T")
 
-# How many characters of a text, with the objects that are made of it, have the weight 1: see `VersionCache`.
-CHARACTERS_PER_WEIGHT = 25
+# A letter beyond Latin-1 makes Python store a text with two bytes for each character. Objects take about twice as many
+# bytes as Python writes characters for them.
+BYTES_PER_CHARACTER = 2
+# A text weighs so many times as much with the objects that are made of it.
+OBJECTS_OF_TEXT = 3
 
 _NEVER_CHANGED = 0
 _VERSION = table_of(ScheduleVersion).c
@@ -121,13 +124,23 @@ def versions_seen(session: Session) -> Versions | None:
     return found
 
 
+def weight_of(size: int) -> int:
+    """The weight of a value of so many bytes in a `VersionCache`."""
+    return LEAST_WEIGHT + size // BYTES_PER_WEIGHT
+
+
+def weight_of_text(text: str) -> int:
+    """The weight of a text, or of an object that Python writes as this text."""
+    return weight_of(BYTES_PER_CHARACTER * len(text))
+
+
 def kept_for_clinic(session: Session, key: Hashable, read: Callable[[], T]) -> T:
     """The result of `read`, cached until a table that concerns all doctors changes.
 
     Callers must not modify the value, because other requests share it.
     """
     versions = versions_seen(session)
-    return read() if versions is None else versions.cache.get(key, versions.of_clinic, read)
+    return read() if versions is None else _kept(versions.cache, key, versions.of_clinic, read)
 
 
 def kept_for_doctor(session: Session, doctor_id: int, key: Hashable, read: Callable[[], T]) -> T:
@@ -138,7 +151,15 @@ def kept_for_doctor(session: Session, doctor_id: int, key: Hashable, read: Calla
     versions = versions_seen(session)
     if versions is None:
         return read()
-    return versions.cache.get((key, doctor_id), versions.of_doctor(doctor_id), read)
+    return _kept(versions.cache, (key, doctor_id), versions.of_doctor(doctor_id), read)
+
+
+def _kept(cache: VersionCache, key: Hashable, version: Hashable, read: Callable[[], T]) -> T:
+    found: T | None = cache.find(key, version)
+    if found is None:
+        found = read()
+        cache.keep(key, version, found, weight=weight_of_text(repr(found)))
+    return found
 
 
 def kept_for_text(session: Session, key: Hashable, text: str, read: Callable[[str], T]) -> T:
@@ -149,7 +170,7 @@ def kept_for_text(session: Session, key: Hashable, text: str, read: Callable[[st
     versions = versions_seen(session)
     if versions is None:
         return read(text)
-    return versions.cache.get(key, text, lambda: read(text), weight=LEAST_WEIGHT + len(text) // CHARACTERS_PER_WEIGHT)
+    return versions.cache.get(key, text, lambda: read(text), weight=OBJECTS_OF_TEXT * weight_of_text(text))
 
 
 def kept_of_past(

@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from webapp.auth.dependencies import current_actor
 from webapp.clinic.dependencies import current_clinic
-from webapp.clinic.schedule_versions import Versions, versions_seen
+from webapp.clinic.schedule_versions import Versions, versions_seen, weight_of
 from webapp.core.parsing import whole_number
 from webapp.core.routing import CachingEndpoint
 from webapp.core.web import Page, copy_of, open_page
@@ -49,7 +49,7 @@ class KeptForVisitors(CachingEndpoint):
             return made
         # Very long addresses are not cached: they may take more memory than the answer.
         size = len(made.body) + len(page.request.scope["path"]) + len(page.request.scope["query_string"])
-        place.versions.answers.keep(place.key, place.state, made, weight=10 + size // 150)
+        place.versions.answers.keep(place.key, place.state, made, weight=weight_of(size))
         return copy_of(made)
 
     async def find_cached_answer(self, request: Request) -> Response | None:

@@ -19,8 +19,8 @@ from webapp.audit import service as audit
 from webapp.audit.continuing_reads import ContinuingReads
 from webapp.auth.schemas import Actor
 from webapp.clinic.dependencies import current_clinic
-from webapp.clinic.fragment_cache import CHARACTERS_PER_WEIGHT, cached_fragment
-from webapp.clinic.schedule_versions import versions_seen
+from webapp.clinic.fragment_cache import cached_fragment
+from webapp.clinic.schedule_versions import versions_seen, weight_of
 from webapp.core import formats
 from webapp.core.errors import headers_of
 from webapp.core.optimistic_lock import fingerprint
@@ -179,7 +179,7 @@ def _board_again(page: Page, actor: Actor, day: date) -> Response:
     if kept is None:
         response, shown = _board(page, actor, day)
         if versions is not None:
-            weight = len(response.body) // CHARACTERS_PER_WEIGHT
+            weight = weight_of(len(response.body))
             versions.cache.keep(key, state, (copy_of(response), shown), weight=weight)
         return response
     response, shown = kept
