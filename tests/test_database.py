@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -213,6 +214,27 @@ def test_sqlite_is_set_up_to_keep_what_it_acknowledges(sqlite_database: Database
     with sqlite_database.reading() as session:
         found = {name: session.scalar(sa.text(f"PRAGMA {name}")) for name in wanted}
     assert found == wanted
+
+
+def test_sqlite_plans_a_statement_with_a_limit_once(sqlite_database: Database) -> None:
+    """SQLite asks the authorizer about the columns of a statement whenever it plans it."""
+    planned: list[tuple[object, ...]] = []
+
+    def authorize(*about: object) -> int:
+        planned.append(about)
+        return 0
+
+    newest = sa.select(FailedLogin.account).order_by(FailedLogin.id.desc()).limit(2)
+    with sqlite_database.engine.connect() as connection:
+        driver: Any = connection.connection.driver_connection
+        driver.set_authorizer(authorize)
+        connection.execute(newest).all()
+        assert planned
+        planned.clear()
+        connection.execute(newest).all()
+        assert planned == []
+        # It does not return to the pool.
+        connection.invalidate()
 
 
 def test_a_file_that_can_be_written_again_is_reopened(sqlite_database: Database) -> None:
