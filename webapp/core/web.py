@@ -116,7 +116,8 @@ class Page:
         name = fragment if fragment is not None and self.wants_fragment else template
         loaded = self.request.app.state.templates.get_template(name)
         context = self.request.app.state.page_context(self) | {"status": status} | context
-        body = loaded.render(context).encode()
+        # Most pieces are ASCII, which is encoded many times faster than a whole page with a single curly quote.
+        body = b"".join(map(str.encode, loaded.generate(context)))
         self.close()
         response = Response(body, status, media_type="text/html; charset=utf-8", headers=headers)
         response.headers["vary"] = "Cookie, HX-Request, HX-Boosted, HX-History-Restore-Request"
