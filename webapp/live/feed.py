@@ -30,10 +30,12 @@ KEPT = 2 * NEWEST
 
 _CHANGE = table_of(LiveChange).c
 _VERSION_SQL = f"""
-    SELECT coalesce(max(id), 0), CAST(coalesce(sum(id), 0) AS bigint)
+    SELECT coalesce(max(id), 0) || '-' || CAST(coalesce(sum(id), 0) AS bigint)
     FROM (SELECT id FROM live_changes ORDER BY id DESC LIMIT {NEWEST}) AS newest
 """  # noqa: S608 - a number of ours.
 _VERSION = sa.text(_VERSION_SQL)
+# The same as a part of a larger query.
+LIVE_VERSION: sa.ColumnElement[str] = sa.literal_column(f"({_VERSION_SQL})", sa.String)
 
 
 class FeedLost(Exception):
@@ -62,12 +64,8 @@ def version_seen(session: Session) -> str:
 
     It is made of the newest ids, because on PostgreSQL transactions do not end in the order of their numbers.
     """
-    return _version_of(rows(session, _VERSION).one())
-
-
-def _version_of(row: Any) -> str:
-    newest, total = row
-    return f"{newest}-{total}"
+    version: str = rows(session, _VERSION).scalar_one()
+    return version
 
 
 @contextmanager
@@ -108,7 +106,7 @@ def _sqlite_news(driver: Any) -> Iterator[News]:
             yield News((), "")
             continue
         last = driver.execute("SELECT max(id) FROM live_changes").fetchone()[0]
-        version = _version_of(driver.execute(_VERSION_SQL).fetchone())
+        version = driver.execute(_VERSION_SQL).fetchone()[0]
         yield News(_few({Change(doctor_id, day) for _id, doctor_id, day in found}), version)
 
 
@@ -134,7 +132,7 @@ def _postgresql_news(driver: Any) -> Iterator[News]:
         changes = _few(found)
         found.clear()
         # Notifications during this query are newer, or already part of the version.
-        yield News(changes, _version_of(driver.execute(_VERSION_SQL).fetchone()))
+        yield News(changes, driver.execute(_VERSION_SQL).fetchone()[0])
 
 
 def _change_in(payload: str) -> Change:

@@ -11,8 +11,10 @@ from tests.appointment_rows import appointment, insert, put
 from tests.cast import Cast, local
 from webapp import models
 from webapp.appointments.booking import schedule_queries
+from webapp.appointments.booking.schedule_queries import Past
 from webapp.clinic.service import get_clinic
 from webapp.doctors.service import get_doctor_by_id
+from webapp.live.feed import version_seen
 from webapp.scheduling.facts import load_working_time
 from webapp.scheduling.slots import to_datetime, to_minute
 from webapp.staff.schedule.days import build_day
@@ -31,7 +33,9 @@ def test_a_days_appointments_come_in_order_with_their_patients(cast: Cast) -> No
         put(cast, other, minutes=15)
     put(cast, "2026-03-03 10:00", doctor="erin")
     with cast.database.reading() as session:
-        found, outline = schedule_queries.read_diary(session, cast.doctor_ids["bob"], DAY, WEEK)
+        diary = schedule_queries.read_diary(session, cast.doctor_ids["bob"], DAY, WEEK)
+        assert diary.live_version == version_seen(session)
+    found, outline = diary.appointments, diary.outline
     assert [each.reference for each in found] == [early["reference"], late["reference"]]
     first, second = found
     assert (first.patient_name, first.visit_type, first.minutes) == ("Alice Adams", "First visit", 30)
@@ -57,13 +61,11 @@ def test_earlier_appointments_are_those_with_this_doctor_the_latest_first(cast: 
     put(cast, "2026-02-21 10:00", patient="dave")
     put(cast, "2026-03-03 10:00")
     with cast.database.reading() as session:
-        found = schedule_queries.list_earlier(
-            session,
-            doctor_id=cast.doctor_ids["bob"],
-            patient_id=cast.patient_ids["alice"],
-            before=local("2026-03-03 10:00"),
-        )
+        doctor_id, past = cast.doctor_ids["bob"], Past(cast.patient_ids["alice"], local("2026-03-03 10:00"))
+        found = schedule_queries.list_earlier(session, doctor_id=doctor_id, **past._asdict())
+        diary = schedule_queries.read_diary(session, doctor_id, DAY, WEEK, past=past)
     assert [each.reference for each in found] == references[:0:-1]
+    assert (diary.past, diary.earlier) == (past, found)
 
 
 def test_leave_of_a_day_includes_everything_that_overlaps_it(cast: Cast) -> None:

@@ -15,6 +15,7 @@ from webapp.clinic.models import VisitType
 from webapp.clinic.schedule_versions import kept_for_text
 from webapp.database import UtcDateTime, rows, table_of
 from webapp.doctors.models import TimeOff
+from webapp.live.feed import LIVE_VERSION
 from webapp.patients.models import Patient
 from webapp.patients.names import shown_name_column
 from webapp.scheduling.models import OCCUPIES_WORDS, OCCUPYING, Appointment
@@ -147,7 +148,6 @@ _OUTLINE = sa.select(
         _APPOINTMENT.c.status,
     )
 ).where(_APPOINTMENT.c.doctor_id == _DOCTOR, _APPOINTMENT.c.starts_at >= _FIRST, _APPOINTMENT.c.starts_at < _LAST)
-_DIARY = sa.select(_APPOINTMENTS.scalar_subquery(), _OUTLINE.scalar_subquery())
 _LATEST = (
     sa.select(
         minute_of(_APPOINTMENT.c.starts_at).label("start"),
@@ -168,6 +168,9 @@ _LATEST = (
     .subquery()
 )
 _EARLIER_APPOINTMENTS = sa.select(rows_as_json(*_LATEST.c))
+_DIARY = sa.select(
+    _APPOINTMENTS.scalar_subquery(), _OUTLINE.scalar_subquery(), _EARLIER_APPOINTMENTS.scalar_subquery(), LIVE_VERSION
+)
 _LEAVE = (
     sa.select(_OFF.starts_at, _OFF.ends_at, _OFF.reason)
     .where(_OFF.doctor_id == _DOCTOR, _OFF.ends_at > _LOW, _OFF.starts_at < _HIGH)
@@ -175,24 +178,45 @@ _LEAVE = (
 )
 
 
+class Past(NamedTuple):
+    """A patient's time with a doctor before an instant."""
+
+    patient_id: int
+    before: datetime
+
+
+_NO_PAST = Past(0, to_datetime(0))
+
+
 class Diary(NamedTuple):
-    """A doctor's appointments by start, including cancelled ones: all details for some days, an outline for more."""
+    """A doctor's appointments by start, including cancelled ones: all details for some days, an outline for more.
+
+    `earlier` are the appointments in the `past` that was asked for, latest first; `live_version` is that of
+    `live.feed`.
+    """
 
     appointments: Sequence[ScheduleAppointment]
     outline: Sequence[AppointmentOutline]
+    past: Past | None
+    earlier: Sequence[EarlierAppointment]
+    live_version: str
 
 
-def read_diary(session: Session, doctor_id: int, days: Span, week: Span) -> Diary:
+def read_diary(session: Session, doctor_id: int, days: Span, week: Span, *, past: Past | None = None) -> Diary:
     """The appointments that start in the span `days`, and an outline of those in the span `week`, with one query.
 
     The texts that it returns are parsed only if this process has not cached the same texts.
     """
     values = {"low": days[0], "high": days[1], "first": week[0], "last": week[1]}
     instants = {name: to_datetime(minute) for name, minute in values.items()}
-    full, outline = rows(session, _DIARY, doctor_id=doctor_id, **instants).one()
+    asked = (past or _NO_PAST)._asdict()
+    full, outline, earlier, version = rows(session, _DIARY, doctor_id=doctor_id, **instants, **asked).one()
     return Diary(
         kept_for_text(session, ("diary", doctor_id, days), full or NO_ROWS, _appointments_in),
         kept_for_text(session, ("outline", doctor_id, week), outline or NO_ROWS, _outline_in),
+        past,
+        _parse_earlier(session, doctor_id, past, earlier) if past else (),
+        version,
     )
 
 
@@ -222,9 +246,13 @@ def list_earlier(
     session: Session, *, doctor_id: int, patient_id: int, before: datetime
 ) -> Sequence[EarlierAppointment]:
     """The patient's appointments with this doctor that start before an instant, latest first."""
-    values = {"doctor_id": doctor_id, "patient_id": patient_id, "before": before}
-    found = rows(session, _EARLIER_APPOINTMENTS, **values).scalar()
-    return kept_for_text(session, ("earlier", *values.values()), found or NO_ROWS, _earlier_in)
+    past = Past(patient_id, before)
+    found = rows(session, _EARLIER_APPOINTMENTS, doctor_id=doctor_id, **past._asdict()).scalar()
+    return _parse_earlier(session, doctor_id, past, found)
+
+
+def _parse_earlier(session: Session, doctor_id: int, past: Past, text: str | None) -> Sequence[EarlierAppointment]:
+    return kept_for_text(session, ("earlier", doctor_id, past), text or NO_ROWS, _earlier_in)
 
 
 def _earlier_in(text: str) -> Sequence[EarlierAppointment]:

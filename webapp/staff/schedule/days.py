@@ -1,7 +1,8 @@
 """A doctor's day: its lines with the now line, the strip of its week, the next patient and the totals.
 
-A day costs a constant number of queries: its appointments with the outline of its week, the earlier ones of the next
-patient, and the hours, leave and closures unless they are cached.
+A day costs a constant number of queries: one for its appointments, the outline of its week and the earlier ones of the
+next patient, one more if the next patient is another one than last time, and those for hours, leave and closures unless
+they are cached.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ from typing import NamedTuple
 from sqlalchemy.orm import Session
 
 from webapp.appointments.booking import schedule_queries, statuses
-from webapp.appointments.booking.schedule_queries import EarlierAppointment, ScheduleAppointment
+from webapp.appointments.booking.schedule_queries import EarlierAppointment, Past, ScheduleAppointment
 from webapp.auth.schemas import Actor
+from webapp.clinic.schedule_versions import versions_seen
 from webapp.clinic.service import Clinic
 from webapp.core import formats
 from webapp.doctors.lateness import late_by
@@ -58,7 +60,8 @@ class Next(NamedTuple):
 
 class Day(NamedTuple):
     """The data of the day's page. `now` is None unless the day is today; `closure` is the name of one, or ''.
-    `late` is by how many minutes the doctor is running late."""
+    `late` is by how many minutes the doctor is running late. `live_version` is that of `live.feed`.
+    """
 
     day: date
     title: str
@@ -76,12 +79,14 @@ class Day(NamedTuple):
     totals: list[tuple[str, str]]
     closure: str
     late: int
+    live_version: str
 
 
 def build_day(session: Session, actor: Actor, clinic: Clinic, doctor: DoctorRow, day: date, *, now: datetime) -> Day:
     """The doctor's day with everything in it, in order of time."""
     monday = monday_of(day)
-    frame = load_schedule_week(session, actor, clinic, doctor, monday, now=now, day=day)
+    past = _expected_past(session, doctor, day)
+    frame = load_schedule_week(session, actor, clinic, doctor, monday, now=now, day=day, past=past)
     today = clinic.today(now)
     appointments = frame.appointments_on(day)
     current = _current(appointments, now) if day == today else None
@@ -106,6 +111,7 @@ def build_day(session: Session, actor: Actor, clinic: Clinic, doctor: DoctorRow,
         totals=_totals(appointments, [span for span in free if day >= today], day, today, now),
         closure=frame.closures.get(day, ""),
         late=late_by(doctor, day),
+        live_version=frame.diary.live_version,
     )
 
 
@@ -166,10 +172,26 @@ def _coming(
     appointment = next(waiting, None) if day >= today else None
     if appointment is None:
         return None
-    earlier = schedule_queries.list_earlier(
-        session, doctor_id=frame.doctor.id, patient_id=appointment.patient_id, before=appointment.starts_at
-    )
+    earlier = _earlier(session, frame, day, Past(appointment.patient_id, appointment.starts_at))
     return Next(frame.card(appointment), _("Next patient") if day == today else _("First patient"), earlier)
+
+
+def _expected_past(session: Session, doctor: DoctorRow, day: date) -> Past | None:
+    """The past of the patient who was next when the day was last shown, which is then read with the appointments."""
+    versions = versions_seen(session)
+    return versions.cache.find(("next patient", doctor.id, day), None) if versions else None
+
+
+def _earlier(session: Session, frame: ScheduleWeek, day: date, past: Past) -> Sequence[EarlierAppointment]:
+    """The earlier appointments of the next patient, who may not be the expected one."""
+    if past == frame.diary.past:
+        return frame.diary.earlier
+    versions = versions_seen(session)
+    if versions is not None:
+        versions.cache.keep(("next patient", frame.doctor.id, day), None, past)
+    return schedule_queries.list_earlier(
+        session, doctor_id=frame.doctor.id, patient_id=past.patient_id, before=past.before
+    )
 
 
 def _strip(frame: ScheduleWeek, monday: date, shown: date, today: date) -> list[StripDay]:

@@ -5,6 +5,7 @@ Reading it costs one query for any number of appointments, and two more when the
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -14,7 +15,7 @@ from typing import NamedTuple
 from sqlalchemy.orm import Session
 
 from webapp.appointments.booking import schedule_queries, statuses
-from webapp.appointments.booking.schedule_queries import AppointmentOutline, Leave, ScheduleAppointment
+from webapp.appointments.booking.schedule_queries import AppointmentOutline, Diary, Leave, Past, ScheduleAppointment
 from webapp.appointments.booking.statuses import Wait
 from webapp.auth.schemas import Actor
 from webapp.clinic.schedule_versions import kept_for_doctor
@@ -65,34 +66,29 @@ class ScheduleWeek:
     hours: dict[date, list[Span]]
     leave: list[Leave]
     closures: dict[date, str]
-    outline: Sequence[AppointmentOutline]
-    appointments: Sequence[ScheduleAppointment]
+    spans: dict[date, Span]
+    diary: Diary
 
     def span_of(self, day: date) -> Span:
-        """From the first to the last instant of a local day."""
-        return days_span(self.time.pieces, day_number(day), day_number(day))
+        """From the first to the last instant of a local day of the week."""
+        return self.spans[day]
 
     def appointments_on(self, day: date) -> list[ScheduleAppointment]:
         """The appointments that start on a local day, in order; they must have been read in full."""
-        low, high = self.span_of(day)
-        return [appointment for appointment in self.appointments if low <= to_minute(appointment.starts_at) < high]
+        low, high = map(to_datetime, self.span_of(day))
+        return [appointment for appointment in self.diary.appointments if low <= appointment.starts_at < high]
 
-    def outline_of(self, day: date) -> list[AppointmentOutline]:
+    def outline_of(self, day: date) -> Sequence[AppointmentOutline]:
         """The same for any day of the week, in outline."""
-        return self._outlines[day]
-
-    @cached_property
-    def _outlines(self) -> dict[date, list[AppointmentOutline]]:
-        spans = {day: self.span_of(day) for day in self.hours}
-        return {
-            day: [appointment for appointment in self.outline if low <= appointment.start < high]
-            for day, (low, high) in spans.items()
-        }
+        low, high = self.span_of(day)
+        outline = self.diary.outline
+        # They are sorted by their first member, the start.
+        return outline[bisect_left(outline, (low,)) : bisect_left(outline, (high,))]
 
     @cached_property
     def taken(self) -> list[Span]:
         """The time that the week's appointments take, with their buffers."""
-        return [appointment.busy for appointment in self.outline if appointment.status in OCCUPYING]
+        return [appointment.busy for appointment in self.diary.outline if appointment.status in OCCUPYING]
 
     def leave_on(self, day: date) -> Iterator[tuple[datetime, datetime, str]]:
         """The leave that touches a local day: its start and end within that day, and its reason in words."""
@@ -135,9 +131,13 @@ class ScheduleWeek:
 
 
 class _Hours(NamedTuple):
-    """The hours of one week: when the doctor sees patients on each day, before closures and leave; and the leave."""
+    """The hours of one week: when the doctor sees patients on each day, before closures and leave; and the leave.
+
+    `spans` says from when until when each day lasts.
+    """
 
     time: WorkingTime
+    spans: dict[date, Span]
     worked: dict[date, list[Span]]
     leave: list[Leave]
 
@@ -151,8 +151,12 @@ def load_schedule_week(
     *,
     now: datetime,
     day: date | None = None,
+    past: Past | None = None,
 ) -> ScheduleWeek:
-    """Read the week that begins on this Monday; with `day`, only the appointments of that day are read in full."""
+    """Read the week that begins on this Monday; with `day`, only the appointments of that day are read in full.
+
+    A patient's `past` with the doctor is read with it.
+    """
     sunday = monday + timedelta(days=6)
     # The caller may have read the clinic before this snapshot began, with another time zone.
     key = ("week", clinic.time_zone, monday)
@@ -163,19 +167,18 @@ def load_schedule_week(
         for each in days_from(max(closure.starts_on, monday), min(closure.ends_on, sunday))
     }
     window = hours.time.window
-    days = window if day is None else days_span(hours.time.pieces, day_number(day), day_number(day))
-    diary = schedule_queries.read_diary(session, doctor.id, days, window)
-    return ScheduleWeek(
-        actor, clinic, doctor, now, hours.time, hours.worked, hours.leave, closures, diary.outline, diary.appointments
-    )
+    days = window if day is None else hours.spans[day]
+    diary = schedule_queries.read_diary(session, doctor.id, days, window, past=past)
+    return ScheduleWeek(actor, clinic, doctor, now, hours.time, hours.worked, hours.leave, closures, hours.spans, diary)
 
 
 def _load_hours(session: Session, clinic: Clinic, doctor_id: int, monday: date) -> _Hours:
     time = load_working_time(session, clinic, doctor_id, monday, monday + timedelta(days=6))
-    worked = {day: worked_on(time, day) for day in days_from(monday, monday + timedelta(days=6))}
+    days = list(days_from(monday, monday + timedelta(days=6)))
+    spans = {day: days_span(time.pieces, day_number(day), day_number(day)) for day in days}
     low, high = time.window
     leave = schedule_queries.list_leave(session, doctor_id, to_datetime(low), to_datetime(high))
-    return _Hours(time, worked, leave)
+    return _Hours(time, spans, {day: worked_on(time, day) for day in days}, leave)
 
 
 def worked_on(time: WorkingTime, day: date) -> list[Span]:

@@ -53,6 +53,7 @@ class Week(NamedTuple):
     scale: list[datetime]
     days: list[WeekDay]
     appointments: int
+    live_version: str
 
 
 def build_week(
@@ -74,6 +75,7 @@ def build_week(
         scale=scale.labels(monday),
         days=days,
         appointments=sum(day.appointments for day in days),
+        live_version=frame.diary.live_version,
     )
 
 
