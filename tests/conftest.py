@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from anyio.from_thread import start_blocking_portal
-from passlib.context import CryptContext
+from argon2 import PasswordHasher
 from sqlalchemy.engine import make_url
 from starlette.testclient import TestClient
 
@@ -104,11 +104,11 @@ def _garbage_collected_once() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def usual_hashes() -> Iterator[CryptContext]:
+def usual_hashes() -> Iterator[PasswordHasher]:
     """How Docket hashes passwords. The tests use cheap parameters; hashes with the usual ones are verified as usual."""
-    usual = passwords.context
+    usual = passwords.hasher
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(passwords, "context", usual.copy(argon2__memory_cost=64, argon2__rounds=1))
+        patched.setattr(passwords, "hasher", PasswordHasher(time_cost=1, memory_cost=64, parallelism=1))
         yield usual
 
 

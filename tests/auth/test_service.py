@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 import pytest
 import sqlalchemy as sa
-from passlib.hash import argon2
+from argon2 import PasswordHasher
 from sqlalchemy.orm import Session
 
 from tests.cast import LETTERHEAD, NOW, PASSWORD, Cast
@@ -142,7 +142,7 @@ def test_the_record_of_a_failure_names_no_account(cast: Cast) -> None:
 
 
 def test_a_hash_with_old_parameters_is_renewed_at_log_in(cast: Cast) -> None:
-    old = argon2.using(type="ID", memory_cost=32, rounds=1, parallelism=1).hash(PASSWORD)
+    old = PasswordHasher(time_cost=1, memory_cost=32, parallelism=1).hash(PASSWORD)
     mine = User.email == "alice@docket.example"
     cast.change(sa.update(User).where(mine).values(password_hash=old))
     fail(cast)
@@ -459,7 +459,7 @@ def test_a_new_password_replaces_the_old_one_and_ends_every_other_session(cast: 
 def test_a_pending_login_fails_after_a_new_password_or_disabling(cast: Cast) -> None:
     command = LogIn(email="alice@docket.example", password=PASSWORD, address=HOME)
     mine = sa.update(User).where(User.id == cast.alice.user_id)
-    old = argon2.using(type="ID", memory_cost=32, rounds=1, parallelism=1).hash(PASSWORD)
+    old = PasswordHasher(time_cost=1, memory_cost=32, parallelism=1).hash(PASSWORD)
     new = passwords.hash_password("another long sentence here")
     for values in ({"password_hash": new}, {"active": False}):
         cast.change(mine.values(password_hash=old, active=True))

@@ -67,7 +67,7 @@ def make_demo(
     """
     order = Order(today, doctors, patients, months, seed)
     _require_sensible(order)
-    password_hash = passwords.context.handler("argon2").using(salt=_SALT).hash(DEMO_PASSWORD)
+    password_hash = passwords.hasher.hash(DEMO_PASSWORD, salt=_SALT)
     summary = database.write(_make, order, password_hash, progress)
     progress(100, 100)
     return summary

@@ -1,4 +1,4 @@
-"""Passwords: hashing with Argon2id through passlib's API, and which passwords are good enough.
+"""Passwords: hashing with Argon2id, and which passwords are good enough.
 
 A password is prepared as RFC 8265 says (OpaqueString): any space is a space, and letters are in NFC, since keyboards
 send the same letter in different ways. Hashes of passwords that were not prepared still match what was typed then.
@@ -16,7 +16,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from threading import BoundedSemaphore, Lock
 
-from passlib.context import CryptContext
+from argon2 import PasswordHasher
+from argon2.exceptions import VerifyMismatchError
 
 from webapp.auth.passwords import password_words
 from webapp.exceptions import Invalid, Unavailable
@@ -34,13 +35,7 @@ ZXCVBN_READS = 18
 
 MEMORY_KIB, ROUNDS = 19 * 1024, 2
 
-context = CryptContext(
-    schemes=["argon2"],
-    argon2__type="ID",
-    argon2__memory_cost=MEMORY_KIB,
-    argon2__rounds=ROUNDS,
-    argon2__parallelism=1,
-)
+hasher = PasswordHasher(time_cost=ROUNDS, memory_cost=MEMORY_KIB, parallelism=1)
 AT_ONCE = 4
 # A request that cannot have one of these places within this time is refused with the advice to try again later.
 MOST_SECONDS = 1.0
@@ -87,17 +82,17 @@ def hash_password(password: str) -> str:
         TooManyPasswords.
     """
     with _one_of_few():
-        return str(context.hash(prepared(password)))
+        return hasher.hash(prepared(password))
 
 
 def unusable_hash() -> str:
     """A hash that matches no password, for accounts that have none yet.
 
     It is random instead of computed, so it costs nothing to make. Verifying it costs as much as any other, so trying
-    passwords does not reveal that an account waits for its first one.
+    passwords reveals neither that an account waits for its first one, nor that there is no account.
     """
     salt, digest = (base64.b64encode(secrets.token_bytes(size)).decode().rstrip("=") for size in (16, 32))
-    return f"$argon2id$v=19$m={MEMORY_KIB},t={ROUNDS},p=1${salt}${digest}"
+    return f"$argon2id$v=19$m={hasher.memory_cost},t={hasher.time_cost},p=1${salt}${digest}"
 
 
 def verify(password: str, stored: str | None) -> tuple[bool, str | None]:
@@ -115,18 +110,21 @@ def verify(password: str, stored: str | None) -> tuple[bool, str | None]:
     if min(len(password), len(wanted)) > MAXIMUM_LENGTH:
         stored = None
         password = wanted = ""
+    stored = stored or unusable_hash()
     # Older versions hashed the password as typed, which may be in the other Unicode form, depending on the keyboard.
     for reading in dict.fromkeys((wanted, password, unicodedata.normalize("NFD", wanted))):
-        with _one_of_few():
-            if stored is None:
-                context.dummy_verify()
-                continue
-            right, renewed = context.verify_and_update(reading, stored)
-            if right and reading != wanted:
-                renewed = str(context.hash(wanted))
-            if right:
-                return True, renewed
+        if _matches(reading, stored):
+            is_current = reading == wanted and not hasher.check_needs_rehash(stored)
+            return True, None if is_current else hash_password(wanted)
     return False, None
+
+
+def _matches(password: str, stored: str) -> bool:
+    with _one_of_few():
+        try:
+            return hasher.verify(stored, password)
+        except VerifyMismatchError:
+            return False
 
 
 def require_length(password: str, *, field: str) -> None:
