@@ -20,7 +20,9 @@ COPY static static
 COPY templates templates
 COPY webapp webapp
 RUN pip wheel --no-deps --no-build-isolation --wheel-dir dist . \
-    && pip --python /opt/docket/bin/python install --no-deps --no-index dist/docket-*.whl
+    && pip --python /opt/docket/bin/python install --no-deps --no-index dist/docket-*.whl \
+    # The final image cannot be written: without these, each process would compile templates at its first pages.
+    && /opt/docket/bin/python -c "from webapp.page_context import compile_templates; compile_templates()"
 
 # The final image: Python, the environment, and a user who owns one folder.
 FROM ${BASE}

@@ -97,6 +97,7 @@ NAMED = {
     "core.security": "web",
     "core.static_files": "web",
     # Jinja without a request: it also writes messages, and the processes that send them serve no page.
+    "core.compiled_templates": "templates",
     "core.templates": "templates",
     "notifications.rendering": "templates",
     # A type that services receive.

@@ -115,6 +115,11 @@ class Image:
         log = Path(tempfile.mkdtemp(prefix="docket-image-log-"))
         return Kept(self.command(words), log=log / "log", cwd=self.nowhere, env=env, user=self.user, remove=log)
 
+    def compiled_templates(self) -> dict[str, int]:
+        """The templates of pages that are compiled, and when that was done."""
+        (folder,) = self.environment.glob("lib/python*/site-packages/webapp/core/__pycache__/compiled_templates.*/")
+        return {file.name: file.stat().st_mtime_ns for file in folder.iterdir()}
+
     def is_healthy(self, port: int, env: Mapping[str, str]) -> bool:
         """The result of the health check, on another port, because 8000 may be taken on this machine."""
         return not self.run([word.replace(":8000/", f":{port}/") for word in FINAL.health_check()], env).returncode
@@ -186,6 +191,9 @@ def make_environment(folder: Path, wheel: Path, interpreter: Path) -> Path:
             else:
                 shutil.copy2(source, target / top)
     python("-m", "pip", "--python", str(folder / "bin" / "python"), "install", "--no-deps", "--no-index", str(wheel))
+    (program,) = re.findall(r"/opt/docket/bin/python -c \"(.*?)\"", BUILD.all("RUN")[-1])
+    # Without this machine's settings, which may name another place of Docket, or keep Python from writing.
+    subprocess.run([folder / "bin" / "python", "-c", program], cwd=folder, env={}, check=True)
     return folder
 
 

@@ -68,6 +68,8 @@ def test_the_image_alone_serves_from_its_own_file(image: Image) -> None:
         "DOCKET_BASE_URL": f"http://localhost:{port}",
         "DOCKET_SMTP_URL": "none",
     })  # fmt: skip
+    compiled = image.compiled_templates()
+    assert len(compiled) > 100
     docket = FINAL.words("ENTRYPOINT")
     # Docket is found where it was installed, not in the checkout.
     where = image.run(["python", "-c", "import webapp; print(webapp.__file__)"], env)
@@ -89,6 +91,8 @@ def test_the_image_alone_serves_from_its_own_file(image: Image) -> None:
     assert not image.is_healthy(port, env)
     assert image.run([*docket, "check"], env).returncode == 0
     assert {path.name.partition("-")[0] for path in image.data.iterdir()} == {"docket.db"}
+    # Nothing is compiled again.
+    assert image.compiled_templates() == compiled
     assert list(image.nowhere.iterdir()) == []
 
 

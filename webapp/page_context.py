@@ -19,9 +19,10 @@ from webapp.clinic import documents
 from webapp.clinic.dependencies import current_clinic
 from webapp.clinic.service import Clinic, default_clinic
 from webapp.core import formats, phones
+from webapp.core import templates as core_templates
 from webapp.core.codes import REASONS
+from webapp.core.compiled_templates import CompiledTemplates
 from webapp.core.local_time import utc_days
-from webapp.core.templates import template_environment
 from webapp.core.web import Page
 from webapp.demo import DEMO_ACCOUNTS, DEMO_PASSWORD
 from webapp.exceptions import Unavailable
@@ -85,7 +86,7 @@ def templates() -> jinja2.Environment:
     It is made once, because compiling templates is slow. Macros are imported without the page's context, so the zone of
     the page being rendered is kept in a context variable.
     """
-    environment = template_environment()
+    environment = core_templates.template_environment()
 
     def in_clinic_zone(show: Callable[[datetime, ZoneInfo], str]) -> Callable[[datetime], str]:
         return lambda instant: show(instant, _rendering.get()[0])
@@ -116,4 +117,14 @@ def templates() -> jinja2.Environment:
     environment.filters["minutes"] = formats.minutes
     environment.filters["reason"] = REASONS.words
     environment.filters["trouble"] = TROUBLES.words
+    environment.bytecode_cache = CompiledTemplates([__file__, core_templates.__file__])
     return environment
+
+
+def compile_templates() -> None:
+    """Compile all templates of pages, for processes that may not write."""
+    environment = templates()
+    for name in environment.list_templates(extensions=["html"]):
+        # Messages have another environment.
+        if not name.startswith("notifications/"):
+            environment.get_template(name)
