@@ -45,7 +45,7 @@ from webapp.config import Settings
 from webapp.core.clock import utc_now
 from webapp.event_handlers import wired_database
 from webapp.models import OutboxMessage, Patient, User
-from webapp.notifications.exceptions import ServerAway
+from webapp.notifications.exceptions import ServerUnavailable
 from webapp.worker import Worker
 
 NAMES = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
@@ -97,7 +97,7 @@ class ClinicUnderTest:
             try:
                 while mail.deliver_next():
                     pass
-            except ServerAway as away:
+            except ServerUnavailable as away:
                 say(f"  {away}")
         mail.sender.close()
 

@@ -34,7 +34,7 @@ def own(cast: Cast) -> Iterator[Database]:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """A stopped clock for the lookouts; tests move it."""
+    """A stopped clock for the probes; tests move it."""
     clock = [1000.0]
     monkeypatch.setattr("webapp.health.time.monotonic", lambda: clock[0])
     monkeypatch.setattr("webapp.health.SECONDS_OF_LOOK", 1.1)

@@ -25,7 +25,7 @@ from webapp.config import Settings
 from webapp.core.clock import utc_now
 from webapp.idempotency import service
 from webapp.models import IdempotencyKey, OutboxMessage
-from webapp.notifications.exceptions import ServerAway
+from webapp.notifications.exceptions import ServerUnavailable
 from webapp.worker import Worker, unsafe_mail, where_messages_go
 
 FROM = "booking@clinic.example"
@@ -206,7 +206,7 @@ def test_text_messages_are_not_sent_at_night(cast: Cast) -> None:
     cast.book(cast.alice, "2026-03-10 10:00")
     with sms_gateway(503, 200) as gateway:
         texts = worker_for(cast, lambda: now, sms_url=gateway.url).couriers[1]
-        with pytest.raises(ServerAway):
+        with pytest.raises(ServerUnavailable):
             texts.deliver_next()
         now += timedelta(minutes=1)
         # The second attempt would be at night.

@@ -178,7 +178,7 @@ def place_of(error: BaseException) -> str:
     return f"{innermost.filename.removeprefix(f'{PACKAGE}/')}:{innermost.lineno}"
 
 
-class Sparingly(logging.Filter):
+class OncePerMinuteFilter(logging.Filter):
     """Lets warnings and errors of libraries through once a minute. Our own loggers limit themselves."""
 
     def __init__(self) -> None:

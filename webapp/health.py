@@ -48,7 +48,7 @@ SECONDS_OF_LOOK, SECONDS_OF_ANSWER = 2.5, 3.5
 LEAST_BYTES = 4 * 1024 * 1024
 
 
-class Lookout:
+class DatabaseProbe:
     """Checks the database for all health checks, at most once a second, with its own threads, because all threads of
     the pages may be waiting for the database.
     """
@@ -123,7 +123,7 @@ def metrics(request: Request) -> Response:
 @router.get("/health")
 async def health(request: Request) -> JSONResponse:
     """The process answers and reaches its database; 503 when it does not."""
-    answer = await _lookout(request.app.state, "reaching", _reach, "unhealthy").ask()
+    answer = await _probe(request.app.state, "reaching", _reach, "unhealthy").ask()
     return _answered(answer, well=answer == REACHED)
 
 
@@ -132,22 +132,24 @@ async def ready(request: Request) -> JSONResponse:
     """The database keeps what is written, has this version's schema, and refuses an overlap; else 503."""
     if getattr(request.app.state, "stopping", False):
         return _answered({"status": "stopping"}, well=False)
-    answer = await _lookout(request.app.state, "readiness", _prove, "unready").ask()
+    answer = await _probe(request.app.state, "readiness", _prove, "unready").ask()
     return _answered(answer, well=answer == READY)
 
 
 def _answered(answer: Answer, *, well: bool) -> JSONResponse:
     if not well:
-        # The lookout logs each change, and not each time that it is asked.
+        # The probe logs each change, and not each time that it is asked.
         note_cause(answer["status"])
     return JSONResponse(answer, 200 if well else 503)
 
 
-def _lookout(state: Any, name: str, look: Callable[[Database], Answer], status: str) -> Lookout:
-    """The application's lookout of this name; all are made in the one thread of the event loop."""
+def _probe(state: Any, name: str, look: Callable[[Database], Answer], status: str) -> DatabaseProbe:
+    """The application's probe of this name; all are made in the one thread of the event loop."""
     if not hasattr(state, name):
-        setattr(state, name, Lookout(partial(look, state.database), late={"status": status, "database": SLOW.name}))
-    found: Lookout = getattr(state, name)
+        setattr(
+            state, name, DatabaseProbe(partial(look, state.database), late={"status": status, "database": SLOW.name})
+        )
+    found: DatabaseProbe = getattr(state, name)
     return found
 
 

@@ -39,7 +39,7 @@ from webapp.identity_providers import OWN_MACHINE
 from webapp.live import feed as live
 from webapp.notifications import delivery, erasure
 from webapp.notifications.delivery import Courier, Sender
-from webapp.notifications.exceptions import ServerAway
+from webapp.notifications.exceptions import ServerUnavailable
 from webapp.notifications.file_sender import FOLDER, FileSender
 from webapp.notifications.mail import MailSender, MailServer
 from webapp.notifications.outbox import Channel
@@ -109,7 +109,7 @@ class Worker:
             try:
                 went_on = courier.deliver_next()
                 failures = 0
-            except ServerAway as away:
+            except ServerUnavailable as away:
                 failures += 1
                 logger.warning("Delivery of %s is paused: %s", courier.channel, away)
             except (SQLAlchemyError, AppError) as error:

@@ -49,7 +49,7 @@ def log_in(
         verified = service.verify_login(account, command.password)
         return database.write(service.finish_login, attempt, verified, command, now=now)
     except WrongCredentials:
-        database.write(login_throttle.judge, attempt)
+        database.write(login_throttle.mark_failed, attempt)
         raise
 
 
@@ -81,7 +81,7 @@ def note(
     command = LogIn(email=email, password="", address=address, known_device=device)
 
     def judged(session: Session) -> None:
-        login_throttle.judge(session, service.admit_login(session, command, now=now))
+        login_throttle.mark_failed(session, service.admit_login(session, command, now=now))
 
     for _ in range(times):
         cast.database.write(judged)
@@ -242,7 +242,7 @@ def test_the_api_and_the_pages_are_counted_apart(cast: Cast) -> None:
     command = LogIn(email="nobody@docket.example", password="", address=HOME, by_api=True)
     for _ in range(10):
         cast.database.write(
-            lambda session: login_throttle.judge(session, service.admit_login(session, command, now=NOW))
+            lambda session: login_throttle.mark_failed(session, service.admit_login(session, command, now=NOW))
         )
     with pytest.raises(TooManyLogins):
         cast.database.write(service.admit_login, command, now=NOW)
@@ -328,7 +328,7 @@ def test_failures_and_pending_attempts_are_counted_together(cast: Cast) -> None:
     with pytest.raises(AttemptsUnderWay):
         admit(cast)
     for attempt in pending:
-        cast.database.write(login_throttle.judge, attempt)
+        cast.database.write(login_throttle.mark_failed, attempt)
     with pytest.raises(TooManyLogins):
         admit(cast)
 
@@ -355,7 +355,7 @@ def test_of_fifty_concurrent_guesses_at_most_ten_count(cast: Cast) -> None:
 
 def test_twenty_registrations_of_a_network_an_hour_are_enough(cast: Cast) -> None:
     def register(session: Session) -> None:
-        login_throttle.judge(session, login_throttle.admit_registration(session, address=THIEF, now=NOW))
+        login_throttle.mark_failed(session, login_throttle.admit_registration(session, address=THIEF, now=NOW))
 
     for _ in range(20):
         cast.database.write(register)

@@ -23,7 +23,7 @@ from webapp.core.clock import utc_now
 from webapp.database import Database
 from webapp.notifications import delivery
 from webapp.notifications.delivery import Courier, Sender
-from webapp.notifications.exceptions import TROUBLES, ServerAway
+from webapp.notifications.exceptions import TROUBLES, ServerUnavailable
 from webapp.notifications.file_sender import FileSender
 from webapp.notifications.mail import MailSender, MailServer
 from webapp.notifications.models import OutboxMessage
@@ -79,7 +79,7 @@ def test_a_server_without_encryption_gets_nothing_where_it_is_required(database:
     put(database, "alice@docket.example")
     with mail_server() as server:
         sender = MailSender(MailServer.from_url(server.url.replace("smtp:", "smtp+starttls:")), SENDER, timeout=0.5)
-        with pytest.raises(ServerAway, match="encryption"):
+        with pytest.raises(ServerUnavailable, match="encryption"):
             courier(sender).deliver_next()
         assert server.mails == []
 
@@ -119,7 +119,7 @@ def test_a_refused_mail_waits_or_is_given_up(
     with mail_server(lambda recipient: answer if recipient.startswith("alice") else "") as server:
         deliver = courier(to(server.port)).deliver_next
         if answer.startswith(("421", "hang")):
-            with pytest.raises(ServerAway):
+            with pytest.raises(ServerUnavailable):
                 deliver()
         else:
             assert deliver()
@@ -139,7 +139,7 @@ def test_a_server_that_refuses_the_connection_is_tried_until_it_is_there(databas
     now, port = NOW, free_port()
     alices = courier(to(port), now=lambda: now)
     for tries, pause in ((1, 15), (2, 30), (3, 60)):
-        with pytest.raises(ServerAway, match="refused the connection"):
+        with pytest.raises(ServerUnavailable, match="refused the connection"):
             alices.deliver_next()
         assert row(database, number).tries == tries
         assert not alices.deliver_next()
@@ -160,11 +160,11 @@ def test_an_outdated_message_is_given_up(database: Database, courier: Couriers) 
     untried = put(database, "dave@docket.example", user_id=2, due_at=NOW + timedelta(hours=1))
     now = NOW
     alices = courier(to(free_port()), now=lambda: now)
-    with pytest.raises(ServerAway):
+    with pytest.raises(ServerUnavailable):
         alices.deliver_next()
     now += timedelta(seconds=15)
     # The message would expire before the next attempt.
-    with pytest.raises(ServerAway):
+    with pytest.raises(ServerUnavailable):
         alices.deliver_next()
     message = row(database, number)
     assert (message.status, TROUBLES.words(message.last_error)) == ("dead", "The mail server refused the connection.")

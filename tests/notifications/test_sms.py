@@ -13,7 +13,7 @@ import pytest
 from tests.servers import free_port
 from tests.sms_gateway import Gateway, sms_gateway
 from webapp.config import Settings
-from webapp.notifications.exceptions import NeverTaken, NotTakenNow, ServerAway, Undelivered
+from webapp.notifications.exceptions import PermanentRefusal, ServerUnavailable, TemporaryRefusal, Undelivered
 from webapp.notifications.rendering import Rendered
 from webapp.notifications.sms import SmsSender
 from webapp.worker import sms_sender
@@ -61,13 +61,13 @@ def test_forms_and_xml() -> None:
 @pytest.mark.parametrize(
     ("status", "meaning"),
     [
-        (400, NeverTaken),
-        (422, NeverTaken),
-        (500, NotTakenNow),
-        (401, ServerAway),
-        (429, ServerAway),
-        (503, ServerAway),
-        (302, ServerAway),
+        (400, PermanentRefusal),
+        (422, PermanentRefusal),
+        (500, TemporaryRefusal),
+        (401, ServerUnavailable),
+        (429, ServerUnavailable),
+        (503, ServerUnavailable),
+        (302, ServerUnavailable),
     ],
 )
 def test_the_meaning_of_the_answers(status: int, meaning: type[Undelivered]) -> None:
@@ -82,5 +82,5 @@ def test_the_meaning_of_the_answers(status: int, meaning: type[Undelivered]) -> 
 def test_a_gateway_that_is_unreachable() -> None:
     gateway = Gateway([200])
     gateway.url = f"http://127.0.0.1:{free_port()}/"
-    with sender_for(gateway, {}, "{to}{text}") as sender, pytest.raises(ServerAway, match="can’t be reached"):
+    with sender_for(gateway, {}, "{to}{text}") as sender, pytest.raises(ServerUnavailable, match="can’t be reached"):
         sender.send("020 123 4567", "abc", TEXT)

@@ -103,7 +103,7 @@ def _judge(session: Session, typed: Typed, attempt_id: int, *, keys: Sequence[st
         login_throttle.forget(session, attempt_id)
         login_throttle.forget_account(session, auth.account_key(typed.email))
     else:
-        login_throttle.judge(session, attempt_id)
+        login_throttle.mark_failed(session, attempt_id)
     return verdict
 
 

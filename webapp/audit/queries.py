@@ -102,7 +102,7 @@ def _conditions(wanted: EventFilter) -> list[sa.ColumnElement[bool]]:
     return found
 
 
-def find_deed(
+def find_action_time(
     session: Session,
     actions: Sequence[str],
     *,

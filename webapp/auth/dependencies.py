@@ -147,7 +147,7 @@ def link_delivery_of(page: Page) -> LinkDelivery:
     return LinkDelivery(bool(page.settings.smtp_url), page.settings.secret_keys, letterhead)
 
 
-def leave_aside(page: Page) -> None:
+def ignore_session(page: Page) -> None:
     """Ignore the session in this request: it came with a link, and the answer is for any client with that link."""
     page.known["actor"] = page.known["session"] = None
 

@@ -109,7 +109,7 @@ def admit_login(
         _require_room(session, FailedLogin.device == device, now=now)
     else:
         _require_room_of_networks(session, client, LOGINS, address=address, now=now)
-        _require_patience(session, account, (PAGES, API), now=now)
+        _require_wait(session, account, (PAGES, API), now=now)
     return _note(session, account=account, address=address, device=device or client, now=now)
 
 
@@ -123,7 +123,7 @@ def admit_guess(session: Session, kind: str, *, account: str, address: str, now:
     """
     _one_at_a_time(session)
     _require_room_of_networks(session, kind, LOGINS, address=address, now=now)
-    _require_patience(session, account, (kind,), now=now)
+    _require_wait(session, account, (kind,), now=now)
     return _note(session, account=account, address=address, device=kind, now=now)
 
 
@@ -201,7 +201,7 @@ def note_request(
     return _note(session, account=kind, address=address, device=kind, judged=True, now=now)
 
 
-def judge(session: Session, attempt_id: int, *, user_id: int = 0) -> None:
+def mark_failed(session: Session, attempt_id: int, *, user_id: int = 0) -> None:
     """Mark the attempt as failed; it counts from its beginning. `user_id` is the account that was tried, if known."""
     failed = sa.update(FailedLogin).where(FailedLogin.id == attempt_id, FailedLogin.judged.is_(False))
     columns = (FailedLogin.account, FailedLogin.address, FailedLogin.device, FailedLogin.at)
@@ -258,7 +258,7 @@ def _require_room_of_networks(session: Session, kind: str, bounds: Bounds, *, ad
             _require_room(session, *bucket, now=now, window=bounds.window, limit=limit)
 
 
-def _require_patience(session: Session, account: str, kinds: tuple[str, ...], *, now: datetime) -> None:
+def _require_wait(session: Session, account: str, kinds: tuple[str, ...], *, now: datetime) -> None:
     """Make unknown browsers wait longer after each failure on this account, wherever the failures came from."""
     bucket = (FailedLogin.account == account, FailedLogin.device.in_(kinds))
     query = sa.select(sa.func.count(FailedLogin.id), sa.func.max(FailedLogin.at)).where(

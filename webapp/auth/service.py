@@ -2,7 +2,8 @@
 
 A log-in has four steps, because verifying a password is slow and must hold neither a lock nor a connection:
 `admit_login` counts and stores the attempt, `find_account` reads the hash, `verify_login` verifies the password, and
-`finish_login` deletes the attempt and signs in, or `login_throttle.judge` marks it as failed. See `login_throttle`.
+`finish_login` deletes the attempt and signs in, or `login_throttle.mark_failed` marks it as failed. See
+`login_throttle`.
 """
 
 from __future__ import annotations

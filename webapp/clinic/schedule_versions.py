@@ -134,16 +134,16 @@ def weight_of_text(text: str) -> int:
     return weight_of(BYTES_PER_CHARACTER * len(text))
 
 
-def kept_for_clinic(session: Session, key: Hashable, read: Callable[[], T]) -> T:
+def cached_for_clinic(session: Session, key: Hashable, read: Callable[[], T]) -> T:
     """The result of `read`, cached until a table that concerns all doctors changes.
 
     Callers must not modify the value, because other requests share it.
     """
     versions = versions_seen(session)
-    return read() if versions is None else _kept(versions.cache, key, versions.of_clinic, read)
+    return read() if versions is None else _cached(versions.cache, key, versions.of_clinic, read)
 
 
-def kept_for_doctor(session: Session, doctor_id: int, key: Hashable, read: Callable[[], T]) -> T:
+def cached_for_doctor(session: Session, doctor_id: int, key: Hashable, read: Callable[[], T]) -> T:
     """The result of `read`, cached under this key until something that the doctor's schedule depends on changes.
 
     Callers must not modify the value, because other requests share it.
@@ -151,10 +151,10 @@ def kept_for_doctor(session: Session, doctor_id: int, key: Hashable, read: Calla
     versions = versions_seen(session)
     if versions is None:
         return read()
-    return _kept(versions.cache, (key, doctor_id), versions.of_doctor(doctor_id), read)
+    return _cached(versions.cache, (key, doctor_id), versions.of_doctor(doctor_id), read)
 
 
-def _kept(cache: VersionCache, key: Hashable, version: Hashable, read: Callable[[], T]) -> T:
+def _cached(cache: VersionCache, key: Hashable, version: Hashable, read: Callable[[], T]) -> T:
     found: T | None = cache.find(key, version)
     if found is None:
         found = read()
@@ -162,7 +162,7 @@ def _kept(cache: VersionCache, key: Hashable, version: Hashable, read: Callable[
     return found
 
 
-def kept_for_text(session: Session, key: Hashable, text: str, read: Callable[[str], T]) -> T:
+def cached_for_text(session: Session, key: Hashable, text: str, read: Callable[[str], T]) -> T:
     """The result of `read` for a text from the database, cached under this key until the text changes.
 
     Callers must not modify the value, because other requests share it.
@@ -173,7 +173,7 @@ def kept_for_text(session: Session, key: Hashable, text: str, read: Callable[[st
     return versions.cache.get(key, text, lambda: read(text), weight=OBJECTS_OF_TEXT * weight_of_text(text))
 
 
-def kept_of_past(
+def cached_for_past(
     session: Session,
     key: Hashable,
     start: datetime | None,

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from webapp.clinic.models import ClinicSettings, Closure
-from webapp.clinic.schedule_versions import kept_for_clinic
+from webapp.clinic.schedule_versions import cached_for_clinic
 from webapp.core import formats, phones
 from webapp.core.zones import country_of_zone
 from webapp.database import rows, table_of
@@ -133,7 +133,7 @@ _QUERY = sa.select(*(_SETTINGS[name] for name in Clinic.__dataclass_fields__)).w
 
 def get_clinic(session: Session) -> Clinic:
     """The clinic's row. An empty database gives the defaults, so that pages can always be shown."""
-    return kept_for_clinic(session, "clinic", lambda: _read_clinic(session))
+    return cached_for_clinic(session, "clinic", lambda: _read_clinic(session))
 
 
 def _read_clinic(session: Session) -> Clinic:
@@ -171,7 +171,7 @@ _CLOSURES = (
 
 def find_closures(session: Session, first: date, last: date) -> list[ClosureRow]:
     """The closures that overlap the local days `first` to `last`, in order."""
-    return kept_for_clinic(
+    return cached_for_clinic(
         session,
         ("closures", first, last),
         lambda: [ClosureRow._make(row) for row in rows(session, _CLOSURES, first=first, last=last)],

@@ -97,7 +97,7 @@ def configure_logging(form: Literal["text", "json"]) -> None:
                 },
                 "json": {"()": JsonFormatter},
             },
-            "filters": {"sparingly": {"()": "webapp.causes.Sparingly"}},
+            "filters": {"sparingly": {"()": "webapp.causes.OncePerMinuteFilter"}},
             "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": form, "filters": ["sparingly"]}},
             "root": {"level": "INFO", "handlers": ["stderr"]},
             "loggers": {

@@ -26,16 +26,16 @@ def asset(name: str) -> str:
     return f"/static/{name}?v={hashlib.blake2b(content, digest_size=6).hexdigest()}"
 
 
-def kept(macro: Callable[..., str], *values: Hashable) -> str:
+def cached_macro(macro: Callable[..., str], *values: Hashable) -> str:
     """The output of a macro for these values in the reader's language, rendered once.
 
     The macro must use nothing else, and no personal data.
     """
-    return _kept(language_tag(), macro, *values)
+    return _cached_macro(language_tag(), macro, *values)
 
 
 @lru_cache(maxsize=500)
-def _kept(_language: str, macro: Callable[..., str], *values: Hashable) -> str:
+def _cached_macro(_language: str, macro: Callable[..., str], *values: Hashable) -> str:
     return macro(*values)
 
 
@@ -85,7 +85,7 @@ def template_environment() -> jinja2.Environment:
     environment.globals.update(
         heroicon_mini=heroicon_mini, heroicon_outline=heroicon_outline, heroicon_solid=heroicon_solid
     )
-    environment.globals.update(asset=asset, with_query=with_query, kept=kept, language_tag=language_tag)
+    environment.globals.update(asset=asset, with_query=with_query, cached_macro=cached_macro, language_tag=language_tag)
     environment.filters.update(initials=names.initials, before_stop=names.before_stop)
     environment.filters.update(dialled=phones.dialled, doubt_about=phones.doubt_about)
     return environment

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session, aliased
 from webapp.appointments.models import PendingDecision
 from webapp.auth.models import User
 from webapp.clinic.models import OpeningHours, VisitType
-from webapp.clinic.schedule_versions import kept_of_past
+from webapp.clinic.schedule_versions import cached_for_past
 from webapp.clinic.service import Clinic
 from webapp.dashboard.schemas import (
     Counts,
@@ -336,7 +336,7 @@ def read_weeks(session: Session, clinic: Clinic, *, now: datetime) -> list[Week]
 
     over = local_day(clinic, today - timedelta(days=DAYS_COUNTED))[0]
     key = ("weeks", *bounds, over)
-    of_past = kept_of_past(session, key, bounds[0], over, lambda: count(bounds[0], over), len, now=now)
+    of_past = cached_for_past(session, key, bounds[0], over, lambda: count(bounds[0], over), len, now=now)
     counts = of_past + count(over, bounds[-1])
     return [Week(mondays[at], counts[at, False] + counts[at, True], counts[at, True]) for at in range(WEEKS)]
 

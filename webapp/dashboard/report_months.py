@@ -12,7 +12,7 @@ from itertools import pairwise
 
 from sqlalchemy.orm import Session
 
-from webapp.clinic.schedule_versions import is_over, kept_of_past
+from webapp.clinic.schedule_versions import cached_for_past, is_over
 from webapp.clinic.service import Clinic
 from webapp.dashboard import report_queries as queries
 from webapp.dashboard.report_queries import Bounds, Counted
@@ -34,7 +34,7 @@ def count_appointments(
         def count(start: datetime = start, end: datetime = end) -> dict[int, Counted]:
             return queries.count_appointments(session, clinic, asked, bookers, start, end)
 
-        of_month = kept_of_past(session, ("report", start, end, also), start, end, count, _weight_of, now=now)
+        of_month = cached_for_past(session, ("report", start, end, also), start, end, count, _weight_of, now=now)
         for key, counted in of_month.items():
             _add(found, number if asked.by == "month" else key, counted)
     return found
@@ -58,7 +58,7 @@ def count_before(session: Session, asked: Asked, bounds: Bounds, *, now: datetim
         return queries.count_before(session, asked, bounds)
 
     start, end = bounds.before, bounds.before_end
-    return kept_of_past(
+    return cached_for_past(
         session, ("report before", start, end, asked[3:]), start, end, count, lambda _counts: 10, now=now
     )
 
@@ -74,5 +74,5 @@ def count_new_patients(session: Session, asked: Asked, bounds: Bounds, *, now: d
         return queries.count_new_patients(session, asked, bounds, start, end)
 
     key = ("report new", bounds, over, asked[2:])
-    found = kept_of_past(session, key, None, over, count, lambda counted: 10 + len(counted), now=now)
+    found = cached_for_past(session, key, None, over, count, lambda counted: 10 + len(counted), now=now)
     return found + count(over, bounds.end) if over < bounds.end else found

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from sqlalchemy.orm import Session
 
-from webapp.clinic.schedule_versions import kept_for_clinic
+from webapp.clinic.schedule_versions import cached_for_clinic
 from webapp.clinic.search_words import words_by_subject
 from webapp.clinic.service import get_clinic
 from webapp.core.text import plain
@@ -72,7 +72,7 @@ def find(session: Session, doctor: DoctorRow, words: Sequence[str]) -> Found | N
 
 def suggestions(session: Session) -> list[str]:
     """Suggestions while typing: specialties and visit types, in alphabetical order."""
-    return kept_for_clinic(session, "search suggestions", lambda: _suggestions(session))
+    return cached_for_clinic(session, "search suggestions", lambda: _suggestions(session))
 
 
 def did_you_mean(session: Session, text: str) -> str | None:
@@ -97,7 +97,7 @@ def _suggestions(session: Session) -> list[str]:
 
 
 def _index(session: Session) -> dict[int, Searched]:
-    return kept_for_clinic(session, "searched words", lambda: _read_index(session))
+    return cached_for_clinic(session, "searched words", lambda: _read_index(session))
 
 
 def _read_index(session: Session) -> dict[int, Searched]:

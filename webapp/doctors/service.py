@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from webapp.clinic.models import VisitType
-from webapp.clinic.schedule_versions import kept_for_clinic, versions_seen
+from webapp.clinic.schedule_versions import cached_for_clinic, versions_seen
 from webapp.database import rows, table_of
 from webapp.doctors.models import Doctor, doctor_visit_types
 from webapp.exceptions import NotFound
@@ -89,7 +89,7 @@ def _doctors(session: Session, query: sa.Select[Any], **values: object) -> list[
 
 
 def _all_doctors(session: Session) -> list[DoctorRow]:
-    return kept_for_clinic(session, "doctors", lambda: _doctors(session, _WITH_TYPES))
+    return cached_for_clinic(session, "doctors", lambda: _doctors(session, _WITH_TYPES))
 
 
 def _one(session: Session, query: sa.Select[Any], value: object, fits: Callable[[DoctorRow], bool]) -> DoctorRow:
@@ -127,7 +127,7 @@ def get_doctor_of_user(session: Session, user_id: int) -> DoctorRow:
     Raises:
         NotFound: the account is not bound to a doctor yet.
     """
-    doctors = kept_for_clinic(session, ("doctor of", user_id), lambda: _doctors(session, _BY_USER, value=user_id))
+    doctors = cached_for_clinic(session, ("doctor of", user_id), lambda: _doctors(session, _BY_USER, value=user_id))
     if not doctors:
         raise NotFound(
             _("Your account is not linked to a doctor yet, so there is no day to show. Ask an admin of the clinic.")
@@ -181,7 +181,7 @@ def visit_types_by_id(session: Session) -> dict[int, VisitTypeRow]:
     def read() -> dict[int, VisitTypeRow]:
         return {row[0]: VisitTypeRow._make(row) for row in rows(session, _ALL_KINDS)}
 
-    return kept_for_clinic(session, "visit types", read)
+    return cached_for_clinic(session, "visit types", read)
 
 
 def any_visit_type(session: Session) -> VisitTypeRow:

@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 from webapp.causes import cause_of, report
 from webapp.database import Database, rows, table_of
 from webapp.exceptions import Unavailable
-from webapp.notifications.exceptions import NeverTaken, NotTakenNow, ServerAway, Undelivered
+from webapp.notifications.exceptions import PermanentRefusal, ServerUnavailable, TemporaryRefusal, Undelivered
 from webapp.notifications.models import UNDELIVERED, OutboxMessage
 from webapp.notifications.outbox import Channel
 from webapp.notifications.rendering import Rendered
@@ -203,7 +203,7 @@ class Courier:
         """Deliver the next due message; False if no message is due.
 
         Raises:
-            ServerAway: the server accepts no messages now; this one waits for its next try.
+            ServerUnavailable: the server accepts no messages now; this one waits for its next try.
         """
         now = self.clock()
         with self.database.reading() as session:
@@ -218,14 +218,14 @@ class Courier:
             return True
         try:
             self.send(claimed)
-        except NeverTaken as refusal:
+        except PermanentRefusal as refusal:
             self._give_up(claimed, refusal.why)
         except Undelivered as trouble:
             self._put_off(claimed, trouble.why)
-            if isinstance(trouble, ServerAway):
+            if isinstance(trouble, ServerUnavailable):
                 raise
         else:
-            self.mark_taken(claimed)
+            self.mark_accepted(claimed)
         return True
 
     def send(self, claimed: Claimed) -> None:
@@ -236,21 +236,21 @@ class Courier:
             # It would fail again in the same way, and hold back later messages about the same appointment. An admin
             # sees it, and can send it again when a new release has fixed the error.
             self._report_failure(claimed, "cannot be rendered", error)
-            raise NeverTaken("not_written_out", type(error).__name__) from error
+            raise PermanentRefusal("not_written_out", type(error).__name__) from error
         try:
             self.sender.send(claimed.recipient, claimed.message_id, message)
         except Undelivered:
             raise
         except Exception as error:
             self._report_failure(claimed, "cannot be handed over", error)
-            kind = NotTakenNow if claimed.tries < TRIES_AFTER_SURPRISES else NeverTaken
+            kind = TemporaryRefusal if claimed.tries < TRIES_AFTER_SURPRISES else PermanentRefusal
             raise kind("not_written_out", type(error).__name__) from error
 
     def _report_failure(self, claimed: Claimed, what: str, error: Exception) -> None:
         cause = f"{claimed.template} {what}: {cause_of(error)}"
         report(logger, logging.ERROR, cause, "Message %d (%s) %s", claimed.id, claimed.template, what, error=error)
 
-    def mark_taken(self, claimed: Claimed) -> None:
+    def mark_accepted(self, claimed: Claimed) -> None:
         """Record that a message was handed over."""
         self._mark(claimed, status=self.sender.outcome, last_error="")
 

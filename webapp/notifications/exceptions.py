@@ -42,13 +42,13 @@ class Undelivered(Exception):
         return TROUBLES.words(self.why)
 
 
-class NeverTaken(Undelivered):
+class PermanentRefusal(Undelivered):
     """This message will never be accepted at this address, so trying again is useless."""
 
 
-class NotTakenNow(Undelivered):
+class TemporaryRefusal(Undelivered):
     """This message was not accepted now; it may be later."""
 
 
-class ServerAway(Undelivered):
+class ServerUnavailable(Undelivered):
     """No message is accepted now: the server cannot be reached, or rejects our login."""

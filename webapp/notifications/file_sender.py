@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from webapp.core.clock import utc_now
-from webapp.notifications.exceptions import ServerAway
+from webapp.notifications.exceptions import ServerUnavailable
 from webapp.notifications.mail import compose
 from webapp.notifications.rendering import Rendered
 
@@ -26,7 +26,7 @@ class FileSender:
         """Store one message. A file is written completely or not at all, and the same message has the same file.
 
         Raises:
-            ServerAway: the files cannot be written.
+            ServerUnavailable: the files cannot be written.
         """
         if message.html:
             mail = compose(recipient, message_id, message, mail_from=self.mail_from, now=utc_now())
@@ -40,7 +40,7 @@ class FileSender:
                 file.write(content)
             draft.replace(self.folder / name)
         except OSError as error:
-            raise ServerAway("no_file", error.strerror or str(error)) from error
+            raise ServerUnavailable("no_file", error.strerror or str(error)) from error
 
     def close(self) -> None:
         """Nothing stays open between messages."""

@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 from webapp.core.clock import utc_now
 from webapp.core.email_address import mailable
 from webapp.core.tls import modern
-from webapp.notifications.exceptions import NeverTaken, NotTakenNow, ServerAway, Undelivered
+from webapp.notifications.exceptions import PermanentRefusal, ServerUnavailable, TemporaryRefusal, Undelivered
 from webapp.notifications.rendering import Rendered
 
 # For one answer of the server. A message needs at most ten, and all of them must fit into the lease of delivery.py.
@@ -77,13 +77,13 @@ class MailSender:
         """Hand one e-mail over.
 
         Raises:
-            NeverTaken: the server refuses this message or its address permanently. NotTakenNow: it refuses it now.
-            ServerAway: it accepts none of our messages now.
+            PermanentRefusal: the server refuses this message or its address permanently. TemporaryRefusal: it refuses
+            it now. ServerUnavailable: it accepts none of our messages now.
         """
         try:
             recipient = mailable(recipient)
         except ValueError as error:
-            raise NeverTaken("mail_domain") from error
+            raise PermanentRefusal("mail_domain") from error
         mail = compose(recipient, message_id, message, mail_from=self.mail_from, now=utc_now())
         try:
             # A server may limit the messages of one connection, or close an idle one.
@@ -128,7 +128,7 @@ class MailSender:
                 smtp.login(server.user, server.password)
         except smtplib.SMTPNotSupportedError as error:
             smtp.close()
-            raise ServerAway("mail_login_unsafe") from error
+            raise ServerUnavailable("mail_login_unsafe") from error
         except (OSError, smtplib.SMTPException):
             smtp.close()
             raise
@@ -189,24 +189,24 @@ def _what_it_means(error: OSError | smtplib.SMTPException) -> Undelivered:
         case smtplib.SMTPDataError(smtp_code=code, smtp_error=answer):
             return _by_code(code, answer)
         case smtplib.SMTPNotSupportedError():
-            return NeverTaken("mail_address")
+            return PermanentRefusal("mail_address")
         case smtplib.SMTPResponseException(smtp_code=code, smtp_error=answer):
             # The server refuses us and not this message: our sender's address, our password, our connection.
-            return ServerAway("mail_login", _said(code, answer))
+            return ServerUnavailable("mail_login", _said(code, answer))
         case ssl.SSLError():
-            return ServerAway("mail_unsafe")
+            return ServerUnavailable("mail_unsafe")
         case ConnectionRefusedError():
-            return ServerAway("mail_refused")
+            return ServerUnavailable("mail_refused")
         case smtplib.SMTPServerDisconnected() if not isinstance(error.__context__, TimeoutError):
-            return ServerAway("mail_broken_off")
+            return ServerUnavailable("mail_broken_off")
         case TimeoutError() | smtplib.SMTPServerDisconnected():
-            return ServerAway("mail_late")
-    return ServerAway("mail_away")
+            return ServerUnavailable("mail_late")
+    return ServerUnavailable("mail_away")
 
 
 def _by_code(code: int, answer: bytes | str) -> Undelivered:
     """RFC 5321, section 4.2.1: 4xx may succeed later, 5xx will not; 421 closes the connection."""
-    kind = ServerAway if code == 421 else NeverTaken if code >= 500 else NotTakenNow
+    kind = ServerUnavailable if code == 421 else PermanentRefusal if code >= 500 else TemporaryRefusal
     return kind("mail_answered", _said(code, answer))
 
 

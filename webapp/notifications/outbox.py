@@ -86,7 +86,7 @@ def enqueue(session: Session, message: Message, *, now: datetime) -> bool:
     return rows(session, insert, written_at=due_at, **given).scalar() is not None
 
 
-def written_already(session: Session, dedupe_keys: Collection[str]) -> set[str]:
+def keys_in_outbox(session: Session, dedupe_keys: Collection[str]) -> set[str]:
     """Which of these keys belong to messages in the outbox, sent or not."""
     keys = sorted(dedupe_keys)
     found: set[str] = set()
@@ -104,7 +104,7 @@ def sent_since(session: Session, recipient: str, template: str, since: datetime)
     return list(session.scalars(query.order_by(OutboxMessage.created_at)))
 
 
-def count_to(session: Session, recipient: str, since: datetime) -> int:
+def count_sent_to(session: Session, recipient: str, since: datetime) -> int:
     """How many messages of any kind were written for a recipient after `since`."""
     query = sa.select(sa.func.count(OutboxMessage.id)).where(
         OutboxMessage.recipient == recipient, OutboxMessage.created_at > since
@@ -112,7 +112,7 @@ def count_to(session: Session, recipient: str, since: datetime) -> int:
     return session.scalar(query) or 0
 
 
-def written_about(session: Session, subject: tuple[str, int], template: str, since: datetime) -> list[datetime]:
+def sent_about(session: Session, subject: tuple[str, int], template: str, since: datetime) -> list[datetime]:
     """When messages with this template were written about a subject after `since`, oldest first."""
     query = sa.select(OutboxMessage.created_at).where(
         OutboxMessage.subject_type == subject[0],

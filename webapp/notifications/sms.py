@@ -12,7 +12,7 @@ import httpx2
 
 from webapp.core.phones import dialled
 from webapp.core.tls import modern_once
-from webapp.notifications.exceptions import NeverTaken, NotTakenNow, ServerAway
+from webapp.notifications.exceptions import PermanentRefusal, ServerUnavailable, TemporaryRefusal
 from webapp.notifications.rendering import Rendered
 
 # The time-out for connecting, sending and reading the first piece of the answer.
@@ -51,8 +51,8 @@ class SmsSender:
         """Hand one text message over.
 
         Raises:
-            NeverTaken: the gateway refuses it permanently. NotTakenNow: it refuses it now.
-            ServerAway: it takes none of our messages now.
+            PermanentRefusal: the gateway refuses it permanently. TemporaryRefusal: it refuses it now.
+            ServerUnavailable: it takes none of our messages now.
         """
         values = {"to": dialled(recipient), "text": message.text, "id": message_id}
         body = _PLACE.sub(lambda place: self._escape(values[place[1]]), self.body)
@@ -67,16 +67,16 @@ class SmsSender:
                 verify=modern_once(httpx2.create_ssl_context),
             )
         except httpx2.TimeoutException as error:
-            raise ServerAway("sms_late") from error
+            raise ServerUnavailable("sms_late") from error
         except httpx2.HTTPError as error:
-            raise ServerAway("sms_away") from error
+            raise ServerUnavailable("sms_away") from error
         if answer.is_success:
             return
         # The rest of the answer may contain the message itself, or our password.
         said = "sms_answered", str(answer.status_code)
         if answer.status_code in _SAYS_NOTHING_OF_IT or answer.is_redirect:
-            raise ServerAway(*said)
-        raise NeverTaken(*said) if answer.is_client_error else NotTakenNow(*said)
+            raise ServerUnavailable(*said)
+        raise PermanentRefusal(*said) if answer.is_client_error else TemporaryRefusal(*said)
 
     def close(self) -> None:
         """Nothing to close: each message has its own connection."""

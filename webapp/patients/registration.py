@@ -59,7 +59,7 @@ def register(
         database.write(_refuse, attempt, command.email, now=now)
         raise
     except Invalid:
-        database.write(login_throttle.judge, attempt)
+        database.write(login_throttle.mark_failed, attempt)
         raise
     except AppError:
         database.write(login_throttle.forget, attempt)
@@ -68,7 +68,7 @@ def register(
 
 def _refuse(session: Session, attempt_id: int, email: str, *, now: datetime) -> None:
     """Count the attempt, and tell the owner of the account, unless the same form made it a moment ago."""
-    login_throttle.judge(session, attempt_id)
+    login_throttle.mark_failed(session, attempt_id)
     letterhead = get_clinic(session).letterhead
     account_exists.tell_owner(session, email, letterhead, made_before=now - JUST_MADE, now=now)
 

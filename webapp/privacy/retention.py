@@ -21,7 +21,7 @@ from webapp.appointments.messages import told_lists
 from webapp.appointments.models import Call, ToldList, WalkIn
 from webapp.audit import service as audit
 from webapp.audit.models import AuditEvent, SecurityEvent
-from webapp.audit.queries import find_deed
+from webapp.audit.queries import find_action_time
 from webapp.auth.models import (
     ApiToken,
     FailedLogin,
@@ -151,7 +151,7 @@ def is_due(session: Session, *, now: datetime) -> bool:
     if now < night:
         night -= timedelta(days=1)
     since = night - timedelta(seconds=1)
-    return find_deed(session, [RUN], actor_user_id=None, subject=("clinic", 1), since=since, ago=1) is None
+    return find_action_time(session, [RUN], actor_user_id=None, subject=("clinic", 1), since=since, ago=1) is None
 
 
 def run(

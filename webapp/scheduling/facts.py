@@ -65,7 +65,7 @@ def load_facts(
     window = days_span(pieces_of(clinic.zone, first, last), day_number(first), day_number(last))
     # A cached schedule contains every appointment. Only the query can leave out the one that is being moved.
     versions = versions_seen(session) if viewer.moving is None else None
-    kept = _kept_schedules(versions, clinic, requests, first, last) if versions is not None else {}
+    kept = _cached_schedules(versions, clinic, requests, first, last) if versions is not None else {}
     missing = [request for request in requests if request.doctor.id not in kept]
     busy = Busy()
     if missing:
@@ -74,7 +74,7 @@ def load_facts(
         busy = load_busy(session, [request.doctor.id for request in missing], window, now, patient)
         loaded = _load_schedules(session, clinic, missing, first, last, busy)
         if versions is not None:
-            _keep_schedules(versions, clinic, missing, first, last, loaded)
+            _cache_schedules(versions, clinic, missing, first, last, loaded)
         schedules = {request.doctor.id: (kept | loaded)[request.doctor.id] for request in requests}
     else:
         schedules = kept
@@ -106,7 +106,7 @@ def load_facts(
     return facts
 
 
-def _kept_schedules(
+def _cached_schedules(
     versions: Versions, clinic: Clinic, requests: Sequence[BookingRequest], first: date, last: date
 ) -> dict[int, Facts]:
     """The schedules that this process has cached for their present version."""
@@ -120,7 +120,7 @@ def _kept_schedules(
     return {doctor_id: schedule for doctor_id, schedule in found if schedule is not None}
 
 
-def _keep_schedules(
+def _cache_schedules(
     versions: Versions,
     clinic: Clinic,
     requests: Sequence[BookingRequest],

@@ -42,7 +42,7 @@ def require_within_booking_limit(session: Session, actor: Actor, clinic: Clinic,
         return
     appointments = UNCONFIRMED_APPOINTMENTS if confirmation.is_unconfirmed(session, actor) else clinic.max_active_visits
     appointment = None if actor.appointment_id is None else ("appointment", actor.appointment_id)
-    first = audit.find_deed(
+    first = audit.find_action_time(
         session,
         ("booked", "moved"),
         actor_user_id=actor.account_id,

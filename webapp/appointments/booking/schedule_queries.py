@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from webapp.appointments.queries import readable_note
 from webapp.clinic.models import VisitType
-from webapp.clinic.schedule_versions import kept_for_text
+from webapp.clinic.schedule_versions import cached_for_text
 from webapp.database import UtcDateTime, rows, table_of
 from webapp.doctors.models import TimeOff
 from webapp.live.feed import LIVE_VERSION
@@ -212,8 +212,8 @@ def read_diary(session: Session, doctor_id: int, days: Span, week: Span, *, past
     asked = (past or _NO_PAST)._asdict()
     full, outline, earlier, version = rows(session, _DIARY, doctor_id=doctor_id, **instants, **asked).one()
     return Diary(
-        kept_for_text(session, ("diary", doctor_id, days), full or NO_ROWS, _appointments_in),
-        kept_for_text(session, ("outline", doctor_id, week), outline or NO_ROWS, _outline_in),
+        cached_for_text(session, ("diary", doctor_id, days), full or NO_ROWS, _appointments_in),
+        cached_for_text(session, ("outline", doctor_id, week), outline or NO_ROWS, _outline_in),
         past,
         _parse_earlier(session, doctor_id, past, earlier) if past else (),
         version,
@@ -252,7 +252,7 @@ def list_earlier(
 
 
 def _parse_earlier(session: Session, doctor_id: int, past: Past, text: str | None) -> Sequence[EarlierAppointment]:
-    return kept_for_text(session, ("earlier", doctor_id, past), text or NO_ROWS, _earlier_in)
+    return cached_for_text(session, ("earlier", doctor_id, past), text or NO_ROWS, _earlier_in)
 
 
 def _earlier_in(text: str) -> Sequence[EarlierAppointment]:

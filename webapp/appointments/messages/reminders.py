@@ -22,7 +22,7 @@ from webapp.clinic.service import Clinic, get_clinic
 from webapp.clinic.settings import days_of
 from webapp.core.local_time import first_instant, wall_minute
 from webapp.database import rows, table_of
-from webapp.notifications.outbox import Message, enqueue, written_already
+from webapp.notifications.outbox import Message, enqueue, keys_in_outbox
 from webapp.patients import service as patients
 from webapp.scheduling.models import ACTIVE, OPEN, Appointment
 
@@ -104,7 +104,7 @@ def _day(clinic: Clinic, lead: int, today: date) -> Day:
 def _unwritten(session: Session, clinic: Clinic, day: Day) -> dict[str, list[int]]:
     """The missing reminders for that day: the patients whose appointments they are about, by address."""
     found = _grouped(clinic, (AppointmentFacts(*row) for row in rows(session, _OF_DAY, **day.asked)))
-    known = written_already(session, [day.key(address) for address in found])
+    known = keys_in_outbox(session, [day.key(address) for address in found])
     return {
         address: [appointment.patient_id for appointment, _recipient in reminder.appointments]
         for address, reminder in found.items()

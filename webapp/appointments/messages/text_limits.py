@@ -27,7 +27,7 @@ def has_room(session: Session, by: DoneBy, number: str, *, now: datetime) -> boo
     if by.is_staff:
         return True
     since = now - WINDOW
-    if outbox.count_to(session, number, since) >= MOST_TO_NUMBER:
+    if outbox.count_sent_to(session, number, since) >= MOST_TO_NUMBER:
         return False
     return by.account_id is None or _count_of_account(session, by.account_id, since) < MOST_OF_ACCOUNT
 

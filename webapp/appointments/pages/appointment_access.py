@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from webapp.appointments.messages import appointment_links
-from webapp.auth.dependencies import leave_aside, signed_in
+from webapp.auth.dependencies import ignore_session, signed_in
 from webapp.auth.schemas import Actor
 from webapp.clinic import poster
 from webapp.clinic.dependencies import current_clinic
@@ -35,7 +35,7 @@ def appointment_access(page: Page) -> AppointmentAccess:
     if token is None:
         reference = page.request.path_params["reference"].upper()
         return AppointmentAccess(signed_in(page), reference, f"/appointments/{reference}")
-    leave_aside(page)
+    ignore_session(page)
     actor, reference = appointment_links.find_link_access(
         page.session, token, page.settings.secret_keys, address=page.address, now=page.now
     )

@@ -215,7 +215,7 @@ def _require_few(session: Session, user_id: int, email: str, *, now: datetime) -
     account.
     """
     # A link that was withdrawn before it was sent leaves only the mail to the old address behind.
-    written = [notifications.written_about(session, ("user", user_id), each, now - WINDOW) for each in (TO_NEW, TO_OLD)]
+    written = [notifications.sent_about(session, ("user", user_id), each, now - WINDOW) for each in (TO_NEW, TO_OLD)]
     written.append(notifications.sent_since(session, email, TO_NEW, now - WINDOW))
     recent = max(written, key=len)
     if len(recent) >= MOST_REQUESTS:

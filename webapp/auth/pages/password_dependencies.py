@@ -34,7 +34,7 @@ def counted_attempt(page: Page, actor: Actor) -> Iterator[int]:
     try:
         yield attempt
     except WrongCurrentPassword:
-        page.write(login_throttle.judge, attempt)
+        page.write(login_throttle.mark_failed, attempt)
         raise
     except AppError:
         page.write(login_throttle.forget, attempt)

@@ -54,7 +54,7 @@ def start(page: Page, client: OidcClient, wanted: str, *, linking: int = 0) -> t
     """The address at which the provider's part begins, and the value of the cookie that waits for its end.
 
     Raises:
-        ProviderAway, SignOnRefused.
+        ProviderUnavailable, SignOnRefused.
     """
     keys, state = page.settings.secret_keys, new_secret()
     page.close()
@@ -98,7 +98,8 @@ def prove_identity(page: Page, client: OidcClient, begun: Begun) -> Identity:
     """The person whom the provider has signed in, from its answer in this address.
 
     Raises:
-        SignOnRefused: the answer is not to what this browser began, says no, or is not to be trusted. ProviderAway.
+        SignOnRefused: the answer is not to what this browser began, says no, or is not to be trusted.
+            ProviderUnavailable.
     """
     query = page.request.query_params
     said = {name: query.getlist(name) for name in ("state", "code", "error", "iss")}

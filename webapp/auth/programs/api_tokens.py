@@ -55,7 +55,7 @@ class MakeToken(BaseModel):
     days: Annotated[int, Field(ge=1, le=MOST_DAYS)] = USUAL_DAYS
 
 
-class MadeToken(NamedTuple):
+class CreatedToken(NamedTuple):
     """A new token, which is shown this once, and until when it is valid."""
 
     token: str
@@ -108,7 +108,7 @@ def make_token(
     letterhead: dict[str, str],
     *,
     now: datetime,
-) -> MadeToken:
+) -> CreatedToken:
     """Create a token, and tell all admins by mail."""
     handle, secret = "".join(secrets.choice(_LETTERS) for _letter in range(8)), new_secret()
     token = f"{PREFIX}{handle}_{secret}{_check(keys[-1:], handle, secret)}"
@@ -141,7 +141,7 @@ def make_token(
     audit.record_by(session, actor, "api_token_made", subject=("user", user.id), now=now, details=details)
     said = {"by": actor.name, "name": command.name, "scopes": scopes, "days": command.days, "clinic": letterhead}
     _tell_admins(session, row.id, said, now=now)
-    return MadeToken(token, expires_at)
+    return CreatedToken(token, expires_at)
 
 
 _MAKER = aliased(User)

@@ -212,7 +212,7 @@ def prove(
     attempt = admit_proof(session, user_id, address=address, now=now)
     proof = _use_code(session, user_id, code, keys, now=now)
     if proof is None:
-        login_throttle.judge(session, attempt, user_id=user_id)
+        login_throttle.mark_failed(session, attempt, user_id=user_id)
         return None
     login_throttle.forget(session, attempt)
     if proof == "recovery":

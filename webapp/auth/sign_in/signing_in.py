@@ -46,7 +46,7 @@ def sign_in(
         verified = service.verify_login(account, command.password)
         done = database.write(finish, attempt, verified, command, now=now, **more)
     except WrongCredentials:
-        database.write(login_throttle.judge, attempt, user_id=account.user_id if account else 0)
+        database.write(login_throttle.mark_failed, attempt, user_id=account.user_id if account else 0)
         raise
     except Unavailable:
         database.write(login_throttle.forget, attempt)

@@ -58,7 +58,7 @@ def admit(session: Session, state: str, *, address: str, now: datetime) -> int |
             session.add(SpentSignOn(state_hash=hashed(state), at=now))
             session.flush()
     except IntegrityError:
-        login_throttle.judge(session, attempt)
+        login_throttle.mark_failed(session, attempt)
         return None
     return attempt
 

@@ -23,7 +23,7 @@ from time import monotonic
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from webapp.auth.single_sign_on.sign_on_exceptions import ProviderAway, SignOnRefused
+from webapp.auth.single_sign_on.sign_on_exceptions import ProviderUnavailable, SignOnRefused
 from webapp.core.tls import modern_once
 from webapp.core.urls import with_query
 from webapp.identity_providers import OidcProvider, is_safe_address
@@ -81,7 +81,8 @@ class OidcClient:
         """The provider's page at which a sign-in begins; it leads back to the address `back`.
 
         Raises:
-            ProviderAway, SignOnRefused: the provider's discovery document cannot be read, or is not to be trusted.
+            ProviderUnavailable, SignOnRefused: the provider's discovery document cannot be read, or is not to be
+                trusted.
         """
         challenge = urlsafe_b64encode(sha256(verifier.encode()).digest()).rstrip(b"=").decode()
         with self._asking(now):
@@ -104,7 +105,7 @@ class OidcClient:
         `said_issuer` is what the browser's address says to come from (RFC 9207): another provider may have sent it.
 
         Raises:
-            ProviderAway. SignOnRefused: the code or the token is not right.
+            ProviderUnavailable. SignOnRefused: the code or the token is not right.
         """
         with self._asking(now):
             metadata = self._discovered(now)
@@ -168,12 +169,12 @@ class OidcClient:
     def _asking(self, now: datetime) -> Iterator[None]:
         """Take one of the few places for requests that wait for the provider; refuse while it is known to be away."""
         if self._away_until is not None and now < self._away_until:
-            raise ProviderAway(self.provider.shown)
+            raise ProviderUnavailable(self.provider.shown)
         if not self._places.acquire(timeout=1):
-            raise ProviderAway(self.provider.shown)
+            raise ProviderUnavailable(self.provider.shown)
         try:
             yield
-        except ProviderAway:
+        except ProviderUnavailable:
             self._away_until = now + AWAY_FOR
             raise
         else:
@@ -185,7 +186,7 @@ class OidcClient:
         """The JSON object of an answer, without following redirects, without decompression and up to a maximum size.
 
         Raises:
-            ProviderAway: no answer in time, or 5xx. SignOnRefused: any other answer that is no JSON object.
+            ProviderUnavailable: no answer in time, or 5xx. SignOnRefused: any other answer that is no JSON object.
         """
         import httpx2
 
@@ -204,11 +205,11 @@ class OidcClient:
                     if len(body) > MOST_BYTES:
                         raise self._untrusted()
                     if monotonic() > until:
-                        raise ProviderAway(self.provider.shown)
+                        raise ProviderUnavailable(self.provider.shown)
         except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
-            raise ProviderAway(self.provider.shown) from error
+            raise ProviderUnavailable(self.provider.shown) from error
         if answer.status_code >= 500:
-            raise ProviderAway(self.provider.shown)
+            raise ProviderUnavailable(self.provider.shown)
         try:
             found = json.loads(body)
         except (ValueError, RecursionError):

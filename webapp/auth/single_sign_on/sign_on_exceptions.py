@@ -34,7 +34,7 @@ class SignOnRefused(Forbidden):
         super().__init__(_sentence(why) % {"provider": provider})
 
 
-class ProviderAway(Unavailable):
+class ProviderUnavailable(Unavailable):
     """The provider does not answer, or too many people wait for it."""
 
     code = "provider_away"

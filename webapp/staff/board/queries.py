@@ -11,7 +11,7 @@ from typing import NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from webapp.clinic.schedule_versions import kept_for_text, versions_seen
+from webapp.clinic.schedule_versions import cached_for_text, versions_seen
 from webapp.clinic.service import Clinic
 from webapp.database import UtcDateTime, rows, table_of
 from webapp.doctors.models import TimeOff
@@ -143,7 +143,9 @@ def list_appointments(session: Session, day: Span, doctor_ids: Sequence[int] | N
         else rows(session, _OF_SOME, **values, doctor_ids=list(doctor_ids))
     ).all()
     return {
-        doctor_id: kept_for_text(session, ("board appointments", day, doctor_id), text, lambda text: _taken(text, day))
+        doctor_id: cached_for_text(
+            session, ("board appointments", day, doctor_id), text, lambda text: _taken(text, day)
+        )
         for doctor_id, text in found
     }
 

@@ -18,7 +18,7 @@ from webapp.appointments.booking import schedule_queries, statuses
 from webapp.appointments.booking.schedule_queries import AppointmentOutline, Diary, Leave, Past, ScheduleAppointment
 from webapp.appointments.booking.statuses import Wait
 from webapp.auth.schemas import Actor
-from webapp.clinic.schedule_versions import kept_for_doctor
+from webapp.clinic.schedule_versions import cached_for_doctor
 from webapp.clinic.service import Clinic, find_closures
 from webapp.core import formats
 from webapp.doctors.service import DoctorRow
@@ -160,7 +160,7 @@ def load_schedule_week(
     sunday = monday + timedelta(days=6)
     # The caller may have read the clinic before this snapshot began, with another time zone.
     key = ("week", clinic.time_zone, monday)
-    hours = kept_for_doctor(session, doctor.id, key, lambda: _load_hours(session, clinic, doctor.id, monday))
+    hours = cached_for_doctor(session, doctor.id, key, lambda: _load_hours(session, clinic, doctor.id, monday))
     closures = {
         each: closure.name
         for closure in find_closures(session, monday, sunday)

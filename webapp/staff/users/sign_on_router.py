@@ -16,7 +16,7 @@ from webapp.auth.pages.factor_dependencies import letterhead_of
 from webapp.auth.pages.sign_on_dependencies import Begun, begun_by, client_of, prove_identity
 from webapp.auth.single_sign_on import identities
 from webapp.auth.single_sign_on.oidc import Identity, OidcClient
-from webapp.auth.single_sign_on.sign_on_exceptions import ProviderAway, SignOnRefused
+from webapp.auth.single_sign_on.sign_on_exceptions import ProviderUnavailable, SignOnRefused
 from webapp.core.errors import lead_back_to
 from webapp.core.networks import network_of
 from webapp.core.routing import Router
@@ -43,7 +43,7 @@ def begin_sign_on(page: CurrentPage, provider: Provider) -> Response:
         return page.redirect(onward_of(found, wanted))
     try:
         address, cookie = waiting.start(page, client, wanted)
-    except (ProviderAway, SignOnRefused) as error:
+    except (ProviderUnavailable, SignOnRefused) as error:
         return page.redirect(with_query("/login", next=wanted), flash=error.message, tone="bad")
     response = page.redirect(address)
     waiting.set_cookie(page, response, cookie)
@@ -60,7 +60,7 @@ def finish_sign_on(page: CurrentPage, provider: Provider) -> Response:
     begun = begun_by(page, client)
     try:
         response = _finish(page, client, begun)
-    except (ProviderAway, SignOnRefused, TooManyAttempts) as error:
+    except (ProviderUnavailable, SignOnRefused, TooManyAttempts) as error:
         onward = ACCOUNT if begun is not None and begun.linking else with_query("/login", next=begun and begun.wanted)
         response = page.redirect(onward, flash=error.message, tone="bad")
     waiting.drop_cookie(page, response)
@@ -88,7 +88,7 @@ def _finish(page: Page, client: OidcClient, begun: Begun | None) -> Response:
         identity = prove_identity(page, client, begun)
         response = _link(page, client, begun, identity) if begun.linking else _sign_in(page, client, begun, identity)
     except SignOnRefused:
-        page.write(login_throttle.judge, attempt)
+        page.write(login_throttle.mark_failed, attempt)
         raise
     except AppError:
         page.write(login_throttle.forget, attempt)
@@ -129,7 +129,7 @@ def begin_link(page: CurrentPage, provider: Provider) -> Response:
     actor = confirmed(page)
     try:
         address, cookie = waiting.start(page, client, "", linking=actor.user_id)
-    except (ProviderAway, SignOnRefused) as error:
+    except (ProviderUnavailable, SignOnRefused) as error:
         return page.redirect(ACCOUNT, flash=error.message, tone="bad")
     shown = client.provider.shown
     response = page.render("staff/users/link_identity.html", secret=True, provider=shown, address=address)
