@@ -22,6 +22,7 @@ ROOF = {
         "commands",
         "worker",
         "integrity",
+        "declared_schema",
         "accounts",
         "demo",
         "migrations",

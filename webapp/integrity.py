@@ -12,9 +12,9 @@ from sqlalchemy.orm import Session
 
 from webapp.auth.models import User
 from webapp.clinic.models import VisitType
-from webapp.clinic.schedule_versions import missing_triggers
 from webapp.clinic.service import get_clinic
 from webapp.database import Database
+from webapp.declared_schema import lost_references, triggers_amiss
 from webapp.doctors import service as doctors
 from webapp.doctors.models import Doctor
 from webapp.heartbeats.service import Kind, beat
@@ -174,13 +174,18 @@ def problems_of_copy(session: Session, *, guarded: bool, now: datetime) -> Itera
 
 
 def _problems_in(session: Session, *, now: datetime) -> Iterator[str]:
-    for name in missing_triggers(session):
-        yield f"The trigger {name} is missing: processes may offer times that are no longer free."
+    for name in triggers_amiss(session):
+        yield f"The trigger or function {name} is missing, disabled or changed."
+    lost = list(lost_references(session))
+    for table, column, other, number in lost:
+        yield f"Rows of {table} whose {column} refers to no row of {other}: {number}."
     yield from _doctors_overlaps(session)
     yield from _patients_overlaps(session)
     yield from _strays(session)
     yield from _broken_promises(session, now=now)
-    yield from _outside_hours(session, now=now)
+    # An appointment without its doctor cannot be compared with hours.
+    if not lost:
+        yield from _outside_hours(session, now=now)
     yield from _lost_messages(session, now=now)
     yield from _two_addresses(session)
 

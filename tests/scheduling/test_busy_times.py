@@ -149,7 +149,9 @@ def test_rows_replaced_on_sqlite_leave_no_double_time(sqlite_without_keys: Cast)
     insert(cast, first)
     second = appointment(cast, "2026-03-03 12:00") | {"reference": first["reference"], "id": 77}
     execute(cast, sa.insert(Appointment).prefix_with("OR REPLACE").values(second))
-    assert len([problem for problem in find_problems(cast.database, now=NOW) if "busy_times" in problem]) == 1
+    problems = list(find_problems(cast.database, now=NOW))
+    assert ["is taken in busy_times" in problem for problem in problems] == [False, True]
+    assert problems[0] == "Rows of busy_times whose appointment_id refers to no row of appointments: 1."
     with pytest.raises(IntegrityError, match=GUARDS["doctor"]):
         put(cast, TEN)
 
