@@ -213,6 +213,28 @@ def test_a_new_patient_is_three_fields_and_leaves_nothing_when_the_time_is_taken
     assert appointment(cast).patient_id == patient.id
 
 
+@pytest.mark.parametrize("button", [{"time": "bob 1 2026-03-03T09:15:00Z"}, {"queue": "1", "doctor": "bob"}])
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("contact", "06", "This phone number is too short."),
+        ("contact", "12 after six", "Enter a phone number"),
+        ("birth_date", "2031-05-01", "future"),
+    ],
+)
+def test_details_that_are_refused_stay_in_the_form(
+    client: TestClient, cast: Cast, name: str, value: str, sentence: str, button: dict[str, str]
+) -> None:
+    log_in(client, "fiona")
+    typed = {"name": "Nora Novak", "birth_date": "1990-05-01", "contact": "", "reason": "Ear ache", name: value}
+    answer = client.post(HERE, data=typed | button)
+    assert answer.status_code == 422
+    page = read(answer)
+    assert sentence in page.text
+    form = page.form(HERE)
+    assert {each: form[each] for each in typed} == typed
+
+
 @pytest.mark.both_databases
 def test_a_likely_duplicate_is_asked_about_once(client: TestClient, cast: Cast) -> None:
     known = add_patient(cast, "Nora Novak", birth_date=date(1990, 5, 1))

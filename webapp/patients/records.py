@@ -138,7 +138,11 @@ def create_patient(
 
 def find_just_added(session: Session, actor: Actor, details: PatientDetails, *, now: datetime) -> int | None:
     """The patient whom the actor added with the same details a moment ago: then the form was sent twice."""
-    wanted = checked(session, details, now=now)
+    try:
+        wanted = checked(session, details, now=now)
+    except Invalid:
+        # Details that are refused were never saved.
+        return None
     added = (
         sa.select(Patient.id, Patient.name, Patient.birth_date, Patient.phone, Patient.email)
         .join(AuditEvent, AuditEvent.subject_id == Patient.id)
