@@ -48,7 +48,7 @@ function listed(keys) {
   ticks.append(label);
   const inner = element("div", "", { class: "stack snug" });
   inner.append(
-    element("h2", words.title, { class: "title", id: "keys-title" }), list, ticks,
+    element("h2", words.title, { class: "title", id: "keys-title", tabindex: "-1", autofocus: "" }), list, ticks,
     element("button", words.close, { class: "button", type: "button", "data-closes": "" }),
   );
   const dialog = element("dialog", "", { id: "keys", class: "card padded no-print", "aria-labelledby": "keys-title", "data-listed": "" });
