@@ -91,6 +91,12 @@ def test_a_patient_is_found_by_the_reference_of_an_appointment(carol: TestClient
     assert names(read(carol.get("/admin/patients?q=anne-lies"))) == ["Anne-Lies Post"]
 
 
+def test_letters_typed_on_the_list_go_to_the_search(carol: TestClient) -> None:
+    """Without the focus there, the first n of a name would open the booking."""
+    assert read(carol.get("/admin/patients")).one("input", id="q").get("autofocus") is not None
+    assert read(carol.get("/admin/patients?q=alice")).one("input", id="q").get("autofocus") is None
+
+
 def test_an_empty_result_offers_to_add_a_patient(carol: TestClient) -> None:
     page = read(carol.get("/admin/patients?q=peter+post"))
     assert "No patients found" in page.text
