@@ -278,6 +278,15 @@ def test_an_account_is_given_later_and_only_one(carol: TestClient, cast: Cast) -
     assert f"/admin/users/{cast.bob.user_id}" in read(carol.get("/admin/doctors/bob/account")).links
 
 
+def test_the_pages_of_a_doctor_have_the_same_tabs(carol: TestClient) -> None:
+    base = "/admin/doctors/bob"
+    pages = [base, f"{base}/hours", f"{base}/time-off", f"{base}/account"]
+    for address in pages:
+        tabs = read(carol.get(address)).one("nav", aria_label="About this doctor").all("a")
+        assert [tab["href"] for tab in tabs] == pages, address
+        assert [tab["href"] for tab in tabs if tab.get("aria-current")] == [address]
+
+
 def test_a_doctor_who_does_not_exist_is_not_found(carol: TestClient) -> None:
     for page in ("", "/activity", "/account"):
         assert carol.get(f"/admin/doctors/nobody{page}").status_code == 404
