@@ -36,7 +36,7 @@ from webapp.auth import sessions
 from webapp.auth.dependencies import SESSION_COOKIE
 from webapp.core.clock import utc_now
 from webapp.event_handlers import wired_database
-from webapp.serving.ports import holders_of
+from webapp.serving.ports import listening_processes
 
 AIMS = "aims: admitted p99 ≤ 2,000 ms, refused ≤ 100 ms, live ≤ 500 ms, memory +10 %, normal within 5 s"
 PAGES = ("/", "/doctors", "/login", "/api/v1/doctors")
@@ -268,7 +268,7 @@ async def _until_normal(port: int, usual: float) -> float:
 
 def _memory(port: int) -> float:
     """The resident memory of all processes that listen, in MB."""
-    pages = sum(int(Path(f"/proc/{each.pid}/statm").read_text().split()[1]) for each in holders_of(port))
+    pages = sum(int(Path(f"/proc/{each.pid}/statm").read_text().split()[1]) for each in listening_processes(port))
     return pages * 4 / 1024
 
 

@@ -33,7 +33,7 @@ from webapp.auth import sessions
 from webapp.auth.dependencies import SESSION_COOKIE
 from webapp.core.clock import utc_now
 from webapp.event_handlers import wired_database
-from webapp.serving.ports import holders_of
+from webapp.serving.ports import listening_processes
 
 MOST_GROWTH = 0.05
 LOOK_EVERY = 5.0
@@ -203,7 +203,7 @@ def _mean(looks: list[Load]) -> Load:
 
 
 def _load(port: int) -> Load:
-    folders = [Path(f"/proc/{each.pid}") for each in holders_of(port)]
+    folders = [Path(f"/proc/{each.pid}") for each in listening_processes(port)]
     pages = sum(int((folder / "statm").read_text().split()[1]) for folder in folders)
     return Load(pages * 4 / 1024, sum(len(list((folder / "fd").iterdir())) for folder in folders))
 

@@ -17,7 +17,7 @@ from tests.cast import NOW, Cast
 from tests.postgres import candidates, new_database
 from webapp.auth.models import PasswordLink, UserSession
 from webapp.backups import postgresql_dumps, postgresql_programs
-from webapp.backups.exceptions import CannotCopy, HoldsData, InUse, Unusable
+from webapp.backups.exceptions import CannotCopy, DatabaseInUse, DatabaseNotEmpty, UnusableBackup
 from webapp.backups.files import kind_of, put_in_place
 from webapp.backups.postgresql_programs import find_programs
 from webapp.backups.reports import backup_report, restore_report
@@ -199,14 +199,14 @@ def test_data_is_replaced_only_if_asked_for_while_docket_is_stopped_and_then_com
     second.write(lambda session: session.add(Patient(name="Later Lee", created_at=NOW)))
     second.write(lambda session: session.execute(sa.text("CREATE TABLE of_a_newer_version (id INTEGER)")))
     second.dispose()
-    with pytest.raises(HoldsData, match=r"Patients: 3, .* add --replace"):
+    with pytest.raises(DatabaseNotEmpty, match=r"Patients: 3, .* add --replace"):
         restore_backup(second, file, replace=False, now=NOW)
     second.dispose()
     # A server keeps its connections between two requests.
     assert "Later Lee" in names_of(server)
     with monkeypatch.context() as patch:
         patch.setattr(postgresql_dumps, "ENDING_SECONDS", 0)
-        with pytest.raises(InUse, match="Stop `docket serve`"):
+        with pytest.raises(DatabaseInUse, match="Stop `docket serve`"):
             restore_backup(second, file, replace=True, now=NOW)
     # PostgreSQL lists the connection for a moment after it is closed.
     server.dispose()
@@ -238,7 +238,7 @@ def test_a_file_that_cannot_be_used_changes_nothing(cast: Cast, elsewhere: str, 
         b"Dear operator": "is not a backup",
     }.items():
         file.write_bytes(harmed)
-        with pytest.raises(Unusable, match=said):
+        with pytest.raises(UnusableBackup, match=said):
             restore_backup(second, file, replace=True, now=NOW)
     assert "Later Lee" in names_of(second)
 
@@ -252,7 +252,7 @@ def test_a_backup_of_a_newer_version_is_refused(cast: Cast, elsewhere: str, tmp_
             sa.text("UPDATE alembic_version SET version_num = :newest"), {"newest": newest_revision()}
         )
     )
-    with pytest.raises(Unusable, match="newer version"):
+    with pytest.raises(UnusableBackup, match="newer version"):
         restore_backup(opened(elsewhere), file, replace=False, now=NOW)
 
 
@@ -279,7 +279,7 @@ def test_a_damaged_database_is_set_aside(sqlite_cast: Cast, tmp_path: Path, open
     make_backup(sqlite_cast.database, file, force=False, now=NOW)
     broken.write_bytes(b"not a database at all" * 500)
     database = opened(f"sqlite:///{broken}")
-    with pytest.raises(HoldsData, match="is damaged"):
+    with pytest.raises(DatabaseNotEmpty, match="is damaged"):
         restore_backup(database, file, replace=False, now=NOW)
     back = restore_backup(database, file, replace=True, now=NOW)
     assert back.aside is not None

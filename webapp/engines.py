@@ -248,7 +248,7 @@ def sqlite_engine(url: sa.URL, patience: float | None) -> sa.Engine:
         cursor.execute("PRAGMA secure_delete=ON")
         cursor.close()
         if patience is not None:
-            connection.set_progress_handler(_Lateness(patience).is_late, STEPS_BETWEEN_LOOKS)
+            connection.set_progress_handler(_StatementTimeout(patience).is_late, STEPS_BETWEEN_LOOKS)
 
     event.listen(engine, "handle_error", _open_again)
     engine.dialect.statement_compiler = _compiler_with_steady_limits()
@@ -294,7 +294,7 @@ def _open_again(context: sa.ExceptionContext) -> None:
         context.is_disconnect = True
 
 
-class _Lateness:
+class _StatementTimeout:
     """Whether SQLite must interrupt a long statement. SQLite asks every few milliseconds while it computes."""
 
     def __init__(self, patience: float) -> None:

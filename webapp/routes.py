@@ -9,8 +9,8 @@ from webapp.appointments.pages.address_router import router as address_router
 from webapp.appointments.pages.appointment_link_router import router as appointment_link_router
 from webapp.appointments.pages.booking_router import router as booking_router
 from webapp.appointments.pages.calendars_router import router as calendars_router
+from webapp.appointments.pages.check_in_router import router as check_in_router
 from webapp.appointments.pages.code_router import router as code_router
-from webapp.appointments.pages.here_router import router as here_router
 from webapp.appointments.pages.reschedule_router import router as reschedule_router
 from webapp.appointments.pages.router import router as appointments_router
 from webapp.auth.pages.confirm_router import router as confirm_router
@@ -83,7 +83,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     appointments_router,
     reschedule_router,
     appointment_link_router,
-    here_router,
+    check_in_router,
     board_router,
     sheets_router,
     staff_appointments_router,

@@ -16,7 +16,7 @@ from webapp import models
 from webapp.appointments import guardians
 from webapp.appointments.booking import service
 from webapp.appointments.calendars.feed import list_events
-from webapp.appointments.exceptions import AppointmentLinkOver
+from webapp.appointments.exceptions import AppointmentLinkEnded
 from webapp.appointments.messages import appointment_links
 from webapp.appointments.messages.recipients import LINK_PURPOSE
 from webapp.appointments.schemas import Booking
@@ -192,7 +192,7 @@ def test_a_stopped_worker_gives_no_access_away(client: TestClient, cast: Cast) -
             events = list_events(session, cast.alice, get_clinic(session), base_url="http://docket.test", now=NOW)
             try:
                 by_link = bool(appointment_links.find_link_access(session, token, keys, now=NOW))
-            except AppointmentLinkOver:
+            except AppointmentLinkEnded:
                 by_link = False
         pages = [client.get(address).status_code == 200 for address in (path, slot, f"/account/people/{zoe}")]
         return [*pages, reference in client.get("/appointments").text, bool(events), by_link]

@@ -22,7 +22,13 @@ from webapp.doctors import service as doctors
 from webapp.integrity import find_problems, guard_is_in_place
 from webapp.models import Appointment, BusyTime, Patient
 from webapp.scheduling import checks
-from webapp.scheduling.busy_times import CONTENTS, Source, expected, postgresql_keepers, sqlite_keepers
+from webapp.scheduling.busy_times import (
+    CONTENTS,
+    Source,
+    expected,
+    postgresql_maintenance_triggers,
+    sqlite_maintenance_triggers,
+)
 from webapp.scheduling.exceptions import SlotTaken
 from webapp.scheduling.viewer import Viewer
 
@@ -228,7 +234,7 @@ def make_trainings(database: Database) -> sa.Table:
     run(
         database,
         f"ALTER TABLE busy_times ADD COLUMN {TRAININGS.column} INTEGER REFERENCES {TRAININGS.table} (id)",
-        *(sqlite_keepers if database.is_sqlite else postgresql_keepers)(TRAININGS),
+        *(sqlite_maintenance_triggers if database.is_sqlite else postgresql_maintenance_triggers)(TRAININGS),
     )
     return table
 

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from tests.cast import NOW, Cast, assemble
-from webapp.core.parsing import written_instants
+from webapp.core.parsing import typed_instants
 from webapp.event_handlers import wired_database
 from webapp.exceptions import Invalid, NotFound
 from webapp.scheduling.explain import Answer, explain
@@ -90,7 +90,7 @@ def test_a_time_that_the_clocks_skip_is_explained(clinic: Cast) -> None:
 @pytest.mark.parametrize("text", ["", "tomorrow", "2026-13-01T09:30", "2026-03-03T25:00", "09:30", "2026-02-29T10:00"])
 def test_an_invalid_time_is_explained(text: str) -> None:
     with pytest.raises(Invalid, match="is not a time"):
-        written_instants(text, AMSTERDAM)
+        typed_instants(text, AMSTERDAM)
 
 
 @pytest.mark.parametrize(
@@ -102,9 +102,9 @@ def test_a_time_at_the_edge_of_the_calendar_is_answered_in_words(clinic: Cast, t
 
 
 def test_written_times_are_instants() -> None:
-    assert written_instants("2026-03-29T03:00", AMSTERDAM) == [datetime(2026, 3, 29, 1, tzinfo=UTC)]
-    assert written_instants("2026-10-25T03:00", AMSTERDAM) == [datetime(2026, 10, 25, 2, tzinfo=UTC)]
-    assert written_instants("2026-10-25T02:00", AMSTERDAM) == [
+    assert typed_instants("2026-03-29T03:00", AMSTERDAM) == [datetime(2026, 3, 29, 1, tzinfo=UTC)]
+    assert typed_instants("2026-10-25T03:00", AMSTERDAM) == [datetime(2026, 10, 25, 2, tzinfo=UTC)]
+    assert typed_instants("2026-10-25T02:00", AMSTERDAM) == [
         datetime(2026, 10, 25, 0, tzinfo=UTC),
         datetime(2026, 10, 25, 1, tzinfo=UTC),
     ]

@@ -20,7 +20,7 @@ import pytest
 
 from tests.servers import LiveServer, docket_environment, free_port, live_server
 from webapp.commands import serving
-from webapp.serving.ports import Holder, are_left_behind, holders_of
+from webapp.serving.ports import ListeningProcess, are_left_behind, listening_processes
 
 
 def port_of(server: LiveServer) -> int:
@@ -131,11 +131,11 @@ def test_a_process_that_dies_is_replaced_and_all_end_with_the_main_one(sqlite_ur
         command, env=docket_environment(sqlite_url), cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as main:
         try:
-            assert eventually(lambda: len(holders_of(port)) == 3 and status(port, "/health/live") == 200)
+            assert eventually(lambda: len(listening_processes(port)) == 3 and status(port, "/health/live") == 200)
             # One of them that dies is replaced.
-            killed = next(holder.pid for holder in holders_of(port) if holder.pid != main.pid)
+            killed = next(holder.pid for holder in listening_processes(port) if holder.pid != main.pid)
             os.kill(killed, signal.SIGKILL)
-            assert eventually(lambda: len({holder.pid for holder in holders_of(port)} - {killed}) == 3)
+            assert eventually(lambda: len({holder.pid for holder in listening_processes(port)} - {killed}) == 3)
             assert eventually(lambda: status(port, "/health/ready") == 200)
         finally:
             # Also when the test fails: otherwise it would wait for the end of a server that nothing ends.
@@ -151,7 +151,7 @@ def test_a_process_that_dies_is_replaced_and_all_end_with_the_main_one(sqlite_ur
     assert seen == sorted(seen, key=[200, 503, 0].index)
     # A service manager starts it again at once; the new one waits until the port is free.
     serving.listen_at("127.0.0.1", port).close()
-    assert holders_of(port) == []
+    assert listening_processes(port) == []
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="Finding processes needs /proc.")
@@ -163,8 +163,11 @@ def test_a_taken_port_is_named_with_its_holder() -> None:
 
 
 def test_only_processes_without_their_main_one_are_waited_for() -> None:
-    child, main = Holder(2, "python -c from multiprocessing.spawn import spawn_main"), Holder(1, "python docket serve")
+    child, main = (
+        ListeningProcess(2, "python -c from multiprocessing.spawn import spawn_main"),
+        ListeningProcess(1, "python docket serve"),
+    )
     assert are_left_behind([child])
-    assert are_left_behind([child, Holder(3, "")]), "One that ends has no command any more."
+    assert are_left_behind([child, ListeningProcess(3, "")]), "One that ends has no command any more."
     assert not are_left_behind([main, child])
     assert not are_left_behind([])

@@ -129,7 +129,7 @@ def tick(session: Session, actor: Actor, reference: str, *, since: datetime | No
     session.execute(sa.delete(Call).where(Call.appointment_id == view.id))
     values = {"appointment_id": view.id, "starts_at": view.starts_at, "called_at": now, "called_by": actor.account_id}
     session.execute(sa.insert(Call).values(values))
-    _tell_boards(session, view.id)
+    _refresh_boards(session, view.id)
     status_service.record_unseen(session, actor, "called", view.id, now=now)
 
 
@@ -142,11 +142,11 @@ def untick(session: Session, actor: Actor, reference: str, *, now: datetime) -> 
     view = lock_for_change(session, actor, reference, None)
     gone = sa.delete(Call).where(Call.appointment_id == view.id).returning(Call.appointment_id)
     if session.scalar(gone) is not None:
-        _tell_boards(session, view.id)
+        _refresh_boards(session, view.id)
         status_service.record_unseen(session, actor, "call_undone", view.id, now=now)
 
 
-def _tell_boards(session: Session, appointment_id: int) -> None:
+def _refresh_boards(session: Session, appointment_id: int) -> None:
     """Tell the boards that say how many calls are left about a doctor's absence, a closure or another change.
 
     A trigger would also run when an appointment without a call is deleted.

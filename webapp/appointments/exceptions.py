@@ -123,7 +123,7 @@ class NoSuchAppointment(NotFound):
         super().__init__(_("There is no appointment with this reference in your account."))
 
 
-class AppointmentLinkOver(NotFound):
+class AppointmentLinkEnded(NotFound):
     """The link opens no appointment: it is incomplete, or its address is no longer connected to the appointment.
 
     `phone` is the clinic's, or ''.
@@ -241,7 +241,7 @@ class NotHereYet(Invalid):
     code = "not_here_yet"
 
 
-class PosterOver(NotFound):
+class PosterNotValid(NotFound):
     """The scanned poster is an old one, or belongs to another clinic."""
 
     title = _l("This poster is no longer valid")

@@ -35,7 +35,7 @@ UNTYPED = frozenset(
 Fields = list[tuple[str, str]]
 
 
-class KeptForm(NamedTuple):
+class UnsentForm(NamedTuple):
     """A form that was not sent: where it is sent, the address to return to, and its fields in order."""
 
     action: str
@@ -54,7 +54,7 @@ def is_worth_keeping(fields: Sequence[tuple[str, str]]) -> bool:
     return typed and len(fields) <= MOST_FIELDS and letters <= MOST_LETTERS
 
 
-def keep(session: Session, form: KeptForm, *, account: str, previous: str, now: datetime) -> str | None:
+def keep(session: Session, form: UnsentForm, *, account: str, previous: str, now: datetime) -> str | None:
     """Store a draft and return the key for the cookie; None if there are too many drafts of unknown accounts.
 
     `account` is the key of the account that wrote it, or ''. `previous` is the browser's last draft, which ends.
@@ -83,13 +83,13 @@ def keep(session: Session, form: KeptForm, *, account: str, previous: str, now: 
     return key
 
 
-def find(session: Session, key: str, *, account: str, now: datetime) -> KeptForm | None:
+def find(session: Session, key: str, *, account: str, now: datetime) -> UnsentForm | None:
     """The draft with this key, if it belongs to this account and is not too old."""
     query = sa.select(Draft.action, Draft.address, Draft.fields).where(
         Draft.key_hash == hashed(key), Draft.account == account, Draft.created_at > now - LIFETIME
     )
     row = session.execute(query).one_or_none()
-    return KeptForm(row.action, row.address, [(name, text) for name, text in row.fields]) if row else None
+    return UnsentForm(row.action, row.address, [(name, text) for name, text in row.fields]) if row else None
 
 
 def claim(session: Session, key: str, *, account: str, wanted: str) -> bool:

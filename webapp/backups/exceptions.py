@@ -5,15 +5,15 @@ from __future__ import annotations
 from webapp.exceptions import Conflict, Invalid
 
 
-class Unusable(Invalid):
+class UnusableBackup(Invalid):
     """The file is no backup of ours, or damaged, or of the other kind of database, or of a newer version."""
 
 
-class InUse(Conflict):
+class DatabaseInUse(Conflict):
     """Docket serves from the database, or something else has it open."""
 
 
-class HoldsData(Conflict):
+class DatabaseNotEmpty(Conflict):
     """The database has data, and the command does not allow replacing it."""
 
 

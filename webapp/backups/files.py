@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
-from webapp.backups.exceptions import Unusable
+from webapp.backups.exceptions import UnusableBackup
 
 Kind = Literal["sqlite", "postgresql"]
 BEGINNINGS: dict[bytes, Kind] = {b"SQLite format 3\0": "sqlite", b"PGDMP": "postgresql"}
@@ -23,7 +23,7 @@ def kind_of(file: Path) -> Kind:
     """Which kind of database a file is a backup of.
 
     Raises:
-        Unusable: it is no backup.
+        UnusableBackup: it is no backup.
     """
     with file.open("rb") as opened:
         beginning = opened.read(32)
@@ -31,10 +31,10 @@ def kind_of(file: Path) -> Kind:
         if beginning.startswith(mark):
             return kind
     if beginning.startswith(ENCRYPTED):
-        raise Unusable(f"{file} is encrypted. Decrypt it first, then restore what comes out.")
+        raise UnusableBackup(f"{file} is encrypted. Decrypt it first, then restore what comes out.")
     if not beginning:
-        raise Unusable(f"{file} is empty.")
-    raise Unusable(f"{file} is not a backup: it is neither an SQLite database nor an archive of pg_dump.")
+        raise UnusableBackup(f"{file} is empty.")
+    raise UnusableBackup(f"{file} is not a backup: it is neither an SQLite database nor an archive of pg_dump.")
 
 
 @contextmanager

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from webapp.backups.contents import CREDENTIALS
-from webapp.backups.exceptions import CannotCopy, InUse, Unusable
+from webapp.backups.exceptions import CannotCopy, DatabaseInUse, UnusableBackup
 from webapp.backups.postgresql_programs import (
     LOCK_MILLISECONDS,
     Programs,
@@ -97,11 +97,11 @@ def read_through(programs: Programs, file: Path) -> None:
     """Read an archive to its end, as a restore does.
 
     Raises:
-        Unusable: it is damaged, cut off, or of a newer PostgreSQL.
+        UnusableBackup: it is damaged, cut off, or of a newer PostgreSQL.
     """
     done = run_program(programs.command("pg_restore", "--file=-", str(file)), output=subprocess.DEVNULL)
     if done.returncode:
-        raise Unusable(f"{file} cannot be read: {last_words(done.stderr)}.")
+        raise UnusableBackup(f"{file} cannot be read: {last_words(done.stderr)}.")
 
 
 def revision_in(programs: Programs, file: Path) -> str | None:
@@ -111,11 +111,12 @@ def revision_in(programs: Programs, file: Path) -> str | None:
     return found[1] if found else None
 
 
-def require_alone(session: Session) -> None:
+def require_no_connections(session: Session) -> None:
     """Check that no process of Docket is connected.
 
     Raises:
-        InUse: one is. Other programs, such as a monitor, may be connected, because the restore is one transaction.
+        DatabaseInUse: one is. Other programs, such as a monitor, may be connected, because the restore is one
+            transaction.
     """
     query = sa.text(
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() "
@@ -124,7 +125,7 @@ def require_alone(session: Session) -> None:
     end = time.monotonic() + ENDING_SECONDS
     while others := session.execute(query, {"name": APPLICATION}).scalar_one():
         if time.monotonic() >= end:
-            raise InUse(
+            raise DatabaseInUse(
                 f"Docket is connected to this database ({others} connections). Stop `docket serve` and `docket worker` "
                 "first, on every machine."
             )
@@ -154,7 +155,7 @@ def restore(database: Database, programs: Programs, file: Path) -> None:
             try:
                 target.stdin.write(f"BEGIN;\n{EMPTY}".encode())
                 target.stdin.flush()
-                unread = _pour(programs, file, target)
+                unread = _send_sql(programs, file, target)
                 if not unread:
                     target.stdin.write(THE_END.encode())
                 target.stdin.close()
@@ -181,7 +182,7 @@ def _for_any_version(archive: IO[bytes]) -> Iterator[bytes]:
             return
 
 
-def _pour(programs: Programs, file: Path, target: subprocess.Popen[bytes]) -> str:
+def _send_sql(programs: Programs, file: Path, target: subprocess.Popen[bytes]) -> str:
     """Send the archive as SQL. Returns why it could not be read; empty if it was read to its end."""
     words = programs.command("pg_restore", *PLAIN, "--file=-", str(file))
     with tempfile.TemporaryFile() as complaints:

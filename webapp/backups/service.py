@@ -13,7 +13,7 @@ from webapp import integrity, migrations
 from webapp.audit import service as audit
 from webapp.backups import postgresql_dumps, sqlite_copies
 from webapp.backups.contents import Contents, end_credentials, read_contents
-from webapp.backups.exceptions import HoldsData, Unusable
+from webapp.backups.exceptions import DatabaseNotEmpty, UnusableBackup
 from webapp.backups.files import TITLES, kind_of, private_file, put_in_place, workspace
 from webapp.backups.postgresql_programs import find_programs
 from webapp.database import Database
@@ -49,7 +49,7 @@ def make_backup(database: Database, file: Path, *, force: bool, now: datetime) -
         draft = private_file(folder / "copy.db")
         if database.is_sqlite:
             sqlite_copies.copy_out(database, draft)
-            done = _look_at(draft, now=now)
+            done = _check_copy(draft, now=now)
         else:
             done = _dump(database, draft, now=now)
         put_in_place(draft, file, replace=force)
@@ -69,13 +69,13 @@ def restore_backup(database: Database, file: Path, *, replace: bool, now: dateti
     """Replace the database by the copy in `file`, after checking that this version can use it.
 
     Raises:
-        Unusable: it cannot. HoldsData: the database has data, and `replace` is not set. InUse: Docket is running.
-        CannotCopy: the database refuses. In each case the database is unchanged.
+        UnusableBackup: it cannot. DatabaseNotEmpty: the database has data, and `replace` is not set. DatabaseInUse:
+        Docket is running. CannotCopy: the database refuses. In each case the database is unchanged.
     """
     kind = kind_of(file)
     if (kind == "sqlite") != database.is_sqlite:
         ours = "SQLite" if database.is_sqlite else "PostgreSQL"
-        raise Unusable(
+        raise UnusableBackup(
             f"{file} is a backup of an {TITLES[kind]} database, and DOCKET_DATABASE_URL names a database of {ours}. "
             "Restore it into a database of the same kind."
         )
@@ -91,7 +91,7 @@ def _restore_sqlite(database: Database, file: Path, *, replace: bool, now: datet
     with workspace(path) as folder:
         draft = private_file(folder / "copy.db")
         sqlite_copies.copy_in(file, draft)
-        done = _look_at(draft, now=now, restoring=file)
+        done = _check_copy(draft, now=now, restoring=file)
         if is_readable:
             sqlite_copies.replace_contents(path, draft)
             return done
@@ -106,13 +106,13 @@ def _require_replaceable(path: Path, *, replace: bool) -> bool:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         private_file(path)
     try:
-        with sqlite_copies.alone_with(path):
+        with sqlite_copies.exclusive_connection(path):
             pass
         if not replace:
             _require_empty(_contents_of(path))
     except sqlite_copies.Unreadable as error:
         if not replace:
-            raise HoldsData(
+            raise DatabaseNotEmpty(
                 f"The database {path} is damaged ({error}). With --replace it is set aside under another name."
             ) from error
         return False
@@ -121,7 +121,7 @@ def _require_replaceable(path: Path, *, replace: bool) -> bool:
 
 def _require_empty(contents: Contents) -> None:
     if contents.holds_data:
-        raise HoldsData(
+        raise DatabaseNotEmpty(
             " ".join(["The database holds data, which would be lost.", *contents.in_words()])
             + " Make a backup of it, then add --replace."
         )
@@ -136,7 +136,7 @@ def _contents_of(path: Path) -> Contents:
         database.dispose()
 
 
-def _look_at(draft: Path, *, now: datetime, restoring: Path | None = None) -> Copied:
+def _check_copy(draft: Path, *, now: datetime, restoring: Path | None = None) -> Copied:
     """Check a private copy. A copy that will be restored loses its sessions, and its audit log says so."""
     copy = wired_database(f"sqlite:///{draft}")
     try:
@@ -157,7 +157,7 @@ def _look_at(draft: Path, *, now: datetime, restoring: Path | None = None) -> Co
 def _restore_postgresql(database: Database, file: Path, *, replace: bool, now: datetime) -> Copied:
     with database.reading() as session:
         programs = find_programs(postgresql_dumps.server_major(session))
-        postgresql_dumps.require_alone(session)
+        postgresql_dumps.require_no_connections(session)
         if not replace:
             _require_empty(read_contents(session))
     postgresql_dumps.read_through(programs, file)
@@ -174,9 +174,9 @@ def _restore_postgresql(database: Database, file: Path, *, replace: bool, now: d
 
 def _require_known(file: Path, revision: str | None) -> None:
     if revision is None:
-        raise Unusable(f"{file} is not a backup of Docket: it has no schema revision.")
+        raise UnusableBackup(f"{file} is not a backup of Docket: it has no schema revision.")
     if migrations.is_unknown(revision):
-        raise Unusable(f"{file} is of a newer version. {migrations.what_is_wrong(revision)}")
+        raise UnusableBackup(f"{file} is of a newer version. {migrations.what_is_wrong(revision)}")
 
 
 def _note(database: Database, revision: str | None, *, now: datetime) -> None:

@@ -7,7 +7,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from webapp.backups.exceptions import CannotCopy, InUse, Unusable
+from webapp.backups.exceptions import CannotCopy, DatabaseInUse, UnusableBackup
 from webapp.database import Database
 from webapp.engines import sqlite_module
 
@@ -38,7 +38,7 @@ def copy_in(file: Path, draft: Path) -> None:
     """Copy a backup, which is only read, into an empty file, and check that it is complete.
 
     Raises:
-        Unusable: it is damaged.
+        UnusableBackup: it is damaged.
     """
     try:
         # It is asked for read-only, so that nothing changes the backup.
@@ -46,11 +46,11 @@ def copy_in(file: Path, draft: Path) -> None:
             source.backup(target)
             problems = [str(row[0]) for row in target.execute(f"PRAGMA integrity_check({MOST_PROBLEMS})")]
             if problems != ["ok"]:
-                raise Unusable(f"{file} is damaged: {'; '.join(problems)}.")
+                raise UnusableBackup(f"{file} is damaged: {'; '.join(problems)}.")
             if target.execute("PRAGMA foreign_key_check").fetchone():
-                raise Unusable(f"{file} is damaged: some of its rows refer to rows that are missing.")
+                raise UnusableBackup(f"{file} is damaged: some of its rows refer to rows that are missing.")
     except sqlite_module().DatabaseError as error:
-        raise Unusable(f"{file} is damaged: {error}.") from error
+        raise UnusableBackup(f"{file} is damaged: {error}.") from error
 
 
 def settle(path: Path) -> None:
@@ -66,9 +66,9 @@ def replace_contents(path: Path, draft: Path) -> None:
     it meanwhile waits; if this one is killed, SQLite puts the former contents back.
 
     Raises:
-        InUse: another process has it open. Unreadable: it is too damaged for that.
+        DatabaseInUse: another process has it open. Unreadable: it is too damaged for that.
     """
-    with alone_with(path) as target:
+    with exclusive_connection(path) as target:
         with closing(_open(str(draft))) as source:
             source.backup(target)
         target.execute("PRAGMA locking_mode=NORMAL")
@@ -80,11 +80,11 @@ class Unreadable(Exception):
 
 
 @contextmanager
-def alone_with(path: Path) -> Iterator[Any]:
+def exclusive_connection(path: Path) -> Iterator[Any]:
     """An exclusive connection: no other process can open the database until it is closed.
 
     Raises:
-        InUse: another process has it open. Unreadable: it is no database, or a damaged one.
+        DatabaseInUse: another process has it open. Unreadable: it is no database, or a damaged one.
     """
     with closing(_open(str(path))) as connection:
         try:
@@ -96,7 +96,7 @@ def alone_with(path: Path) -> Iterator[Any]:
         except sqlite_module().OperationalError as error:
             if "locked" not in str(error):
                 raise Unreadable(str(error)) from error
-            raise InUse(
+            raise DatabaseInUse(
                 f"Another process has {path.absolute()} open. Stop `docket serve` and `docket worker` first, and "
                 "every program that reads the file."
             ) from error

@@ -78,14 +78,16 @@ def _figures(settings: Settings) -> Iterator[None]:
 
 def listen_at(host: str, port: int) -> socket.socket:
     """The socket to answer at. If it cannot be had, say why and who has it, before anything is started."""
-    from webapp.serving.ports import holders_of
+    from webapp.serving.ports import listening_processes
     from webapp.serving.processes import listen
 
     try:
         return listen(host, port)
     except OSError as error:
         why = (error.strerror or str(error)).partition(" (")[0]
-        holder = next((f" It is used by process {each.pid}: {each.command[:80]}." for each in holders_of(port)), "")
+        holder = next(
+            (f" It is used by process {each.pid}: {each.command[:80]}." for each in listening_processes(port)), ""
+        )
         message = (
             f"Port {port} of {host} cannot be used: {why}.{holder} Choose another one with --port (make run: PORT=)."
         )

@@ -66,7 +66,7 @@ def reference_in(text: str, *, surely: bool = False) -> str | None:
     return f"{typed[1]}-{typed[3]}"
 
 
-def written_instants(time: str, zone: ZoneInfo) -> list[datetime]:
+def typed_instants(time: str, zone: ZoneInfo) -> list[datetime]:
     """The instants that a typed time means: one, or two if the wall clock shows the time twice.
 
     Raises:

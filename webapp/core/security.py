@@ -112,7 +112,7 @@ class SecurityMiddleware:
         request = Request(scope, receive)
         try:
             refuse_unknown_host(request, self.hosts)
-            refuse_dirty_address(scope)
+            refuse_undecodable_address(scope)
             refuse_large_body(request)
             refuse_other_origin(request, base_url=self.base_url, api_origins=self.api_origins)
             await self.app(scope, receive, send_with_headers)
@@ -142,7 +142,7 @@ def loggable_path(scope: Scope) -> str:
     return path.replace(str(token), "…") if token else path
 
 
-def refuse_dirty_address(scope: Scope) -> None:
+def refuse_undecodable_address(scope: Scope) -> None:
     """Refuse addresses that are not UTF-8 or hold NUL bytes: the databases can neither compare nor store such text.
 
     Raises:

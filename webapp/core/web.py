@@ -152,11 +152,11 @@ class Page:
         headers = {"cache-control": "no-store"}
         return StreamingResponse(_in_this_context(pieces), media_type="text/html; charset=utf-8", headers=headers)
 
-    def say_also(self, sentence: str) -> None:
+    def add_to_flash(self, sentence: str) -> None:
         """Add a sentence to the message on the next page."""
         self._also_said = sentence
 
-    def show_meanwhile(self, address: str, work: Callable[[], object]) -> None:
+    def work_after_redirect(self, address: str, work: Callable[[], object]) -> None:
         """Do long work after the redirect is sent, and let it lead to the page at `address`, which shows how far it is.
 
         That page gets the address of the next one as `next`. The work goes on if the browser is closed.

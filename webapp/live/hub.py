@@ -173,7 +173,7 @@ class Hub:
         for stream in self._streams:
             stream.end()
 
-    def hear_of_sessions(self, asked: set[int], left: Mapping[int, timedelta]) -> None:
+    def update_sessions(self, asked: set[int], left: Mapping[int, timedelta]) -> None:
         """End the streams of sessions that have ended, and warn those that end soon."""
         for stream in self._streams:
             session_id = stream.viewer.session_id
@@ -239,7 +239,7 @@ class _Listener:
             return
         with self._database.reading() as session:
             left = time_left(session, asked, now=self._clock())
-        self._call(self._hub.hear_of_sessions, asked, left)
+        self._call(self._hub.update_sessions, asked, left)
 
     def _call(self, work: Callable[..., object], *arguments: Any) -> None:
         """Call this in the event loop.

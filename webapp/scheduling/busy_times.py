@@ -94,7 +94,7 @@ def sqlite_guard() -> Iterator[str]:
     """
 
 
-def sqlite_keepers(source: Source) -> Iterator[str]:
+def sqlite_maintenance_triggers(source: Source) -> Iterator[str]:
     """The triggers that maintain `busy_times` from one table on SQLite.
 
     INSERT OR REPLACE and UPDATE OR REPLACE delete a row without firing its delete trigger, so the other triggers remove
@@ -129,7 +129,7 @@ def sqlite_keepers(source: Source) -> Iterator[str]:
     """
 
 
-def postgresql_keepers(source: Source) -> Iterator[str]:
+def postgresql_maintenance_triggers(source: Source) -> Iterator[str]:
     """The function and the triggers that maintain `busy_times` from one table on PostgreSQL.
 
     They lock the doctor's row before they take time. Transactions that bypass the service and take no locks then wait
@@ -198,6 +198,6 @@ def _create_with_the_table(dialect: str, statements: Iterator[str]) -> None:
 
 
 _create_with_the_table("sqlite", sqlite_guard())
-_create_with_the_table("sqlite", sqlite_keepers(APPOINTMENTS))
+_create_with_the_table("sqlite", sqlite_maintenance_triggers(APPOINTMENTS))
 _create_with_the_table("postgresql", postgresql_guard())
-_create_with_the_table("postgresql", postgresql_keepers(APPOINTMENTS))
+_create_with_the_table("postgresql", postgresql_maintenance_triggers(APPOINTMENTS))

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from webapp.clinic.service import get_clinic
 from webapp.core import formats
-from webapp.core.parsing import written_instants
+from webapp.core.parsing import typed_instants
 from webapp.doctors import service as doctors
 from webapp.doctors.service import DoctorRow
 from webapp.exceptions import NotFound
@@ -64,7 +64,7 @@ def explain_request(
     """
     clinic = get_clinic(session)
     answers = []
-    for instant in written_instants(time, clinic.zone):
+    for instant in typed_instants(time, clinic.zone):
         local = instant.astimezone(clinic.zone)
         when = f"{formats.day_full(instant, clinic.zone)}, {local:%H:%M %Z}"
         found = checks.find_refusals(session, clinic, request, instant, now=now, viewer=Viewer(patient_id))

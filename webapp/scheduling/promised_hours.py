@@ -63,7 +63,7 @@ def find_broken(
     An appointment is ahead until both its instant and its promised hour are over. Only scheduled, confirmed and arrived
     ones count, unless `any_status`.
     """
-    if not any_status and _is_known_to_be_well(session, clinic):
+    if not any_status and _is_known_unbroken(session, clinic):
         return 0, []
     broken = _condition(session, clinic, now)
     query = (
@@ -74,7 +74,7 @@ def find_broken(
     )
     found = rows(session, query).all()
     if not found and not any_status:
-        _note_to_be_well(session, clinic)
+        _note_unbroken(session, clinic)
     return (found[0][-1] if found else 0), [BrokenPromise._make(row[:-1]) for row in found]
 
 
@@ -82,12 +82,12 @@ def find_broken(
 # of the query. A process knows one version of the data about time zones.
 
 
-def _is_known_to_be_well(session: Session, clinic: Clinic) -> bool:
+def _is_known_unbroken(session: Session, clinic: Clinic) -> bool:
     versions = versions_seen(session)
     return versions is not None and bool(versions.cache.find(("promises", clinic.zone.key), versions.of_all_doctors()))
 
 
-def _note_to_be_well(session: Session, clinic: Clinic) -> None:
+def _note_unbroken(session: Session, clinic: Clinic) -> None:
     if (versions := versions_seen(session)) is not None:
         versions.cache.keep(("promises", clinic.zone.key), versions.of_all_doctors(), value=True)
 

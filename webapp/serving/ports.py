@@ -12,20 +12,20 @@ PROC = Path("/proc")
 LISTENING = "0A"
 
 
-class Holder(NamedTuple):
+class ListeningProcess(NamedTuple):
     """A process that listens."""
 
     pid: int
     command: str
 
 
-def holders_of(port: int) -> list[Holder]:
+def listening_processes(port: int) -> list[ListeningProcess]:
     """The processes that listen on this port, as far as this user may see them."""
     sockets = {f"socket:[{number}]" for number in _listening_at(port)}
     return list(_processes_with(sockets)) if sockets else []
 
 
-def are_left_behind(holders: Sequence[Holder]) -> bool:
+def are_left_behind(holders: Sequence[ListeningProcess]) -> bool:
     """Whether these are the processes of a server whose main process is gone; they are about to end. An ending process
     loses its command before it releases the port.
     """
@@ -41,10 +41,10 @@ def _listening_at(port: int) -> Iterator[str]:
                     yield inode
 
 
-def _processes_with(sockets: set[str]) -> Iterator[Holder]:
+def _processes_with(sockets: set[str]) -> Iterator[ListeningProcess]:
     for folder in sorted(PROC.glob("[0-9]*"), key=lambda path: int(path.name)):
         # A process may end meanwhile, or belong to another user.
         with suppress(OSError):
             if any(str(file.readlink()) in sockets for file in (folder / "fd").iterdir()):
                 words = (folder / "cmdline").read_bytes().split(b"\0")
-                yield Holder(int(folder.name), b" ".join(words).decode(errors="replace").strip())
+                yield ListeningProcess(int(folder.name), b" ".join(words).decode(errors="replace").strip())

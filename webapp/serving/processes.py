@@ -29,7 +29,7 @@ import uvicorn
 from webapp.config import Settings
 from webapp.core.logging import configure_logging
 from webapp.serving.connections import BoundedProtocol
-from webapp.serving.ports import are_left_behind, holders_of
+from webapp.serving.ports import are_left_behind, listening_processes
 
 logger = logging.getLogger(__name__)
 
@@ -66,7 +66,7 @@ def listen(host: str, port: int) -> socket.socket:
         try:
             return socket.create_server((host, port), family=family, backlog=BACKLOG)
         except OSError:
-            holders = holders_of(port)
+            holders = listening_processes(port)
             if holders and not are_left_behind(holders):
                 raise
             now = monotonic()

@@ -21,7 +21,7 @@ from starlette.responses import Response
 from webapp.appointments.impact import schedule_impact
 from webapp.appointments.impact.decisions import AppointmentsAffected
 from webapp.appointments.impact.pending_decisions import finish
-from webapp.appointments.impact.schemas import NOTHING_DECIDED, Affected, Course, Decisions
+from webapp.appointments.impact.schemas import NOTHING_DECIDED, Affected, Decisions, ImpactResult
 from webapp.auth.programs.api import Said
 from webapp.auth.schemas import Actor
 from webapp.core.api import LOCATION_HEADER, Moment, answer
@@ -162,10 +162,10 @@ def make(page: Page, plan: Plan, *, preview: bool) -> Response:
     if preview:
         return _effect(page, plan)
     page.close()
-    course = Course()
+    impact = ImpactResult()
     with _explained(page):
-        shown = page.database.write(_carry_out, page, plan, course)
-    return _finished(page, plan, course, answer(page, type(shown), shown, headers={"etag": tag_of(shown)}))
+        shown = page.database.write(_carry_out, page, plan, impact)
+    return _finished(page, plan, impact, answer(page, type(shown), shown, headers={"etag": tag_of(shown)}))
 
 
 def remove(page: Page, plan: Plan, said: str, *, preview: bool) -> Response:
@@ -177,10 +177,10 @@ def remove(page: Page, plan: Plan, said: str, *, preview: bool) -> Response:
     if preview:
         return _effect(page, plan)
     page.close()
-    course = Course()
+    impact = ImpactResult()
     with _explained(page):
-        page.database.write(_carry_out, page, plan, course)
-    return _finished(page, plan, course, answer(page, Said, Said(message=said)))
+        page.database.write(_carry_out, page, plan, impact)
+    return _finished(page, plan, impact, answer(page, Said, Said(message=said)))
 
 
 def add(
@@ -194,22 +194,22 @@ def add(
     if preview:
         return _effect(page, plan)
 
-    course = Course()
+    impact = ImpactResult()
 
     def work(session: Session) -> tuple[Any, dict[str, str]]:
         # A refusal is stored with its key, as it is answered.
         with _explained(page) if key else nullcontext():
-            shown = _carry_out(session, page, plan, course)
+            shown = _carry_out(session, page, plan, impact)
         return shown, {"location": place(shown), "etag": tag_of(shown)}
 
     with _explained(page):
         response = create(page, plan.actor, key, body, kind, work)
-    return _finished(page, plan, course, response)
+    return _finished(page, plan, impact, response)
 
 
-def _finished(page: Page, plan: Plan, course: Course, response: Response) -> Response:
+def _finished(page: Page, plan: Plan, impact: ImpactResult, response: Response) -> Response:
     """Carry out the decisions that the change left; a header says how many could not be."""
-    if course.later:
+    if impact.later:
         left = finish(page.database, plan.actor, now=page.now)
         if left:
             response.headers[LEFT] = str(left)
@@ -230,7 +230,7 @@ def _effect(page: Page, plan: Plan) -> Response:
     return answer(page, EffectOut, EffectOut.model_validate(effect))
 
 
-def _carry_out(session: Session, page: Page, plan: Plan, course: Course) -> Any:
+def _carry_out(session: Session, page: Page, plan: Plan, impact: ImpactResult) -> Any:
     return schedule_impact.carry_out(
         session,
         plan.actor,
@@ -239,7 +239,7 @@ def _carry_out(session: Session, page: Page, plan: Plan, course: Course) -> Any:
         now=page.now,
         decisions=plan.decisions,
         settled=plan.settled,
-        course=course,
+        impact=impact,
     )
 
 

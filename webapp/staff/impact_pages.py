@@ -23,7 +23,7 @@ from webapp.appointments.impact import schedule_impact
 from webapp.appointments.impact.decisions import AppointmentsAffected
 from webapp.appointments.impact.effects import Effect
 from webapp.appointments.impact.pending_decisions import finish
-from webapp.appointments.impact.schemas import Affected, Course, Decision, Decisions, ProposalsFrom
+from webapp.appointments.impact.schemas import Affected, Decision, Decisions, ImpactResult, ProposalsFrom
 from webapp.auth.schemas import Actor
 from webapp.core import formats
 from webapp.core.forms import UNSENT, DocketForm, Submission
@@ -31,7 +31,7 @@ from webapp.core.parsing import instant, whole_number
 from webapp.core.urls import with_query
 from webapp.core.web import Page
 from webapp.i18n import ngettext
-from webapp.staff.desk.told_presenters import told_or
+from webapp.staff.desk.told_presenters import told_page_or
 
 T = TypeVar("T")
 
@@ -83,7 +83,7 @@ class Asked(Exception):
 
 
 class ChangeSubmission(Submission):
-    """A sent form whose change may affect appointments. `change` is the data for showing the page again, and `course`
+    """A sent form whose change may affect appointments. `change` is the data for showing the page again, and `impact`
     the result for the appointments.
     """
 
@@ -99,7 +99,7 @@ class ChangeSubmission(Submission):
     ) -> None:
         super().__init__(form, saved_form=saved_form, keeps_not_found=keeps_not_found)
         self.change = NOTHING_ASKED
-        self.course = Course()
+        self.impact = ImpactResult()
         self._page, self._actor, self._sent = page, actor, sent
 
     def make(
@@ -118,12 +118,12 @@ class ChangeSubmission(Submission):
             Asked: the change was not made; the page is shown again. The block ends here.
             AppError: `work` refuses the change itself.
         """
-        sent, course = self._sent, self.course
-        return make(self._page, self._actor, sent, work, doctor_ids=doctor_ids, settled=settled, course=course)
+        sent, impact = self._sent, self.impact
+        return make(self._page, self._actor, sent, work, doctor_ids=doctor_ids, settled=settled, impact=impact)
 
     def next_page(self, otherwise: str, *, own: bool = False) -> str:
-        """The page to show after the change: who was told of it, or `otherwise`; see `told_or`."""
-        return told_or(self.course.told, otherwise, own=own)
+        """The page to show after the change: who was told of it, or `otherwise`; see `told_page_or`."""
+        return told_page_or(self.impact.told, otherwise, own=own)
 
     @property
     def is_asked(self) -> bool:
@@ -145,7 +145,7 @@ def make(
     *,
     doctor_ids: Sequence[int] | None,
     settled: Callable[[Session], object] | None = None,
-    course: Course | None = None,
+    impact: ImpactResult | None = None,
 ) -> T:
     """Preview the change or make it, as the form asks: see `ChangeSubmission.make`."""
     page.close()
@@ -160,7 +160,7 @@ def make(
             proposals_from=_proposals_from(sent, "proposals-from"),
         )
         raise Asked(_shown(effect.appointments, sent, effect=effect), 200)
-    course = course if course is not None else Course()
+    impact = impact if impact is not None else ImpactResult()
     try:
         result = page.database.write(
             schedule_impact.carry_out,
@@ -170,32 +170,32 @@ def make(
             now=page.now,
             decisions=decisions_of(sent),
             settled=settled,
-            course=course,
+            impact=impact,
         )
     except AppointmentsAffected as affected:
         raise Asked(_shown(affected.appointments, sent, message=affected.message), affected.status) from affected
-    if course.later:
-        finish_meanwhile(page, actor, course.later)
-    page.say_also(_what_became(course))
+    if impact.later:
+        finish_after_redirect(page, actor, impact.later)
+    page.add_to_flash(_what_became(impact))
     return result
 
 
-def finish_meanwhile(page: Page, actor: Actor, count: int) -> None:
+def finish_after_redirect(page: Page, actor: Actor, count: int) -> None:
     """Carry out so many stored decisions after the answer; the next page shows how far that is."""
-    page.show_meanwhile(with_query(DECISIONS, of=count), partial(finish, page.database, actor, now=page.now))
+    page.work_after_redirect(with_query(DECISIONS, of=count), partial(finish, page.database, actor, now=page.now))
 
 
-def _what_became(course: Course) -> str:
+def _what_became(impact: ImpactResult) -> str:
     """'2 appointments are moved and 1 is kept.', or '' if none was affected."""
     said = [
-        (course.moved, ngettext("%(n)d appointment was moved.", "%(n)d appointments were moved.", course.moved)),
+        (impact.moved, ngettext("%(n)d appointment was moved.", "%(n)d appointments were moved.", impact.moved)),
         (
-            course.cancelled,
-            ngettext("%(n)d appointment was cancelled.", "%(n)d appointments were cancelled.", course.cancelled),
+            impact.cancelled,
+            ngettext("%(n)d appointment was cancelled.", "%(n)d appointments were cancelled.", impact.cancelled),
         ),
         (
-            course.kept,
-            ngettext("%(n)d appointment is kept and flagged.", "%(n)d appointments are kept and flagged.", course.kept),
+            impact.kept,
+            ngettext("%(n)d appointment is kept and flagged.", "%(n)d appointments are kept and flagged.", impact.kept),
         ),
     ]
     return " ".join(words % {"n": count} for count, words in said if count)

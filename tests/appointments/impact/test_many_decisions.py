@@ -16,7 +16,7 @@ from webapp.appointments.impact import decisions, pending_decisions, schedule_im
 from webapp.appointments.impact.decisions import AppointmentsAffected
 from webapp.appointments.impact.pending_decisions import _do_some, count_waiting, finish, forget_over, is_any_over
 from webapp.appointments.impact.schedule_impact import Work
-from webapp.appointments.impact.schemas import Course, Decision, Decisions
+from webapp.appointments.impact.schemas import Decision, Decisions, ImpactResult
 from webapp.appointments.messages import told_lists
 from webapp.integrity import find_problems
 
@@ -72,9 +72,9 @@ def test_many_are_moved_or_cancelled_after_the_change(cast: Cast, kind: str, don
     assert list(find_problems(cast.database, now=cast.now)) == []
 
 
-def decide(cast: Cast, each: dict[str, Decision]) -> Course:
+def decide(cast: Cast, each: dict[str, Decision]) -> ImpactResult:
     """Make the change with these decisions, as a process does that ends before it carries them out."""
-    course = Course()
+    impact = ImpactResult()
     cast.database.write(
         schedule_impact.carry_out,
         cast.carol,
@@ -82,9 +82,9 @@ def decide(cast: Cast, each: dict[str, Decision]) -> Course:
         doctor_ids=None,
         now=cast.now,
         decisions=Decisions(each=each),
-        course=course,
+        impact=impact,
     )
-    return course
+    return impact
 
 
 def waiting(cast: Cast) -> int:
@@ -126,11 +126,11 @@ def test_appointments_that_cannot_be_moved_stay_flagged_and_are_counted(cast: Ca
     first, *_others, last = each
     # The last one is to move to the time of the first, who has the same doctor and patient.
     each[last] = each[last].model_copy(update={"starts_at": each[first].starts_at})
-    course = Course()
+    impact = ImpactResult()
     schedule_impact.make_change(
-        cast.database, cast.carol, close, doctor_ids=None, now=cast.now, decisions=Decisions(each=each), course=course
+        cast.database, cast.carol, close, doctor_ids=None, now=cast.now, decisions=Decisions(each=each), impact=impact
     )
-    assert course.left == 1
+    assert impact.left == 1
     assert sorted(states(cast)) == [("scheduled", False, False)] * (COUNT - 1) + [("scheduled", True, True)]
     assert list(find_problems(cast.database, now=cast.now)) == []
 
@@ -208,7 +208,13 @@ def test_a_closure_and_any_other_change_have_one_list_of_who_was_told(
     each[kept] = each[kept].model_copy(update={"kind": "keep"})
     decided = Decisions(each=each, why="Flood")
     cast.database.write(
-        schedule_impact.carry_out, cast.carol, work, doctor_ids=None, now=cast.now, decisions=decided, course=Course()
+        schedule_impact.carry_out,
+        cast.carol,
+        work,
+        doctor_ids=None,
+        now=cast.now,
+        decisions=decided,
+        impact=ImpactResult(),
     )
 
     def told() -> list[tuple[str, str, int | None, list[str]]]:

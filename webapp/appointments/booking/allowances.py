@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol, TypedDict
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from webapp.appointments.booking.neutral_refusals import as_told_to
+from webapp.appointments.booking.neutral_refusals import refusal_for_reader
 from webapp.appointments.schemas import Booking, Move
 from webapp.audit import service as audit
 from webapp.auth.schemas import Actor
@@ -115,7 +115,7 @@ def require_bookable(
             now=now,
         )
     except Refused as error:
-        told = as_told_to(session, actor, clinic, patient_id, request, start, error)
+        told = refusal_for_reader(session, actor, clinic, patient_id, request, start, error)
         if told is error:
             raise
         raise told from error

@@ -21,7 +21,7 @@ from webapp.scheduling.models import OCCUPIES, Appointment
 ABOUT_OTHER_APPOINTMENTS = {"patient_overlap", "patient_busy", "patient_gap"}
 
 
-def as_told_to(
+def refusal_for_reader(
     session: Session,
     actor: Actor,
     clinic: Clinic,

@@ -82,7 +82,7 @@ def propose(known: Alternatives) -> dict[int, datetime]:
             continue
         of_kind = (appointment.doctor_id, kind.id)
         if of_kind not in starts:
-            free = free_times(wanting(known.facts[appointment.doctor_id], kind))
+            free = free_times(with_visit_type(known.facts[appointment.doctor_id], kind))
             low, high = known.never
             starts[of_kind] = [
                 time.start for time in free if time.start >= known.earliest and not low <= time.start < high
@@ -162,7 +162,7 @@ def _first_start(
 ) -> Minute | None:
     """The colleague's first start from the appointment's own on at which the patient is free."""
     gap, earliest = known.clinic.patient_gap_minutes, max(known.earliest, appointment.start)
-    for time in free_times(replace(wanting(facts, kind), notice=0)):
+    for time in free_times(replace(with_visit_type(facts, kind), notice=0)):
         start = time.start
         busy = (start - kind.buffer_before, start + kind.minutes + kind.buffer_after)
         margin = (start - gap, start + kind.minutes + gap)
@@ -185,7 +185,7 @@ def _next_working_day(facts: Facts, today: date) -> Minute:
     return days_span(facts.pieces, first, first)[0]
 
 
-def wanting(facts: Facts, kind: VisitTypeRow) -> Facts:
+def with_visit_type(facts: Facts, kind: VisitTypeRow) -> Facts:
     """The same facts for another visit type. Staff make the proposals, so it may be one that is not online."""
     return replace(
         facts,

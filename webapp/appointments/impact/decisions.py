@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from webapp.appointments.impact.alternative_times import load_alternatives, propose
 from webapp.appointments.impact.flags import flag
 from webapp.appointments.impact.pending_decisions import lock_patients, move_or_cancel, store
-from webapp.appointments.impact.schemas import Affected, Course, Decision, Decisions, Pending
+from webapp.appointments.impact.schemas import Affected, Decision, Decisions, ImpactResult, Pending
 from webapp.appointments.impact.told_changes import note_changes
 from webapp.auth.schemas import Actor
 from webapp.clinic.service import Clinic
@@ -62,14 +62,15 @@ def settle(
     clinic: Clinic,
     affected: dict[UpcomingAppointment, str],
     decisions: Decisions,
-    course: Course,
+    impact: ImpactResult,
     *,
     at_once: bool,
     now: datetime,
 ) -> None:
-    """Carry out the decisions about the affected appointments, each with the code of its reason; `course` says how.
+    """Carry out the decisions about the affected appointments, each with the code of its reason.
 
-    Unless all must be done `at_once`, many moves and cancellations are stored for `finish`.
+    `impact` collects the result. Unless all must be done `at_once`, many moves and cancellations are stored for
+    `finish`.
 
     Raises:
         AppointmentsAffected: an appointment has no decision, has changed since, or could not be moved or cancelled.
@@ -82,19 +83,19 @@ def settle(
     problems: dict[int, str] = {}
     if len(pending) == len(affected):
         later = [each for each in pending if each.decision.kind != "keep"]
-        course.kept = len(pending) - len(later)
+        impact.kept = len(pending) - len(later)
         if not at_once and len(later) > AT_ONCE:
             flag(session, actor, pending, now=now)
             store(session, later, now=now)
-            course.later = len(later)
-            course.told = note_changes(session, actor, clinic, pending, done=False, now=now)
+            impact.later = len(later)
+            impact.told = note_changes(session, actor, clinic, pending, done=False, now=now)
             return
         flag(session, actor, [each for each in pending if each.decision.kind == "keep"], now=now)
         problems = _do_all(session, actor, later, now=now)
-        course.moved = sum(each.decision.kind == "move" for each in later)
-        course.cancelled = len(later) - course.moved
+        impact.moved = sum(each.decision.kind == "move" for each in later)
+        impact.cancelled = len(later) - impact.moved
         if not problems:
-            course.told = note_changes(session, actor, clinic, pending, done=True, now=now)
+            impact.told = note_changes(session, actor, clinic, pending, done=True, now=now)
     if problems or len(pending) < len(affected):
         raise AppointmentsAffected(len(affected), _description(session, clinic, affected, decisions, problems, now=now))
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from sqlalchemy.orm import Session
 
-from webapp.appointments.impact.alternative_times import wanting
+from webapp.appointments.impact.alternative_times import with_visit_type
 from webapp.appointments.impact.schemas import Affected
 from webapp.clinic.service import get_clinic
 from webapp.doctors import service as doctors
@@ -68,7 +68,7 @@ def load_bookable(session: Session, doctor_ids: Sequence[int] | None, *, now: da
         clinic.horizon_days,
         {doctor.id: doctor.name for doctor in asked},
         {
-            (doctor.id, kind.id): replace(wanting(facts[doctor.id], kind), offered_online=kind.online)
+            (doctor.id, kind.id): replace(with_visit_type(facts[doctor.id], kind), offered_online=kind.online)
             for doctor, *_rest in requests
             for kind in doctor.visit_types
         },

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from webapp.appointments.booking.appointment_row import publish_freed_time, record, update_row
 from webapp.appointments.exceptions import ChangedMeanwhile
 from webapp.appointments.impact.pending_decisions import PAUSE_SECONDS
-from webapp.appointments.impact.schemas import Course
+from webapp.appointments.impact.schemas import ImpactResult
 from webapp.appointments.messages import told_lists
 from webapp.auth.schemas import Actor
 from webapp.clinic import settings
@@ -110,11 +110,11 @@ def keep_hours(database: Database, actor: Actor, *, now: datetime) -> tuple[int,
 
 
 def tell_hours(
-    session: Session, actor: Actor, *, now: datetime, reference: str | None = None, course: Course | None = None
+    session: Session, actor: Actor, *, now: datetime, reference: str | None = None, impact: ImpactResult | None = None
 ) -> int:
     """Let upcoming appointments keep their instants, and tell the patients the hour; returns how many.
 
-    With a reference, this concerns only that appointment. The `course` of a change of the time zone gets the list of
+    With a reference, this concerns only that appointment. The `impact` of a change of the time zone gets the list of
     who was told.
     """
     clinic = get_clinic(session)
@@ -124,11 +124,11 @@ def tell_hours(
     list_id = None
     for each in broken:
         before = _tell(session, actor, clinic, each, now=now)
-        if course is not None and before is not None:
+        if impact is not None and before is not None:
             list_id = list_id or told_lists.begin(session, actor, "change", now=now)
             told_lists.note(session, list_id, each.id, "moved", was_at=before, here=each.status not in ACTIVE)
-    if course is not None and list_id is not None:
-        course.told.append(list_id)
+    if impact is not None and list_id is not None:
+        impact.told.append(list_id)
     return len(broken)
 
 

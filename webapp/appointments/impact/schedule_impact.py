@@ -21,7 +21,7 @@ from webapp.appointments.impact.decisions import AppointmentsAffected, settle
 from webapp.appointments.impact.effects import Bookable, Effect, effect_between, load_bookable
 from webapp.appointments.impact.flags import unflag
 from webapp.appointments.impact.pending_decisions import finish
-from webapp.appointments.impact.schemas import NOTHING_DECIDED, Course, Decisions, ProposalsFrom
+from webapp.appointments.impact.schemas import NOTHING_DECIDED, Decisions, ImpactResult, ProposalsFrom
 from webapp.auth.schemas import Actor
 from webapp.clinic.service import get_clinic
 from webapp.database import Database
@@ -41,14 +41,14 @@ def make_change(
     now: datetime,
     decisions: Decisions = NOTHING_DECIDED,
     settled: Work[object] | None = None,
-    course: Course | None = None,
+    impact: ImpactResult | None = None,
 ) -> T:
     """Make a change as `carry_out` does. Many moves and cancellations follow it in small transactions.
 
     Raises:
         AppointmentsAffected: nothing was changed.
     """
-    course = course if course is not None else Course()
+    impact = impact if impact is not None else ImpactResult()
     result = database.write(
         carry_out,
         actor,
@@ -57,10 +57,10 @@ def make_change(
         now=now,
         decisions=decisions,
         settled=settled,
-        course=course,
+        impact=impact,
     )
-    if course.later:
-        course.left = finish(database, actor, now=now)
+    if impact.later:
+        impact.left = finish(database, actor, now=now)
     return result
 
 
@@ -73,13 +73,13 @@ def carry_out(
     now: datetime,
     decisions: Decisions = NOTHING_DECIDED,
     settled: Work[object] | None = None,
-    course: Course | None = None,
+    impact: ImpactResult | None = None,
 ) -> T:
     """Make a change that may affect appointments of these doctors (None: of all), and carry out the decisions on them.
 
     `work` writes the change on the session that it is given. Flags are removed from appointments that fit again.
-    `settled` runs last, after all decisions. With a `course` and without `settled`, the caller must `finish` what comes
-    `later` after the transaction; otherwise everything is done in it.
+    `settled` runs last, after all decisions. With an `impact` and without `settled`, the caller must `finish` what
+    comes `later` after the transaction; otherwise everything is done in it.
 
     Raises:
         AppointmentsAffected: an appointment has no decision, has changed since, or could not be moved to the chosen
@@ -93,13 +93,13 @@ def carry_out(
     upcoming = list_upcoming(session, locked, now=now)
     after = broken_rules(session, clinic, upcoming, now=now)
     healed = [each.id for each in upcoming if each.flagged_why and each.id not in after]
-    at_once = course is None or settled is not None
-    course = course if course is not None else Course()
+    at_once = impact is None or settled is not None
+    impact = impact if impact is not None else ImpactResult()
     # A transaction that lost to a deadlock is run again.
-    course.later, course.unflagged = 0, len(healed)
+    impact.later, impact.unflagged = 0, len(healed)
     newly = {each: _newly(each, before.get(each.id, {}), after.get(each.id, {})) for each in upcoming}
     affected = {appointment: codes[0] for appointment, codes in newly.items() if codes}
-    settle(session, actor, clinic, affected, decisions, course, at_once=at_once, now=now)
+    settle(session, actor, clinic, affected, decisions, impact, at_once=at_once, now=now)
     unflag(session, actor, healed, now=now)
     if settled is not None:
         settled(session)
@@ -134,13 +134,13 @@ def preview(
     """
     with database.reading() as session:
         before = load_bookable(session, doctor_ids, now=now)
-    nothing, course = Decisions(proposals_from=proposals_from), Course()
+    nothing, impact = Decisions(proposals_from=proposals_from), ImpactResult()
     found: list[tuple[Bookable, AppointmentsAffected | None]] = []
 
     def attempt(session: Session) -> None:
         stranded = None
         try:
-            carry_out(session, actor, work, doctor_ids=doctor_ids, now=now, decisions=nothing, course=course)
+            carry_out(session, actor, work, doctor_ids=doctor_ids, now=now, decisions=nothing, impact=impact)
         except AppointmentsAffected as affected:
             stranded = affected
         found.append((load_bookable(session, doctor_ids, now=now), stranded))
@@ -149,7 +149,7 @@ def preview(
     with suppress(_Undo):
         database.write(attempt)
     after, stranded = found[-1]
-    return effect_between(before, after, stranded.appointments if stranded else [], course.unflagged)
+    return effect_between(before, after, stranded.appointments if stranded else [], impact.unflagged)
 
 
 class _Undo(Exception):

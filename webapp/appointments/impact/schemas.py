@@ -70,7 +70,7 @@ class Pending(NamedTuple):
 
 
 @dataclass
-class Course:
+class ImpactResult:
     """The result for the affected appointments: `later` are left to `finish`, the others are done.
 
     `unflagged` need no decision any more because of the change; `left` could not be moved or cancelled by `finish`.

@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 
 from webapp.appointments import queries
 from webapp.appointments.booking import status_service
-from webapp.appointments.exceptions import AppointmentLinkOver
+from webapp.appointments.exceptions import AppointmentLinkEnded
 from webapp.appointments.messages.recipients import (
     FACTS,
     LINK_PURPOSE,
@@ -53,7 +53,7 @@ def find_link_access(
     `address` is the client's IP address.
 
     Raises:
-        AppointmentLinkOver: we did not sign it, there is no such appointment, its time is over or staff have ended it,
+        AppointmentLinkEnded: we did not sign it, there is no such appointment, its time is over or staff have ended it,
             its address is not connected to the appointment any more, or belongs to a disabled account; the error does
             not say which.
     """
@@ -66,7 +66,7 @@ def find_link_access(
             found = None
     actor = _holder(session, *found, address) if found is not None and now < end_of_links(found[0]) else None
     if actor is None or found is None:
-        raise AppointmentLinkOver(get_clinic(session).phone_shown)
+        raise AppointmentLinkEnded(get_clinic(session).phone_shown)
     return actor, found[0].reference
 
 

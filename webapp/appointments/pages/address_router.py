@@ -74,4 +74,4 @@ def _said(page: Page, token: str) -> object:
 
 def _over_page(page: Page, error: AddressNotConfirmable | AddressTaken) -> Response:
     note_refusal(page.request, error)
-    return page.render("appointments/pages/email_link_over.html", status=error.status, sentence=error.message)
+    return page.render("appointments/pages/email_link_invalid.html", status=error.status, sentence=error.message)

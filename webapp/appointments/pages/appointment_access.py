@@ -29,7 +29,7 @@ def appointment_access(page: Page) -> AppointmentAccess:
     A request with a link has only the rights of the link, even if the browser is signed in.
 
     Raises:
-        NotSignedIn: the page needs a sign-in. AppointmentLinkOver: the link is not valid or no longer valid.
+        NotSignedIn: the page needs a sign-in. AppointmentLinkEnded: the link is not valid or no longer valid.
     """
     token = page.request.path_params.get("token")
     if token is None:

@@ -11,12 +11,12 @@ from starlette.responses import Response
 from webapp.appointments import queries
 from webapp.appointments.booking import service
 from webapp.appointments.booking.booking_limit import require_confirmed_address
-from webapp.appointments.booking.neutral_refusals import as_told_to
+from webapp.appointments.booking.neutral_refusals import refusal_for_reader
 from webapp.appointments.exceptions import ConfirmFirst, NotAPatient
 from webapp.appointments.pages import presenters, staff_booking
 from webapp.appointments.pages.forms import NO_TIME, WHOM, BookForm, StaffBookForm, TypedForm
 from webapp.auth.dependencies import signed_in
-from webapp.auth.drafts import KeptForm
+from webapp.auth.drafts import UnsentForm
 from webapp.auth.pages.draft_dependencies import drop_draft, find_draft, keep_draft, typed_fields
 from webapp.auth.schemas import Actor
 from webapp.clinic.dependencies import current_clinic
@@ -88,7 +88,7 @@ def show_booking(page: CurrentPage) -> Response:
         # A patient who returns to this page after booking sees the appointment instead of an error about it.
         return page.redirect(f"/appointments/{booked}")
     error = _confirm_first(page, actor) or presenters.first_refusal(page, request, start, Viewer(patient.id))
-    error = _as_told_to(page, actor, patient, request, start, error)
+    error = _refusal_for_reader(page, actor, patient, request, start, error)
     return _booking_page(page, form, choices, request, start, error, restored=kept is not None)
 
 
@@ -111,7 +111,7 @@ def keep_booking(page: CurrentPage, sent: SentForm) -> Response:
             address = "/"
     typed = [(name, text) for name, text in typed_fields(sent) if name in TYPED]
     response = page.redirect(address)
-    keep_draft(page, response, actor, KeptForm("/appointments", page.request.url.path, typed))
+    keep_draft(page, response, actor, UnsentForm("/appointments", page.request.url.path, typed))
     return response
 
 
@@ -150,7 +150,7 @@ def book(page: CurrentPage, sent: SentForm) -> Response:
         return _nothing_to_book(page, form, refusal)
     if looks:
         error = presenters.first_refusal(page, request, start, Viewer(patient.id))
-        error = _as_told_to(page, actor, patient, request, start, error)
+        error = _refusal_for_reader(page, actor, patient, request, start, error)
     status = 200 if looks and fine else 422
     return _booking_page(page, form, choices, request, start, error, other_type=looks, status=status)
 
@@ -164,13 +164,13 @@ def _confirm_first(page: Page, actor: Actor) -> AppError | None:
     return None
 
 
-def _as_told_to(
+def _refusal_for_reader(
     page: Page, actor: Actor, patient: PatientChoice, request: BookingRequest, start: datetime, error: AppError | None
 ) -> AppError | None:
     """The error without what the actor must not know: the patient may have a confidential appointment then."""
     if error is None:
         return None
-    return as_told_to(page.session, actor, current_clinic(page), patient.id, request, start, error)
+    return refusal_for_reader(page.session, actor, current_clinic(page), patient.id, request, start, error)
 
 
 def _way_back(sent: FormData) -> str:

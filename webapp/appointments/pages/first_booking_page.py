@@ -12,7 +12,7 @@ from webapp.appointments.booking import service
 from webapp.appointments.pages import presenters
 from webapp.appointments.schemas import Booking
 from webapp.auth import sessions
-from webapp.auth.drafts import KeptForm
+from webapp.auth.drafts import UnsentForm
 from webapp.auth.exceptions import AddressNotProved
 from webapp.auth.pages.draft_dependencies import keep_draft
 from webapp.auth.schemas import Actor
@@ -93,7 +93,7 @@ def book(page: Page, actor: Actor, address: str, reason: str) -> Booked:
 def keep_reason(page: Page, response: Response, actor: Actor, booked: Booked) -> None:
     """Keep the typed reason for the booking page."""
     if booked.reason:
-        keep_draft(page, response, actor, KeptForm("/appointments", booked.address, [("reason", booked.reason)]))
+        keep_draft(page, response, actor, UnsentForm("/appointments", booked.address, [("reason", booked.reason)]))
 
 
 def _chosen(address: str) -> Chosen | None:

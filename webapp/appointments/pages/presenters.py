@@ -16,7 +16,7 @@ from webapp.auth.dependencies import current_actor
 from webapp.clinic.dependencies import current_clinic
 from webapp.clinic.service import Clinic
 from webapp.core import formats
-from webapp.core.parsing import instant, written_instants
+from webapp.core.parsing import instant, typed_instants
 from webapp.core.urls import with_query
 from webapp.core.web import Page
 from webapp.exceptions import AppError
@@ -206,7 +206,7 @@ def requested_start(form: WhenForm, shown: str | None, clinic: Clinic) -> Reques
     form.validate()
     written = form.written
     if written is not None:
-        found = written_instants(written, clinic.zone)
+        found = typed_instants(written, clinic.zone)
         if start not in found:
             start = found[0]
         return RequestedStart(start, found if len(found) > 1 else [])

@@ -17,7 +17,7 @@ from webapp.appointments.booking import service
 from webapp.appointments.exceptions import OtherDoctorsAppointment
 from webapp.appointments.pages import presenters
 from webapp.appointments.pages.forms import WHY, StaffBookForm
-from webapp.auth.drafts import KeptForm
+from webapp.auth.drafts import UnsentForm
 from webapp.auth.pages.draft_dependencies import drop_draft
 from webapp.auth.schemas import Actor
 from webapp.clinic.dependencies import current_clinic
@@ -42,7 +42,7 @@ from webapp.scheduling.facts import BookingRequest
 from webapp.scheduling.presenters import appointment_preview
 
 
-def show(page: Page, actor: Actor, kept: KeptForm | None) -> Response:
+def show(page: Page, actor: Actor, kept: UnsentForm | None) -> Response:
     """The appointment that an address names, once its patient is chosen."""
     query = page.request.query_params
     if not query.get("doctor") and actor.sees_all:

@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from webapp.auth import drafts, service
 from webapp.auth.dependencies import DEVICE_COOKIE, current_actor, signed_value
-from webapp.auth.drafts import KeptForm
+from webapp.auth.drafts import UnsentForm
 from webapp.auth.schemas import Actor
 from webapp.core import signing
 from webapp.core.errors import way_back
@@ -22,7 +22,7 @@ CONTINUE = "/continue"
 SECONDS = int(drafts.LIFETIME.total_seconds())
 
 
-def find_draft(page: Page, actor: Actor) -> KeptForm | None:
+def find_draft(page: Page, actor: Actor) -> UnsentForm | None:
     """The draft of this browser, if it is the actor's."""
     key = _key(page)
     if not key:
@@ -30,7 +30,7 @@ def find_draft(page: Page, actor: Actor) -> KeptForm | None:
     return drafts.find(page.session, key, account=service.account_key(actor.email), now=page.now)
 
 
-def keep_draft(page: Page, response: Response, actor: Actor, form: KeptForm) -> None:
+def keep_draft(page: Page, response: Response, actor: Actor, form: UnsentForm) -> None:
     """Keep what a user who is signed in has typed so far."""
     if drafts.is_worth_keeping(form.fields):
         _keep(page, response, form, account=service.account_key(actor.email))
@@ -52,7 +52,7 @@ def keep_unsent_form(page: Page) -> tuple[str, str] | None:
     account = service.account_key(actor.email) if actor else last
     back = way_back(page.request)
     address = back if back.startswith("/book?") else CONTINUE
-    form = KeptForm("/appointments" if address == back else page.request.url.path, address, sent)
+    form = UnsentForm("/appointments" if address == back else page.request.url.path, address, sent)
     try:
         key = page.write(drafts.keep, form, account=account, previous=_key(page), now=page.now)
     except Unavailable:
@@ -104,7 +104,7 @@ def wanted_by(page: Page, email: str) -> str:
     return ""
 
 
-def _keep(page: Page, response: Response, form: KeptForm, *, account: str) -> None:
+def _keep(page: Page, response: Response, form: UnsentForm, *, account: str) -> None:
     key = page.write(drafts.keep, form, account=account, previous=_key(page), now=page.now)
     if key is not None:
         set_draft_cookie(page, response, _signed(page, key))

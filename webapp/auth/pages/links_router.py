@@ -92,4 +92,4 @@ def _new_password_page(
 
 def _not_valid_page(page: Page, error: LinkNotValid) -> Response:
     note_refusal(page.request, error)
-    return page.render("auth/pages/password_link_over.html", status=error.status, sentence=error.message)
+    return page.render("auth/pages/password_link_invalid.html", status=error.status, sentence=error.message)

@@ -26,7 +26,7 @@ LONGEST_WANTED = 1500
 LONGEST_CODE = 4096
 
 
-class Begun(NamedTuple):
+class StartedSignOn(NamedTuple):
     """The sign-on that a browser began: `linking` is the account that an identity will be linked to, 0 for a
     sign-in.
     """
@@ -65,7 +65,7 @@ def start(page: Page, client: OidcClient, wanted: str, *, linking: int = 0) -> t
         back=_way_back(page, client),
         now=page.now,
     )
-    begun = Begun(state, client.provider.name, local_path(wanted, default="")[:LONGEST_WANTED], 0, linking)
+    begun = StartedSignOn(state, client.provider.name, local_path(wanted, default="")[:LONGEST_WANTED], 0, linking)
     value = [*begun._replace(at=int(page.now.timestamp()))]
     return address, signing.sign(keys, SIGN_ON_COOKIE, value)
 
@@ -83,18 +83,18 @@ def drop_cookie(page: Page, response: Response) -> None:
     )
 
 
-def begun_by(page: Page, client: OidcClient) -> Begun | None:
+def started_by(page: Page, client: OidcClient) -> StartedSignOn | None:
     """The sign-on that this browser began with this provider within the last minutes."""
     token = page.request.cookies.get(page.cookie_name(SIGN_ON_COOKIE), "")
     match signing.unsign(page.settings.secret_keys, SIGN_ON_COOKIE, token):
         case [str(state), str(provider), str(wanted), int(at), int(linking)]:
             age = page.now.timestamp() - at
             if provider == client.provider.name and 0 <= age + 1 < identities.LIFETIME.total_seconds():
-                return Begun(state, provider, wanted, at, linking)
+                return StartedSignOn(state, provider, wanted, at, linking)
     return None
 
 
-def prove_identity(page: Page, client: OidcClient, begun: Begun) -> Identity:
+def prove_identity(page: Page, client: OidcClient, begun: StartedSignOn) -> Identity:
     """The person whom the provider has signed in, from its answer in this address.
 
     Raises:

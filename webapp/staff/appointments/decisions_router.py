@@ -10,7 +10,7 @@ from webapp.auth.dependencies import STAFF, home_of, signed_in
 from webapp.core.parsing import whole_number
 from webapp.core.routing import Router
 from webapp.core.web import CurrentPage, SentForm
-from webapp.staff.impact_pages import DECISIONS, finish_meanwhile
+from webapp.staff.impact_pages import DECISIONS, finish_after_redirect
 
 router = Router()
 
@@ -40,5 +40,5 @@ def continue_decisions(page: CurrentPage, sent: SentForm) -> Response:
     actor = signed_in(page, *STAFF)
     waiting = count_waiting(page.session, actor)
     if waiting:
-        finish_meanwhile(page, actor, max(whole_number(str(sent.get("of", ""))) or waiting, waiting))
+        finish_after_redirect(page, actor, max(whole_number(str(sent.get("of", ""))) or waiting, waiting))
     return page.redirect(home_of(actor.role, str(sent.get("next", ""))))

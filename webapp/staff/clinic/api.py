@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from starlette.responses import Response
 
 from webapp.appointments.impact import promised_hours
-from webapp.appointments.impact.schemas import Course
+from webapp.appointments.impact.schemas import ImpactResult
 from webapp.auth.programs.api_access import WritingCaller, require_role
 from webapp.clinic import settings
 from webapp.clinic.api import ClinicOut, OpeningHoursOut, clinic_out, opening_hours_out
@@ -101,6 +101,6 @@ def change_clinic(
 
     # A change of the clinic's name, address or questions alone affects no appointments.
     doctor_ids: list[int] | None = [] if (new_rules, new_place) == (rules, place) else None
-    tell = partial(promised_hours.tell_hours, actor=actor, now=page.now, course=Course())
+    tell = partial(promised_hours.tell_hours, actor=actor, now=page.now, impact=ImpactResult())
     settled = tell if keeps == "instant" and new_place != place else None
     return impact_api.make(page, Plan(actor, work, doctor_ids, body.decisions, settled), preview=preview)

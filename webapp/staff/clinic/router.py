@@ -116,7 +116,7 @@ def change_time_zone(page: CurrentPage, sent: SentForm) -> Response:
             seen=form.seen.data or "",
             now=page.now,
         )
-        tell = partial(promised_hours.tell_hours, actor=actor, now=page.now, course=submission.course)
+        tell = partial(promised_hours.tell_hours, actor=actor, now=page.now, impact=submission.impact)
         submission.make(work, doctor_ids=None, settled=tell if form.keeps == "instant" else None)
         return page.redirect(submission.next_page("/admin/clinic"), flash=_("The time zone is saved."))
     wanted = form.time_zone.data if submission.is_asked else ""

@@ -52,7 +52,7 @@ def told_address(list_id: int) -> str:
     return f"{ADDRESS}/{list_id}"
 
 
-def told_or(lists: Sequence[int], otherwise: str, *, own: bool = False) -> str:
+def told_page_or(lists: Sequence[int], otherwise: str, *, own: bool = False) -> str:
     """The next page after a change that made these lists: the only list, or the page of all lists, which is for the
     front desk.
 

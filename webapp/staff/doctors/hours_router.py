@@ -7,7 +7,7 @@ from functools import partial
 
 from starlette.responses import Response
 
-from webapp.appointments.impact.schemas import Course
+from webapp.appointments.impact.schemas import ImpactResult
 from webapp.clinic.dependencies import current_clinic
 from webapp.core import formats
 from webapp.core.day_hours import describe_hours
@@ -20,7 +20,7 @@ from webapp.doctors.hours import Period, PeriodHours
 from webapp.exceptions import NotFound
 from webapp.i18n import gettext as _
 from webapp.staff import impact_pages
-from webapp.staff.desk.told_presenters import told_or
+from webapp.staff.desk.told_presenters import told_page_or
 from webapp.staff.doctors import presenters
 from webapp.staff.doctors.hours_access import HoursAccess, hours_access
 from webapp.staff.doctors.hours_forms import (
@@ -126,15 +126,15 @@ def remove_extra_hours(page: CurrentPage, day: str, sent: SentForm) -> Response:
     work = partial(
         extra_hours.remove_extra_hours, actor=owner.actor, doctor_id=owner.doctor.id, day=extra.day, now=page.now
     )
-    course = Course()
+    impact = ImpactResult()
     try:
-        impact_pages.make(page, owner.actor, sent, work, doctor_ids=[owner.doctor.id], course=course)
+        impact_pages.make(page, owner.actor, sent, work, doctor_ids=[owner.doctor.id], impact=impact)
     except Asked as asked:
         return _extra_removal_page(
             page, owner, extra, RemoveExtraHoursForm(sent), status=asked.status, change=asked.change
         )
     return page.redirect(
-        told_or(course.told, f"{owner.base}/hours", own=owner.own), flash=_("The extra hours are removed.")
+        told_page_or(impact.told, f"{owner.base}/hours", own=owner.own), flash=_("The extra hours are removed.")
     )
 
 
@@ -181,9 +181,9 @@ def remove_hours(page: CurrentPage, period: str, sent: SentForm) -> Response:
         seen=form.seen.data or "",
         now=page.now,
     )
-    course = Course()
+    impact = ImpactResult()
     try:
-        impact_pages.make(page, owner.actor, sent, work, doctor_ids=[owner.doctor.id], course=course)
+        impact_pages.make(page, owner.actor, sent, work, doctor_ids=[owner.doctor.id], impact=impact)
     except Asked as asked:
         return _removal_page(page, owner, saved, form, status=asked.status, change=asked.change)
     except EditedMeanwhile as error:
@@ -191,7 +191,9 @@ def remove_hours(page: CurrentPage, period: str, sent: SentForm) -> Response:
         form.seen.data = fingerprint(error.saved)
         now_saved = error.saved if isinstance(error.saved, PeriodHours) else saved
         return _removal_page(page, owner, now_saved, form, status=error.status)
-    return page.redirect(told_or(course.told, f"{owner.base}/hours", own=owner.own), flash=_("The hours are removed."))
+    return page.redirect(
+        told_page_or(impact.told, f"{owner.base}/hours", own=owner.own), flash=_("The hours are removed.")
+    )
 
 
 def _save_hours(page: Page, owner: HoursAccess, period: Period | None, sent: SentForm) -> Response:

@@ -6,7 +6,7 @@ from functools import partial
 
 from starlette.responses import Response
 
-from webapp.appointments.impact.schemas import Course
+from webapp.appointments.impact.schemas import ImpactResult
 from webapp.clinic.dependencies import current_clinic
 from webapp.core.routing import Router
 from webapp.core.web import CurrentPage, Page, PathId, SentForm
@@ -14,7 +14,7 @@ from webapp.doctors import time_off
 from webapp.doctors.time_off import TimeOffRow
 from webapp.i18n import ngettext
 from webapp.staff import impact_pages
-from webapp.staff.desk.told_presenters import told_or
+from webapp.staff.desk.told_presenters import told_page_or
 from webapp.staff.doctors import presenters
 from webapp.staff.doctors.hours_access import HoursAccess, hours_access
 from webapp.staff.doctors.time_off_forms import RemoveTimeOffForm, TimeOffForm, proposed
@@ -92,13 +92,13 @@ def remove_time_off(page: CurrentPage, time_off_id: PathId, sent: SentForm) -> R
         scope=form.chosen,
         now=page.now,
     )
-    course = Course()
+    impact = ImpactResult()
     try:
-        times = impact_pages.make(page, owner.actor, sent, work, doctor_ids=[owner.doctor.id], course=course)
+        times = impact_pages.make(page, owner.actor, sent, work, doctor_ids=[owner.doctor.id], impact=impact)
     except Asked as asked:
         return _removal_page(page, owner, row, form, status=asked.status, change=asked.change)
     words = ngettext("The time off is removed.", "The time off is removed for %(n)d weeks.", times)
-    back = told_or(course.told, f"{owner.base}/time-off", own=owner.own)
+    back = told_page_or(impact.told, f"{owner.base}/time-off", own=owner.own)
     return page.redirect(back, flash=words % {"n": times})
 
 

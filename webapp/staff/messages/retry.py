@@ -43,7 +43,7 @@ class NotGivenUp(Conflict):
         super().__init__(_("This message can’t be sent again: it was delivered or is being sent."))
 
 
-class NoNewsAnyMore(Invalid):
+class MessageOutdated(Invalid):
     """The message is about something that is over or no longer true."""
 
     code = "no_news_any_more"
@@ -67,14 +67,14 @@ def send_again(session: Session, actor: Actor, number: int, *, now: datetime) ->
     """Send one message again.
 
     Raises:
-        NotFound: no message has this id. NotGivenUp: 409. NoNewsAnyMore: 422.
+        NotFound: no message has this id. NotGivenUp: 409. MessageOutdated: 422.
     """
     message = get_message(session, actor, number)
     if message.status != "dead":
         raise NotGivenUp
     chance = judge(session, [message], now=now)[number]
     if chance.until is None:
-        raise NoNewsAnyMore(chance.why)
+        raise MessageOutdated(chance.why)
     if not _revive(session, actor, message, chance.until, now=now):
         raise NotGivenUp
 

@@ -13,7 +13,7 @@ from webapp.auth.dependencies import confirmed, current_actor, current_session, 
 from webapp.auth.pages import sign_on_dependencies as waiting
 from webapp.auth.pages.entry_dependencies import enter
 from webapp.auth.pages.factor_dependencies import letterhead_of
-from webapp.auth.pages.sign_on_dependencies import Begun, begun_by, client_of, prove_identity
+from webapp.auth.pages.sign_on_dependencies import StartedSignOn, client_of, prove_identity, started_by
 from webapp.auth.single_sign_on import identities
 from webapp.auth.single_sign_on.oidc import Identity, OidcClient
 from webapp.auth.single_sign_on.sign_on_exceptions import ProviderUnavailable, SignOnRefused
@@ -57,7 +57,7 @@ def finish_sign_on(page: CurrentPage, provider: Provider) -> Response:
     Its address holds a code, so it always redirects, and never shows a page.
     """
     client = client_of(page, provider)
-    begun = begun_by(page, client)
+    begun = started_by(page, client)
     try:
         response = _finish(page, client, begun)
     except (ProviderUnavailable, SignOnRefused, TooManyAttempts) as error:
@@ -67,7 +67,7 @@ def finish_sign_on(page: CurrentPage, provider: Provider) -> Response:
     return response
 
 
-def _finish(page: Page, client: OidcClient, begun: Begun | None) -> Response:
+def _finish(page: Page, client: OidcClient, begun: StartedSignOn | None) -> Response:
     shown = client.provider.shown
     if begun is None:
         raise SignOnRefused("stale", shown)
@@ -97,7 +97,7 @@ def _finish(page: Page, client: OidcClient, begun: Begun | None) -> Response:
     return response
 
 
-def _sign_in(page: Page, client: OidcClient, begun: Begun, identity: Identity) -> Response:
+def _sign_in(page: Page, client: OidcClient, begun: StartedSignOn, identity: Identity) -> Response:
     origin = Origin(page.address, page.request.headers.get("user-agent", ""), session_secret(page))
     secret = page.write(sign_on.sign_in, identity, client.provider, origin, now=page.now)
     if isinstance(secret, SignOnRefused):
@@ -105,7 +105,7 @@ def _sign_in(page: Page, client: OidcClient, begun: Begun, identity: Identity) -
     return enter(page, secret, begun.wanted)
 
 
-def _link(page: Page, client: OidcClient, begun: Begun, identity: Identity) -> Response:
+def _link(page: Page, client: OidcClient, begun: StartedSignOn, identity: Identity) -> Response:
     actor = current_actor(page)
     if actor is None or actor.user_id != begun.linking:
         raise SignOnRefused("stale", client.provider.shown)

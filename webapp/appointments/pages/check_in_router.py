@@ -9,7 +9,7 @@ from __future__ import annotations
 from starlette.responses import Response
 
 from webapp.appointments.booking import self_arrival
-from webapp.appointments.exceptions import PosterOver
+from webapp.appointments.exceptions import PosterNotValid
 from webapp.appointments.pages.appointment_access import POSTER_COOKIE, appointment_access, poster_scanned_at
 from webapp.clinic import poster
 from webapp.clinic.dependencies import current_clinic
@@ -27,8 +27,8 @@ def show_here(page: CurrentPage, key: str) -> Response:
     """The page for visitors who scan the poster; everyone."""
     clinic = current_clinic(page)
     if not poster.is_of(clinic, key):
-        raise PosterOver
-    response = page.render("appointments/pages/here.html", minutes=int(poster.FRESH.total_seconds()) // 60)
+        raise PosterNotValid
+    response = page.render("appointments/pages/check_in.html", minutes=int(poster.FRESH.total_seconds()) // 60)
     note = poster.seal_scan(page.settings.secret_keys, clinic, now=page.now)
     page.set_cookie(response, page.cookie_name(POSTER_COOKIE), note, int(poster.FRESH.total_seconds()))
     return response
