@@ -164,6 +164,20 @@ def test_a_long_address_counts_like_a_long_answer(
     assert len(room._kept) == 0
 
 
+def test_many_addresses_keep_the_versions_of_all_doctors_once(
+    client: TestClient, cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app: Any = client.app
+    kept = VersionCache()
+    monkeypatch.setattr(app.state.database, "_answers", kept)
+    for number in range(3):
+        text_of(client, f"{PAGES[3]}&specialty={number}", cast)
+    states: list[Any] = [state for state, _answer, _weight in kept._kept.values()]
+    assert len(states) == 3
+    # With hundreds of doctors they take more memory than an answer.
+    assert len({id(versions) for versions, *_time in states}) == 1
+
+
 @pytest.mark.parametrize("path", PAGES)
 def test_only_an_answer_with_a_tag_is_not_sent_again(path: str, client: TestClient, cast: Cast) -> None:
     path = path.format(bob=cast.doctor_ids["bob"])

@@ -17,7 +17,7 @@ import re
 from collections.abc import Callable, Hashable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -64,22 +64,34 @@ def _all_versions(dialect: sa.Dialect) -> str:
     return str(sa.select(pairs_joined(_VERSION.doctor_id, _VERSION.version)).compile(dialect=dialect))
 
 
+class _Numbers(NamedTuple):
+    """The versions by doctor, and those of all doctors and the clinic without those of months."""
+
+    of_each: Mapping[int, int]
+    of_all_doctors: tuple[tuple[int, int], ...]
+
+
+def _numbers_in(text: str) -> _Numbers:
+    numbers = dict(split_pairs(text))
+    return _Numbers(numbers, tuple(sorted(pair for pair in numbers.items() if pair[0] >= CLINIC)))
+
+
 class Versions:
     """The versions that one snapshot sees, and what this process has cached for them: values, and whole answers."""
 
-    def __init__(self, versions: Mapping[int, int], cache: VersionCache, answers: VersionCache) -> None:
-        self._versions = versions
+    def __init__(self, numbers: _Numbers, cache: VersionCache, answers: VersionCache) -> None:
+        self._versions, self._all_doctors = numbers
         self.cache = cache
         self.answers = answers
-        self.of_clinic = versions.get(CLINIC, _NEVER_CHANGED)
+        self.of_clinic = self._versions.get(CLINIC, _NEVER_CHANGED)
 
     def of_doctor(self, doctor_id: int) -> tuple[int, int]:
         """The version of everything that a doctor's free times depend on, including the clinic's part."""
         return self.of_clinic, self._versions.get(doctor_id, _NEVER_CHANGED)
 
     def of_all_doctors(self) -> tuple[tuple[int, int], ...]:
-        """The version of everything that any doctor's free times depend on."""
-        return tuple(sorted(pair for pair in self._versions.items() if pair[0] >= CLINIC))
+        """The version of everything that any doctor's free times depend on: one object for all answers of a state."""
+        return self._all_doctors
 
     def of_past(self, first: datetime | None, end: datetime) -> tuple[object, ...]:
         """The version of all appointments from `first` on, or of all, that began before `end`.
@@ -117,7 +129,7 @@ def versions_seen(session: Session) -> Versions | None:
     snapshot, versions = session.info.get("versions", (None, None))
     if versions is None or snapshot is not transaction:
         text: str = begin_with(session, _all_versions(session.get_bind().dialect)) or ""
-        numbers = cache.get("versions", text, lambda: dict(split_pairs(text)))
+        numbers = cache.get("versions", text, lambda: _numbers_in(text))
         versions = Versions(numbers, cache, session.info["answers"])
         session.info["versions"] = session.get_transaction(), versions
     found: Versions = versions
