@@ -18,10 +18,11 @@ from sqlalchemy.orm import Session
 
 from tests.cast import NOW
 from tests.postgres import libpq
-from webapp.database import ATTEMPTS, Database
+from webapp.database import ATTEMPTS, Database, UtcDateTime
 from webapp.engines import begin_with, sqlite_module
 from webapp.exceptions import Unavailable
 from webapp.models import FailedLogin
+from webapp.sql_functions import planned_once
 from webapp.troubles import UNREACHABLE, sqlstate, trouble_of
 
 
@@ -292,6 +293,24 @@ def test_the_server_keeps_what_it_prepared_for_reading(postgresql_database: Data
     with postgresql_database.reading() as session:
         assert session.connection().info["wrong"]
         assert session.scalar(sa.text("SELECT 1")) == 1
+
+
+@pytest.mark.parametrize("planned_each_time", [False, True])
+def test_the_server_plans_a_range_once_if_it_does_not_know_its_ends(
+    postgresql_database: Database, *, planned_each_time: bool
+) -> None:
+    at = sa.column("at", UtcDateTime())
+    ends = [sa.bindparam(name, type_=UtcDateTime()) for name in ("low", "high")]
+    low, high = ends if planned_each_time else map(planned_once, ends)
+    query = sa.select(sa.func.count()).select_from(sa.table("moments", at)).where(at >= low, at < high)
+    with postgresql_database.engine.connect() as connection:
+        made = "SELECT now() + n * interval '1 minute' AS at FROM generate_series(1, 20000) AS n"
+        for statement in (f"CREATE TEMP TABLE moments AS {made}", "CREATE INDEX ON moments (at)", "ANALYZE moments"):
+            connection.execute(sa.text(statement))
+        for _ in range(15):
+            connection.execute(query, {"low": NOW, "high": NOW + timedelta(minutes=1)})
+        plans = "SELECT generic_plans > 0 FROM pg_prepared_statements WHERE statement LIKE '%count(*)%moments%'"
+        assert connection.scalar(sa.text(plans)) is not planned_each_time
 
 
 def test_a_statement_that_the_server_had_prepared_for_other_types_is_prepared_again(

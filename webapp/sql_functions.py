@@ -54,6 +54,35 @@ class rows_as_json(FunctionElement[str]):  # noqa: N801 - it is used like a func
 NO_ROWS = "[]"
 
 
+class row_as_json(FunctionElement[str]):  # noqa: N801 - it is used like a function in queries.
+    """Columns of one row as a JSON list."""
+
+    type = sa.String()
+    inherit_cache = True
+
+
+class json_of(FunctionElement[str]):  # noqa: N801 - it is used like a function in queries.
+    """The JSON that a subquery finds, as a part of other JSON: SQLite would take it for a text."""
+
+    type = sa.String()
+    inherit_cache = True
+
+
+class planned_once(FunctionElement[Any]):  # noqa: N801 - it is used like a function in queries.
+    """A parameter that ends a range, without its value for PostgreSQL's planner.
+
+    PostgreSQL estimates that a range with unknown ends has one row in 200. In a large table that is many more than it
+    finds with known ends, so it would plan the query again each time that it runs, which takes longer than reading a
+    day. The same estimate makes it read whole tables for a join, so such a query should use subqueries instead.
+    """
+
+    inherit_cache = True
+
+    def __init__(self, parameter: sa.BindParameter[Any]) -> None:
+        super().__init__(parameter)
+        self.type = parameter.type
+
+
 def split_pairs(text: str) -> list[tuple[int, int]]:
     """The pairs in a text made by `pairs_joined`."""
     numbers = map(int, text.split())
@@ -98,6 +127,36 @@ def _rows_in_postgresql(element: rows_as_json, compiler: SQLCompiler, **options:
 @compiles(rows_as_json, "sqlite")
 def _rows_in_sqlite(element: rows_as_json, compiler: SQLCompiler, **options: Any) -> str:
     return f"json_group_array(json_array({compiler.process(element.clauses, **options)}))"
+
+
+@compiles(row_as_json)
+def _row_in_postgresql(element: row_as_json, compiler: SQLCompiler, **options: Any) -> str:
+    return f"json_build_array({compiler.process(element.clauses, **options)})"
+
+
+@compiles(row_as_json, "sqlite")
+def _row_in_sqlite(element: row_as_json, compiler: SQLCompiler, **options: Any) -> str:
+    return f"json_array({compiler.process(element.clauses, **options)})"
+
+
+@compiles(json_of)
+def _json_in_postgresql(element: json_of, compiler: SQLCompiler, **options: Any) -> str:
+    return compiler.process(element.clauses, **options)
+
+
+@compiles(json_of, "sqlite")
+def _json_in_sqlite(element: json_of, compiler: SQLCompiler, **options: Any) -> str:
+    return f"json({compiler.process(element.clauses, **options)})"
+
+
+@compiles(planned_once)
+def _planned_once_in_postgresql(element: planned_once, compiler: SQLCompiler, **options: Any) -> str:
+    return f"(SELECT {compiler.process(element.clauses, **options)})"
+
+
+@compiles(planned_once, "sqlite")
+def _planned_once_in_sqlite(element: planned_once, compiler: SQLCompiler, **options: Any) -> str:
+    return compiler.process(element.clauses, **options)
 
 
 @compiles(minute_of)

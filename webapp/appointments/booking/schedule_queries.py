@@ -20,7 +20,7 @@ from webapp.patients.models import Patient
 from webapp.patients.names import shown_name_column
 from webapp.scheduling.models import OCCUPIES_WORDS, OCCUPYING, Appointment
 from webapp.scheduling.slots import Minute, Span, to_datetime
-from webapp.sql_functions import NO_ROWS, minute_of, rows_as_json
+from webapp.sql_functions import NO_ROWS, json_of, minute_of, planned_once, row_as_json, rows_as_json
 
 # As many as a doctor reads before the patient comes in.
 EARLIER_SHOWN = 12
@@ -99,9 +99,10 @@ _APPOINTMENT, _PATIENT, _KIND = table_of(Appointment), table_of(Patient).c, tabl
 _OFF = table_of(TimeOff).c
 _EARLIER = _APPOINTMENT.alias("earlier")
 _DOCTOR = sa.bindparam("doctor_id", type_=sa.Integer)
-_LOW, _HIGH = sa.bindparam("low", type_=UtcDateTime), sa.bindparam("high", type_=UtcDateTime)
-_FIRST, _LAST = sa.bindparam("first", type_=UtcDateTime), sa.bindparam("last", type_=UtcDateTime)
-# The appointment's own columns; those after them come from joins with the patient and the visit type.
+_LOW, _HIGH, _FIRST, _LAST = (
+    planned_once(sa.bindparam(name, type_=UtcDateTime)) for name in ("low", "high", "first", "last")
+)
+# The appointment's own columns; those after them come from the patient and the visit type.
 _OWN_COLUMNS = ScheduleAppointment._fields[: ScheduleAppointment._fields.index("patient_name")]
 _NOTE = readable_note(_APPOINTMENT.c)
 
@@ -127,15 +128,16 @@ _APPOINTMENTS = (
     sa.select(
         rows_as_json(
             *map(_own_column, _OWN_COLUMNS),
-            shown_name_column(_PATIENT),
-            _PATIENT.birth_date,
-            _PATIENT.alert,
+            json_of(
+                sa.select(row_as_json(shown_name_column(_PATIENT), _PATIENT.birth_date, _PATIENT.alert))
+                .where(_PATIENT.id == _APPOINTMENT.c.patient_id)
+                .scalar_subquery()
+            ),
             _KIND.name,
             ~_WAS_HERE,
         )
     )
     .select_from(_APPOINTMENT)
-    .join(table_of(Patient), _PATIENT.id == _APPOINTMENT.c.patient_id)
     .join(table_of(VisitType), _KIND.id == _APPOINTMENT.c.visit_type_id)
     .where(_APPOINTMENT.c.doctor_id == _DOCTOR, _APPOINTMENT.c.starts_at >= _LOW, _APPOINTMENT.c.starts_at < _HIGH)
 )
@@ -221,11 +223,12 @@ def read_diary(session: Session, doctor_id: int, days: Span, week: Span, *, past
 
 
 def _appointments_in(text: str) -> Sequence[ScheduleAppointment]:
-    found = (dict(zip(ScheduleAppointment._fields, row, strict=True)) for row in json.loads(text))
-    return sorted(map(_appointment, found), key=lambda each: (each.starts_at, each.id))
+    return sorted((_appointment(*row) for row in json.loads(text)), key=lambda each: (each.starts_at, each.id))
 
 
-def _appointment(values: dict[str, Any]) -> ScheduleAppointment:
+def _appointment(*row: Any) -> ScheduleAppointment:
+    *own, patient, visit_type, first = row
+    values = dict(zip(ScheduleAppointment._fields, (*own, *patient, visit_type, first), strict=True))
     for name in _INSTANTS:
         if values[name] is not None:
             values[name] = to_datetime(values[name])
