@@ -304,7 +304,7 @@ def test_the_server_plans_a_range_once_if_it_does_not_know_its_ends(
     low, high = ends if planned_each_time else map(planned_once, ends)
     query = sa.select(sa.func.count()).select_from(sa.table("moments", at)).where(at >= low, at < high)
     with postgresql_database.engine.connect() as connection:
-        made = "SELECT now() + n * interval '1 minute' AS at FROM generate_series(1, 20000) AS n"
+        made = "SELECT now() + n * interval '1 minute' AS at FROM generate_series(1, 100000) AS n"
         for statement in (f"CREATE TEMP TABLE moments AS {made}", "CREATE INDEX ON moments (at)", "ANALYZE moments"):
             connection.execute(sa.text(statement))
         for _ in range(15):
