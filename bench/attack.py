@@ -1,4 +1,4 @@
-"""`python -m bench.attack`: thousands of hostile requests against a served Docket, and what is left of them.
+"""`python -m bench.attack`: thousands of hostile requests against a served Docket.
 
 Eight clients send guesses, forged tokens and links, forms of other sites, odd addresses and large bodies, each time
 from another network. No answer may be 500 or more, and every attempt to sign in must be in the security events.
@@ -34,7 +34,7 @@ from webapp.models import AuditEvent, FailedLogin, SecurityEvent
 
 CLIENTS = 8
 SIGN_INS = ("sign_in_failed", "sign_in_throttled")
-# Told to come again, because too many passwords were checked at once: no attempt was made.
+# The answer to a client when too many passwords are checked at once: the attempt was not made.
 NOT_TRIED = {503}
 
 

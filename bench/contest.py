@@ -1,8 +1,7 @@
 """Races for one time: eight patients at once, each in its own process, over HTTP against two servers.
 
-The clinic of the races is open day and night, and its rules are so wide that none of them ever refuses: when a booking
-is refused, the time was taken. Each round has three hours to itself, so that no patient's appointment of another round
-is in the way.
+The clinic of the races is open day and night, and its rules never refuse a booking: when a booking is refused, the time
+was taken. Each round has three hours to itself, so that no patient's appointment of another round is in the way.
 """
 
 from __future__ import annotations

@@ -185,7 +185,7 @@ def _migrate_to(url: str, checkout: Path) -> None:
     if newest != ours[-1]:
         database = wired_database(url)
         migrations.downgrade(database, newest)
-        # Of indexes that came back the planner knows nothing yet, and may read all there is in place of a few rows.
+        # The planner has no statistics about indexes that were made again, and might read whole tables.
         database.write(lambda session: session.execute(sa.text("ANALYZE")))
         database.dispose()
 

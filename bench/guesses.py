@@ -1,9 +1,10 @@
 """`python -m bench.guesses`: whether guessing references and links of appointments tells who is a patient.
 
 Half of the guesses are references that exist, the other half ones that do not; each half is sent by a guest whose
-browser has scanned the clinic's poster, and by another patient who is signed in, in an order by chance. An answer must
-be the same for both but for the reference in it, and its processor time must not tell the halves apart: of two answers,
-one from each half, that to the reference that exists is the slower one in half of all pairs.
+browser has scanned the clinic's poster, and by another patient who is signed in, in an order by chance. The answers
+must be the same except for the reference in them, and their processor time must not tell the halves apart: if answers
+are compared in pairs, one from each half, the answer about the existing reference must be the slower one in about half
+of the pairs.
 """
 
 from __future__ import annotations

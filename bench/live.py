@@ -2,7 +2,7 @@
 
 For each database: two `docket serve` processes; a browser's stream on each. A change is made through one of them, and
 the other one's stream tells of it. Then 200 boards are open on one process: each asks for its board again, spread as
-static/js/live.js does. At last that process is killed and started again, and the streams come back by themselves.
+static/js/live.js does. Finally that process is killed and started again, and the streams come back by themselves.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 In each round of `run_everything` all kinds of changes want one time: patients book on pages and through the API, staff
 override a rule, appointments are moved from another time and from another doctor, and a cancelled one is restored. In
-`run_squeeze_ins` the time is taken already, and clerks squeeze urgent appointments in where one is allowed. In
+`run_squeeze_ins` the time is taken already, and receptionists squeeze urgent appointments in where one is allowed. In
 `run_one_key` one request of the API is sent many times with the same `Idempotency-Key`.
 """
 
@@ -240,7 +240,7 @@ def run_everything(field: Field, url: str, racers: Racers, ports: list[int], rou
 
 
 def run_squeeze_ins(field: Field, url: str, racers: Racers, ports: list[int], rounds: range) -> Iterator[list[Outcome]]:
-    """Clerks squeeze urgent appointments in at one taken time, on pages and through the API."""
+    """Receptionists squeeze urgent appointments in at one taken time, on pages and through the API."""
     rng = random.Random(rounds.start)
 
     def tasks(race: Round) -> list[Task]:

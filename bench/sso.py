@@ -1,7 +1,7 @@
 """`python -m bench.sso`: staff sign in to a served Docket with a real OpenID Connect provider, in a real browser.
 
 It needs Node 22 or later, and a folder in which `npm install oidc-provider@9` was run; and the browser of the tests.
-The provider refuses a wrong verifier and a used code, so what passes here is the protocol and not our idea of it.
+The provider refuses a wrong verifier and a used code, so this tests the real protocol.
 """
 
 from __future__ import annotations

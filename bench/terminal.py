@@ -16,7 +16,7 @@ def paint(text: str, *codes: str) -> str:
 
 
 def say(text: str) -> None:
-    """Print one line at once."""
+    """Print one line immediately."""
     print(text, flush=True)
 
 

@@ -3,8 +3,8 @@
 The four requests that anyone may send about an address: for a code, to sign in with a wrong password, to register, for
 a link to a new password. Each goes to addresses of four kinds: known, unknown, of a disabled account, and throttled
 (the address has been sent enough, or the account has failed enough; a sign-in that is refused for that is compared with
-one for an unknown address that is refused, too). The kinds take turns, each request has an address and a network of its
-own, and the figures are medians of the processor time of the process, which holds no client but the application alone.
+one for an unknown address that is refused, too). The kinds take turns, each request has another address and network,
+and the figures are medians of the processor time of the process, which holds no client but the application alone.
 PostgreSQL's own work is in the elapsed time. Every median must be within 5 % of that of a known address.
 """
 

@@ -1,7 +1,7 @@
 """Docket without its locks, and databases without their guard, to show each of the two protections alone.
 
-`uvicorn --factory bench.unguarded:create_app` still asks every rule before an appointment is written. What is missing
-is what keeps the answer true: the locks of the service, and on SQLite the transaction around check and insert. With an
+`uvicorn --factory bench.unguarded:create_app` still asks every rule before an appointment is written. It lacks the
+protection of that answer: the locks of the service, and on SQLite the transaction around check and insert. With an
 ordinary database the guard alone decides; with a copy from which `drop_guard` took the guard, nothing does.
 """
 

@@ -3,8 +3,8 @@
 Programs, phones and web pages add invisible signs to what is copied: marks of direction, zero-width spaces, soft
 hyphens, spaces that do not break. `tidy` is for all text, `tidy_line` for names and other text of one line, `bare` for
 numbers, codes, references and addresses. Forms (`core/forms.py`), bodies of the API (`core/api.py`) and addresses of
-pages (`core/routing.py`) are tidied in one place each, so this also covers new fields. Passwords have rules of their
-own (`auth/passwords/service.py`).
+pages (`core/routing.py`) are tidied in one place each, so this also covers new fields. Passwords have other rules
+(`auth/passwords/service.py`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Reading the outbox, newest message first. Modules above this one know whom the messages are about.
 
-A page costs the same however many messages there are: the newest are found by their ids, and rare ones by an index of
-their own. Results of other conditions are first looked up as ids; combined with the order by id, a planner that guesses
+A page costs the same however many messages there are: the newest are found by their ids, and rare ones by a separate
+index. Results of other conditions are first looked up as ids; combined with the order by id, a planner that guesses
 wrong would scan the whole outbox.
 """
 
