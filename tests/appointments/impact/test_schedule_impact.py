@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import date
 from functools import partial
 from time import process_time
@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from sqlalchemy.orm import Session
 
 from tests.appointment_rows import put
-from tests.cast import Cast, local
+from tests.cast import Cast, assemble, local
 from webapp import models
-from webapp.appointments import queries
+from webapp.appointments import joining, queries
 from webapp.appointments.impact import schedule_impact
 from webapp.appointments.impact.alternative_times import nearest_first
 from webapp.appointments.impact.decisions import AppointmentsAffected
@@ -26,6 +26,7 @@ from webapp.appointments.impact.schemas import Affected, Decision, Decisions
 from webapp.appointments.schemas import AppointmentView
 from webapp.auth.schemas import Actor
 from webapp.core.codes import REASONS
+from webapp.database import Database
 from webapp.integrity import find_problems
 
 Work = Callable[[Session], Any]
@@ -427,3 +428,31 @@ def test_appointments_months_apart_are_both_found(cast: Cast) -> None:
     soon, late = put(cast, "2026-03-04 11:00"), put(cast, "2026-11-04 10:00")
     work = away(cast, "2026-03-04 10:30", "2026-11-30 12:00")
     assert [appointment.id for appointment in stranded(cast, work)] == [soon, late]
+
+
+@pytest.fixture
+def postgresql_cast(postgresql_url: str, open_database: Callable[[str], Database]) -> Iterator[Cast]:
+    """The cast on PostgreSQL alone: SQLite has one writer at a time."""
+    database = open_database(postgresql_url)
+    yield assemble(database)
+    database.dispose()
+
+
+def test_records_may_be_joined_while_a_change_is_refused(postgresql_cast: Cast) -> None:
+    """Leave locks the doctor, and joining two records the patients: neither waits for the other."""
+    cast = postgresql_cast
+    database = cast.database
+    row = sa.insert(models.Patient).values(name="Ann", created_at=cast.now).returning(models.Patient.id)
+    stays, goes = (database.write(lambda session: session.scalars(row).one()) for _each in range(2))
+    put(cast, "2026-03-03 10:00")
+    cast.change(sa.update(models.Appointment).values(patient_id=goes))
+    joined: list[int] = []
+
+    def join_first(_connection: Any, _cursor: Any, statement: str, *_more: Any) -> None:
+        if "patients.phone" in statement and not joined:
+            joined.append(0)
+            joined[0] = database.write(joining.join_records, cast.carol, stays, goes, now=cast.now)
+
+    sa.event.listen(database.engine, "before_cursor_execute", join_first)
+    (affected,) = stranded(cast, away(cast, "2026-03-03 09:00", "2026-03-03 12:00"))
+    assert (affected.patient_id, affected.patient_name, joined) == (stays, "Ann", [stays])

@@ -7,7 +7,7 @@ decisions are stored as `pending_decisions`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from datetime import datetime
 from functools import cached_property
@@ -23,11 +23,12 @@ from webapp.appointments.impact.told_changes import note_changes
 from webapp.auth.schemas import Actor
 from webapp.clinic.service import Clinic
 from webapp.core.codes import REASONS
+from webapp.database import table_of
 from webapp.doctors import service as doctors
 from webapp.exceptions import AppError, Conflict
 from webapp.i18n import ngettext
 from webapp.patients.models import Patient
-from webapp.scheduling.models import ACTIVE
+from webapp.scheduling.models import ACTIVE, Appointment
 from webapp.scheduling.rule_violations import UpcomingAppointment
 
 # So many appointments are moved and cancelled in the transaction of the change itself.
@@ -144,9 +145,7 @@ def _description(
     """
     doctor_ids = sorted({appointment.doctor_id for appointment in affected})
     who = {doctor.id: doctor for doctor in doctors.list_by_ids(session, doctor_ids)}
-    query = sa.select(Patient.id, Patient.name, Patient.phone)
-    theirs = Patient.id.in_({appointment.patient_id for appointment in affected})
-    people = {row.id: row for row in session.execute(query.where(theirs))}
+    people = _people(session, affected)
     kinds = doctors.visit_types_by_id(session)
     words = {code: str(REASONS[code]) for code in set(affected.values())}
     today = decisions.proposals_from == "today"
@@ -163,9 +162,7 @@ def _description(
                 appointment.starts_at,
                 appointment.ends_at,
                 who[appointment.doctor_id].name,
-                appointment.patient_id,
-                people[appointment.patient_id].name,
-                people[appointment.patient_id].phone,
+                *people[appointment.id],
                 kinds[appointment.visit_type_id].name,
                 words[code],
                 proposals.get(appointment.id),
@@ -175,3 +172,16 @@ def _description(
         ]
 
     return describe
+
+
+def _people(session: Session, affected: Collection[UpcomingAppointment]) -> dict[int, tuple[int, str, str]]:
+    """The id, name and phone of the patient of each appointment, by the appointment's id.
+
+    On PostgreSQL a patient's record may have been joined to another one since the appointments were read.
+    """
+    of, starts = table_of(Appointment).c, [appointment.starts_at for appointment in affected]
+    query = sa.select(of.id, Patient.id, Patient.name, Patient.phone).join(Patient, Patient.id == of.patient_id)
+    # A list of all their ids may be longer than a database accepts.
+    theirs = of.doctor_id.in_({appointment.doctor_id for appointment in affected})
+    found = session.execute(query.where(theirs, of.starts_at.between(min(starts), max(starts))))
+    return {number: (patient_id, name, phone) for number, patient_id, name, phone in found}
