@@ -38,7 +38,7 @@ class SharedEngines:
         database.engine = shared.engine.execution_options()
         database._reading = database.engine.execution_options(**shared._reading.get_execution_options())
         # Copies of one database have the same versions of schedules.
-        database._cache = VersionCache()
+        database._cache, database._answers = VersionCache(), VersionCache()
         if not database.is_sqlite:
             # An application closes its connections when it ends: a new one costs PostgreSQL as much as ten pages.
             database.dispose = _keep_connections  # type: ignore[method-assign]
