@@ -85,15 +85,18 @@ document.addEventListener("submit", (event) => {
   if (!wanted.length || searched === wanted.join(" ")) return;
   const named = (places, name) => [...board().querySelectorAll(places)].filter((link) => {
     const words = folded(name(link));
-    return link.checkVisibility() && wanted.every((word) => words.some((part) => part.startsWith(word)));
+    return wanted.every((word) => words.some((part) => part.startsWith(word)));
   });
   const links = named(".col .a > a", (link) => link.querySelector("b").textContent);
+  links.sort((one, other) => other.checkVisibility() - one.checkVisibility());
   const ahead = links.find((link) => ["scheduled", "confirmed"].includes(link.parentElement.dataset.status));
   const target = ahead ?? links[0] ?? named(".col h2 a", (link) => link.textContent)[0];
   if (!target) return;
   event.preventDefault();
   searched = wanted.join(" ");
-  focus(target);
+  // A phone shows the column of one doctor only: what is in another column is opened.
+  if (target.checkVisibility()) focus(target);
+  else target.click();
 });
 
 document.addEventListener("focusin", (event) => {

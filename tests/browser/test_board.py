@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import Clinic, sign_in
+from tests.browser.conftest import PHONE, Clinic, sign_in
 from tests.browser.looking import look
 from tests.browser.screen_reader import inside, read_aloud
 from webapp import models
@@ -93,6 +93,22 @@ def test_the_board_is_worked_by_keyboard_and_reads_as_lists(open_browser: Open, 
     before = page.locator("h1").inner_text()
     page.keyboard.press("j")
     expect(page.locator("h1")).not_to_have_text(before)
+
+
+def test_a_phone_finds_patients_of_the_doctors_whom_it_does_not_show(open_browser: Open, clinic: Clinic) -> None:
+    day = clinic.free_time(days=23)[:10]
+    patient = clinic.new_patient()
+    reference = clinic.cast.book(patient, f"{day} 11:00", doctor="erin", visit_type=clinic.cast.erins_only)
+    page = open_browser(**PHONE)
+    sign_in(page, "fiona@docket.example", at=f"/board/{day}")
+    expect(page.locator(f"#appointment-{reference}")).to_be_hidden()
+    page.get_by_label("Find a patient").fill(patient.name)
+    page.get_by_label("Find a patient").press("Enter")
+    expect(page.locator("#panel-title")).to_have_text(patient.name)
+    page.goto(f"/board/{day}")
+    page.get_by_label("Find a patient").fill("erin")
+    page.get_by_label("Find a patient").press("Enter")
+    expect(page.locator(f"#appointment-{reference}")).to_be_visible()
 
 
 def test_an_appointment_is_dragged_to_the_page_that_moves_it(open_browser: Open, clinic: Clinic) -> None:
