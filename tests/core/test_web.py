@@ -171,9 +171,10 @@ def test_the_menu_marks_the_current_page_and_fits_the_role(cast: Cast) -> None:
     ):
         with client_for(cast.database, now=NOW) as client:
             log_in(client, name)
-            menu = read(client.get("/account")).one("nav", id="menu")
-            assert menu.links == places
-            assert menu.one("a", aria_current="page")["href"] == "/account"
+            for path in ("/account", "/account/factor/new"):
+                menu = read(client.get(path)).one("nav", id="menu")
+                assert menu.links == places
+                assert menu.one("a", aria_current="page")["href"] == "/account"
             assert menu.one("form")["action"] == "/logout"
 
 

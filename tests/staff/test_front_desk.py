@@ -14,9 +14,11 @@ from webapp.appointments.booking import listing, service, status_service
 from webapp.appointments.messages.appointment_messages import ABOUT_APPOINTMENTS
 from webapp.appointments.schemas import AppointmentView, Cancellation, ChangeWords, WriteNote
 from webapp.auth.addresses import confirmation
+from webapp.auth.schemas import Role
 from webapp.auth.sign_in_rules import StaffRules
 from webapp.exceptions import Forbidden, NotFound
 from webapp.notifications import queries as outbox
+from webapp.staff.menu import staff_places
 from webapp.staff.messages import log, retry
 from webapp.staff.messages.previews import KINDS
 
@@ -117,6 +119,23 @@ def test_the_desk_signs_in_to_a_menu_without_the_clinics_settings(sqlite_cast: C
     assert {"/admin/appointments", "/admin/patients", "/admin/messages"} <= menu
     assert not menu & {"/admin", "/admin/users", "/admin/audit", "/admin/clinic", "/admin/doctors", "/admin/closures"}
     assert client.get("/appointments").headers["location"] == "/admin/appointments"
+
+
+@pytest.mark.parametrize(
+    ("path", "of_doctors", "of_the_desk"),
+    [
+        ("/appointments/K7QM-2F9X/cancellation", "/schedule", "/board"),
+        ("/desk/told/1", "/schedule", "/board"),
+        ("/decisions", "/schedule", "/board"),
+        ("/book", "/desk/booking", "/desk/booking"),
+        ("/desk/booking", "/desk/booking", "/desk/booking"),
+        ("/doctors/bob", "/doctors", "/doctors"),
+    ],
+)
+def test_pages_beside_the_menu_belong_to_one_of_its_places(path: str, of_doctors: str, of_the_desk: str) -> None:
+    expected: dict[Role, str] = {"doctor": of_doctors, "receptionist": of_the_desk, "admin": of_the_desk}
+    for role, href in expected.items():
+        assert [place.href for place in staff_places(role, path) if place.current] == [href], role
 
 
 @pytest.mark.parametrize("role", ["receptionist", "doctor", "admin"])

@@ -20,13 +20,15 @@ class Place(NamedTuple):
 def staff_places(role: Role, path: str) -> tuple[Place, ...]:
     """The menu of a role for the page at `path`: the place with the longest matching address is current.
 
-    These pages belong to the board for the front desk, and to their own day for doctors.
+    Pages beside the menu belong to the board for the front desk, and to their own day for doctors.
     """
     places = _PLACES.get(role, _ADMINS_PLACES)
     fitting = [href for href, _text, _icon in places if _is_within(path, href)]
     here = max(fitting, key=len, default="")
-    if not here and _is_within(path, _BESIDE_A_DAY):
+    if not here and any(_is_within(path, each) for each in _BESIDE_A_DAY):
         here = "/schedule" if role == "doctor" else "/board"
+    elif not here and _is_within(path, "/book"):
+        here = "/desk/booking"
     return tuple(Place(href, str(text), icon, href == here) for href, text, icon in places)
 
 
@@ -34,8 +36,8 @@ def _is_within(path: str, href: str) -> bool:
     return path == href or path.startswith(f"{href.rstrip('/')}/")
 
 
-# Lateness, absences, calls, walk-ins, and lists of who was told.
-_BESIDE_A_DAY = "/desk"
+# Lateness, absences, calls, walk-ins, and lists of who was told; one appointment; decisions that are being carried out.
+_BESIDE_A_DAY = ("/desk", "/appointments", "/decisions")
 _DOCTORS_PLACES = (
     ("/schedule", _l("My day"), "calendar-days"),
     ("/desk/booking", _l("New appointment"), "plus"),
