@@ -14,7 +14,7 @@ from typing import NamedTuple
 import psycopg
 
 from tests.postgres import libpq
-from tests.processes import Kept
+from tests.processes import RunningCommand
 from tests.servers import docket_environment, free_port
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -60,7 +60,7 @@ class Memory(NamedTuple):
 class Served:
     """A server in its own process, and one connection to it."""
 
-    def __init__(self, process: Kept, port: int) -> None:
+    def __init__(self, process: RunningCommand, port: int) -> None:
         self.pid = process.pid
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
         self.start_seconds = cpu_seconds(self.pid)
@@ -126,7 +126,7 @@ def serve(factory: str, checkout: Path, env: Mapping[str, str]) -> Iterator[Serv
         # The factories are always ours, because the other checkout may not have them.
         ours = ["--app-dir", str(ROOT / "bench"), "--factory", f"core_apps:{factory}"]
         command = [sys.executable, "-m", "uvicorn", *ours, "--port", str(port), *OPTIONS]
-        with Kept(command, log=Path(folder) / "log", cwd=Path(folder), env=environment) as process:
+        with RunningCommand(command, log=Path(folder) / "log", cwd=Path(folder), env=environment) as process:
             process.wait_until(lambda: _answers(port), seconds=60)
             server = Served(process, port)
             try:

@@ -25,7 +25,7 @@ from playwright.sync_api import TimeoutError as NotInTime
 
 from tests.browser_path import browser_path
 from tests.postgres import Programs, _answers, _readable, candidates, unprivileged_user
-from tests.processes import Kept
+from tests.processes import RunningCommand
 from tests.servers import LiveServer, live_server
 from webapp import models
 from webapp.database import Database
@@ -203,7 +203,7 @@ class Postgres:
     def start(self) -> None:
         """Start, and wait until it answers."""
         settings = ["listen_addresses=", f"unix_socket_directories={self._home}", "max_connections=200"]
-        self._kept = Kept(
+        self._kept = RunningCommand(
             [
                 str(self._programs.folder / "postgres"),
                 *("-D", str(self._home / "data")),

@@ -36,7 +36,7 @@ from bench.servers import docket_check, empty_database
 from bench.terminal import BOLD, GREEN, RED, paint, say, table
 from tests.mail_server import MailServer, mail_server
 from tests.postgres import postgres_server
-from tests.processes import Kept
+from tests.processes import RunningCommand
 from tests.servers import SECRET_KEY, docket_environment, free_port, live_server
 from webapp.appointments.booking import service
 from webapp.appointments.schemas import Booking
@@ -317,12 +317,12 @@ def book_all(clinic: ClinicUnderTest, numbers: range) -> None:
 
 
 @contextmanager
-def worker_process(url: str, server: MailServer) -> Iterator[Kept]:
+def worker_process(url: str, server: MailServer) -> Iterator[RunningCommand]:
     """A running `docket worker`."""
     folder = Path(tempfile.mkdtemp(prefix="docket-worker-"))
     env = docket_environment(url, {"DOCKET_SMTP_URL": server.url, "DOCKET_MAIL_FROM": MAIL_FROM})
     command = [str(Path(sys.executable).with_name("docket")), "worker"]
-    with Kept(command, log=folder / "log", cwd=folder, env=env, remove=folder) as kept:
+    with RunningCommand(command, log=folder / "log", cwd=folder, env=env, remove=folder) as kept:
         yield kept
 
 

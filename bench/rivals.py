@@ -244,8 +244,8 @@ def run_squeeze_ins(field: Field, url: str, racers: Racers, ports: list[int], ro
     rng = random.Random(rounds.start)
 
     def tasks(race: Round) -> list[Task]:
-        clerks = min(len(racers), CLERKS)
-        taken, *urgent = rng.sample(field.patients, clerks + 1)
+        receptionists = min(len(racers), CLERKS)
+        taken, *urgent = rng.sample(field.patients, receptionists + 1)
         race.book(taken, 30)
         return [_squeeze(race, person, on_page=at % 2 == 0) for at, person in enumerate(urgent)]
 

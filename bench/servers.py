@@ -18,7 +18,7 @@ import sqlalchemy as sa
 
 from bench.unguarded import drop_guard
 from tests.postgres import new_database
-from tests.processes import Kept
+from tests.processes import RunningCommand
 from tests.servers import docket_environment, free_port, live_server
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -66,13 +66,13 @@ def docket_servers(url: str, count: int = 2) -> Iterator[list[int]]:
 def servers_without_locks(url: str, count: int = 2) -> Iterator[list[int]]:
     """Like `docket_servers`, but without the locks of the service: see `bench.unguarded`."""
     with ExitStack() as stack:
-        started: list[tuple[int, Kept]] = []
+        started: list[tuple[int, RunningCommand]] = []
         for _ in range(count):
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="docket-unlocked-")))
             port = free_port()
             command = [sys.executable, "-m", "uvicorn", "--factory", "bench.unguarded:create_app"]
             options = ["--app-dir", str(ROOT), "--host", "127.0.0.1", "--port", str(port), "--no-access-log"]
-            kept = Kept([*command, *options], log=folder / "log", cwd=folder, env=docket_environment(url))
+            kept = RunningCommand([*command, *options], log=folder / "log", cwd=folder, env=docket_environment(url))
             started.append((port, stack.enter_context(kept)))
         for port, kept in started:
             kept.wait_until(lambda port=port: _is_alive(port), seconds=60)  # type: ignore[misc]

@@ -23,7 +23,7 @@ from pathlib import Path
 from packaging.markers import Marker
 
 from tests.postgres import unprivileged_user
-from tests.processes import Kept
+from tests.processes import RunningCommand
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -111,9 +111,11 @@ class Image:
             text=True,
         )
 
-    def start(self, words: Sequence[str], env: Mapping[str, str]) -> Kept:
+    def start(self, words: Sequence[str], env: Mapping[str, str]) -> RunningCommand:
         log = Path(tempfile.mkdtemp(prefix="docket-image-log-"))
-        return Kept(self.command(words), log=log / "log", cwd=self.nowhere, env=env, user=self.user, remove=log)
+        return RunningCommand(
+            self.command(words), log=log / "log", cwd=self.nowhere, env=env, user=self.user, remove=log
+        )
 
     def compiled_templates(self) -> dict[str, int]:
         """The templates of pages that are compiled, and when that was done."""

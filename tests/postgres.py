@@ -25,7 +25,7 @@ import psycopg
 from psycopg import sql
 from sqlalchemy.engine import make_url
 
-from tests.processes import Kept
+from tests.processes import RunningCommand
 
 NEEDED_EXTENSION = "btree_gist"
 # Tests can repeat whatever is lost when the power fails.
@@ -94,7 +94,7 @@ def postgres_server(*, durable: bool = False) -> Iterator[str]:
 def _started(programs: Programs, *, durable: bool) -> Iterator[str]:
     # The path of a socket may have about a hundred characters, so the folder is as high up as possible.
     home = Path(tempfile.mkdtemp(prefix="docket-postgres-", dir="/tmp"))
-    kept: Kept | None = None
+    kept: RunningCommand | None = None
     try:
         user = unprivileged_user()
         programs = _readable(programs, home, user)
@@ -117,7 +117,7 @@ def _started(programs: Programs, *, durable: bool) -> Iterator[str]:
         # Only a socket inside the folder: no port that may be taken or that other users can reach.
         settings = ["listen_addresses=", f"unix_socket_directories={home}", "max_connections=200"]
         settings += [] if durable else CARELESS
-        kept = Kept(
+        kept = RunningCommand(
             [str(programs.folder / "postgres"), "-D", str(data), *(f"--{setting}" for setting in settings)],
             log=home / "log",
             cwd=home,

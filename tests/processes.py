@@ -14,7 +14,7 @@ KEEPER = Path(__file__).with_name("keeper.py")
 GLANCE = 0.03
 
 
-class Kept:
+class RunningCommand:
     """A running command. Use it as a context manager, or call `stop()`."""
 
     def __init__(

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.processes import Kept
+from tests.processes import RunningCommand
 
 SECRET_KEY = "made-for-tests-0123456789-abcdefghijklmnop"
 # Another process may take the port after we found it and before the server starts.
@@ -26,7 +26,7 @@ class LiveServer:
 
     url: str
     database_url: str
-    process: Kept
+    process: RunningCommand
 
     def output(self) -> str:
         """The end of its log."""
@@ -56,7 +56,7 @@ def live_server(
         options.append("--worker" if delivers else "--no-worker")
         # It runs in its own folder, which has no `.env` and no `var/` of the developer.
         folder = Path(tempfile.mkdtemp(prefix="docket-live-"))
-        process = Kept(
+        process = RunningCommand(
             [str(command), "serve", *options],
             log=folder / "log",
             cwd=folder,

@@ -24,7 +24,7 @@ SEQUENCES = """
 AS_A_REPLICA = "SET LOCAL session_replication_role = replica"
 
 FILLED_BY_TRIGGERS = {"busy_times", "schedule_versions", "live_changes"}
-# Tables that say who was here. Requests that change nothing else may write them.
+# Tables of sessions, readings and the like. Requests that change nothing else may write them.
 ABOUT_REQUESTS = {"sessions", "drafts", "failed_logins", "audit_events", "security_events"}
 
 

@@ -10,7 +10,8 @@ from tests.servers import docket_environment
 
 ROOT = Path(__file__).resolve().parent.parent
 
-# At its start, and when a visitor has looked at two pages; and whether the event loop's thread imports the API.
+# The modules at its start, and after a visitor has looked at two pages; and whether the event loop's thread imports the
+# API.
 LOADED = """
 import sys
 import threading
@@ -37,7 +38,7 @@ with TestClient(app) as client:
     print(client.portal.call(threading.get_ident) in importing, len(importing))
 """
 
-# What `docket serve` imports in a process that starts those that answer.
+# The modules that `docket serve` imports in the process that starts the others.
 STARTING = """
 import sys
 import webapp.cli

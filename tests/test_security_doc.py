@@ -36,7 +36,7 @@ REQUIREMENTS = """
 """
 STATES = ("met", "partly", "not", "does not apply")
 NAMED_TEST = re.compile(r"`([\w/]+\.py)::(\w+)`")
-# What code may not use anywhere in the application: it runs text, or reads objects out of bytes.
+# Functions that the application must not use anywhere: they run text as code, or read objects from bytes.
 RUNS_TEXT = {"eval", "exec", "compile", "__import__"}
 READS_OBJECTS = {"pickle", "marshal", "shelve", "dill", "yaml"}
 STARTS_PROGRAMS = {"subprocess", "os.system", "os.popen", "pty"}
@@ -188,7 +188,8 @@ def test_no_weak_algorithm_is_used() -> None:
     for path, module in modules().items():
         for name, call in (*module.calls, *module.late):
             assert name not in {f"hashlib.{each}" for each in weak}, f"{path}:{call.lineno}"
-    # Random numbers that can be guessed make demo data only; encryption is the library's recipe, never put together.
+    # Random numbers that can be guessed are only for demo data; encryption is the library's recipe, never assembled by
+    # hand.
     assert {path for path in who_imports({"random"}) if not path.startswith("webapp/demo/")} == set()
     assert all("hazmat" not in name for module in modules().values() for name in module.imports)
     assert who_imports({"cryptography.fernet"}) == {"webapp/core/sealing.py"}

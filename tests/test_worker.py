@@ -17,7 +17,7 @@ import sqlalchemy as sa
 
 from tests.cast import NOW, SECRET_KEY, Cast, local
 from tests.mail_server import MailServer, mail_server
-from tests.processes import Kept
+from tests.processes import RunningCommand
 from tests.servers import docket_environment, live_server
 from tests.sms_gateway import sms_gateway
 from webapp import models
@@ -68,7 +68,7 @@ def test_docket_worker_sends_a_message_and_stops_on_request(cast: Cast, server: 
     reference = book_ahead(cast)
     command = [str(Path(sys.executable).with_name("docket")), "worker"]
     env = docket_environment(url_of(cast), settings_for(server))
-    with Kept(command, log=tmp_path / "log", cwd=tmp_path, env=env) as worker:
+    with RunningCommand(command, log=tmp_path / "log", cwd=tmp_path, env=env) as worker:
         worker.wait_until(is_told(cast), seconds=30)
     assert "Traceback" not in worker.output()
     (mail,) = server.mails

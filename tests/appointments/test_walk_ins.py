@@ -68,7 +68,7 @@ def test_urgent_walk_ins_come_first_and_each_patient_waits_once(cast: Cast) -> N
     seen = fingerprint(listed(cast)[0].queue)
     cast.database.write(walk_ins.change, cast.fiona, number, Queue(doctor="erin"), seen=seen, now=LATER)
     assert [view.doctor_slug for view in listed(cast)] == ["bob", "erin"]
-    # Another clerk opened the form before that, and would bring the note back.
+    # Another receptionist opened the form before that, and would bring the note back.
     with pytest.raises(EditedMeanwhile):
         cast.database.write(walk_ins.change, cast.carol, number, Queue(note="Bleeds"), seen=seen, now=LATER)
     with pytest.raises(Forbidden):
@@ -140,7 +140,7 @@ def test_a_walk_in_who_was_taken_in_is_the_patient_of_the_appointment(cast: Cast
     assert row_of(cast, reference).patient_id == listed(cast)[0].patient_id == stays
 
 
-def test_of_clerks_at_one_instant_one_takes_a_walk_in_in(cast: Cast) -> None:
+def test_of_receptionists_at_one_instant_one_takes_a_walk_in_in(cast: Cast) -> None:
     """Each of them with another doctor's or another time, so that only the walk-in itself is in the way."""
     number = join(cast, "alice")
     wanted = [booking(cast), booking(cast, "2026-03-03 10:00"), booking(cast, "2026-03-03 11:00")]
@@ -148,7 +148,7 @@ def test_of_clerks_at_one_instant_one_takes_a_walk_in_in(cast: Cast) -> None:
     wanted.append(wanted[0].model_copy(update=erins))
     together = Barrier(len(wanted))
 
-    def clerk(command: Booking) -> str:
+    def receptionist(command: Booking) -> str:
         # Each has its own connection, as two processes do.
         database = wired_database(cast.database.url.render_as_string(hide_password=False))
         try:
@@ -159,8 +159,8 @@ def test_of_clerks_at_one_instant_one_takes_a_walk_in_in(cast: Cast) -> None:
         finally:
             database.dispose()
 
-    with ThreadPoolExecutor(len(wanted)) as clerks:
-        answers = Counter(clerks.map(clerk, wanted))
+    with ThreadPoolExecutor(len(wanted)) as receptionists:
+        answers = Counter(receptionists.map(receptionist, wanted))
     assert answers.pop(WalkInSettled.code) == len(wanted) - 1
     (view,) = listed(cast)
     assert (view.status, [view.reference]) == ("taken", [*answers])

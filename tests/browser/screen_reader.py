@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 
 from playwright.sync_api import Page
 
-# Boxes of texts and lines, which a screen reader passes over in silence.
+# Boxes of texts and lines, which a screen reader does not read.
 SILENT = {"InlineTextBox", "StaticText", "LineBreak", "generic", "none", "LayoutTable", "SvgRoot", "image"}
 
 
 class Heard(NamedTuple):
-    """One thing that is read: how deep it stands, its role, its name, and what is set of it."""
+    """One entry that is read: its depth, its role, its name, and its states."""
 
     depth: int
     role: str
@@ -30,7 +30,7 @@ def read_aloud(page: Page) -> list[Heard]:
 
 
 def inside(heard: list[Heard], role: str, name: str) -> list[Heard]:
-    """What stands inside the one thing with this role and name."""
+    """The entries inside the only one with this role and name."""
     [at] = [place for place, each in enumerate(heard) if (each.role, each.name) == (role, name)]
     depth = heard[at].depth
     end = next((place for place in range(at + 1, len(heard)) if heard[place].depth <= depth), len(heard))

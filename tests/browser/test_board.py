@@ -128,7 +128,7 @@ def test_an_appointment_is_dragged_to_the_page_that_moves_it(open_browser: Open,
         assert there is not None
         page.mouse.move(there["x"] + 40, there["y"] + 6, steps=5)
 
-    # Another clerk books meanwhile; Escape gives the drag up, and nothing opens.
+    # Another receptionist books meanwhile; Escape gives the drag up, and nothing opens.
     drag_to("bob", "11:00")
     expect(page.locator("#column-bob .ghost")).to_contain_text("11:00")
     other = clinic.cast.book(clinic.new_patient(), f"{day} 14:00")
@@ -161,7 +161,7 @@ def test_a_screen_reader_gets_the_board_column_by_column(open_browser: Open, cli
     sign_in(page, "fiona@docket.example", at=f"/board/{day}/appointments/{reference}")
     heard = read_aloud(page)
 
-    # The landmarks, and how they stand in each other.
+    # The landmarks, and how they are nested.
     landmarks = {"banner", "navigation", "main", "region", "search", "contentinfo", "status"}
     title = page.locator("h1").inner_text()
     columns = [(4, "region", f"Dr. {name} booked") for name in ("Bob Brown 1", "Erin Eze 1", "Gail Green 0")]
@@ -195,7 +195,7 @@ def test_a_screen_reader_gets_the_board_column_by_column(open_browser: Open, cli
     gails = [each.name for each in gail_reads if each.role == "link"][1:]
     assert gails == ["09:00 to 09:30, free, staff only", "09:30 to 10:00, free, staff only"]
 
-    # What is open beside it: its name first, then what can be done, each with its key.
+    # The panel beside it: its name first, then the actions, each with its key.
     panel = inside(heard, "region", patient.name)
     doing = [(each.role, each.name, each.states.get("keyshortcuts")) for each in panel]
     wanted = [("link", "Close", None), ("button", f"Confirm: {patient.name}", "c"), ("link", "Move", "m")]
@@ -225,7 +225,7 @@ def test_a_screen_reader_gets_the_board_column_by_column(open_browser: Open, cli
 
 
 def time_links(first: int, last: int, taken: str) -> list[str]:
-    """What is read of free quarters of an hour, and of the one that is taken."""
+    """The texts of free quarters of an hour, and of the taken one."""
     clocks = [f"{minute // 60:02}:{minute % 60:02}" for minute in range(first * 60, last * 60 + 1, 15)]
     free = [f"{start} to {end}, free" for start, end in pairwise(clocks)]
     return [taken if taken.startswith(each.removesuffix(", free")) else each for each in free]

@@ -29,7 +29,7 @@ from webapp.core.formats import iso
 pytestmark = pytest.mark.browser
 Open = Callable[..., Page]
 
-# What is kept whole on a sheet although it is longer than one: the sheet before it would stay blank.
+# Elements that are kept whole although they are longer than a sheet: the sheet before them would stay blank.
 TORN = """() => [...document.querySelectorAll("body *")]
   .filter((each) => getComputedStyle(each).breakInside === "avoid" && each.getBoundingClientRect().height > 900)
   .map((each) => `${each.tagName} ${each.className}`)"""
@@ -218,7 +218,7 @@ def test_the_pages_of_the_staff(open_browser: Open, clinic: Clinic) -> None:
         .values(**told, previous_status="confirmed")
     )
     put(clinic.cast, f"{day} 10:00", patient="dave", minutes=15, squeezed="A child with a fever")
-    # One who waits today has the longest row of signs and acts.
+    # A patient who waits today has the longest row of signs and actions.
     came = utc_now() - timedelta(minutes=5)
     row = appointment(clinic.cast, f"{came.astimezone(AMSTERDAM):%Y-%m-%d %H:%M}", status="arrived")
     insert(clinic.cast, row | {"arrived_at": came})
@@ -291,7 +291,7 @@ def broken(clinic: Clinic) -> Iterator[None]:
     """A clinic whose database lacks a table that every page expects."""
     engine = clinic.cast.database.engine
     with closing(engine.raw_connection()) as connection:
-        # Another version of each schedule, or the server would answer with what it keeps.
+        # Another version of each schedule, or the server would answer from its cache.
         connection.cursor().execute("UPDATE working_hours SET weekday = weekday")
         connection.cursor().execute("ALTER TABLE working_hours RENAME TO working_hours_away")
         yield

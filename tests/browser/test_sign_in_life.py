@@ -94,7 +94,7 @@ def test_every_way_to_sign_in_and_a_stolen_session(open_browser: Open, clinic: C
     page.get_by_role("button", name="Sign in with a passkey").click()
     expect(page).to_have_url(f"{by_name(clinic)}/schedule")
 
-    # A person who copies the cookie sees what its owner sees, and changes nothing of how the account is signed in to.
+    # A person who copies the cookie sees what its owner sees, but cannot change how the account is signed in to.
     a_while_ago = datetime.now(UTC) - timedelta(minutes=11)
     clinic.cast.change(sa.update(models.UserSession).values(factor_at=a_while_ago))
     before = factors(clinic)
@@ -115,7 +115,7 @@ def test_every_way_to_sign_in_and_a_stolen_session(open_browser: Open, clinic: C
         answer = thief.context.request.post(address, form=form, headers=OURS, max_redirects=0)
         assert (answer.status, answer.headers["location"].partition("?")[0]) == (303, "/confirm"), change
     assert factors(clinic) == before
-    # Its owner proves it with the passkey. The session has a new id then, and the copy is worth nothing.
+    # Its owner proves who they are with the passkey. The session then has a new id, and the copy is worthless.
     go(page, clinic, "/account/factor/new")
     page.get_by_role("button", name="Use a passkey").click()
     expect(page).to_have_url(f"{by_name(clinic)}/account/factor/new")
@@ -177,7 +177,7 @@ def second_step(page: Page, clinic: Clinic, code: str) -> None:
 
 
 def factors(clinic: Clinic) -> list[object]:
-    """All that Docket has of how people prove who they are."""
+    """Everything that Docket stores about how people prove who they are."""
     tables = [models.Passkey, models.RecoveryCode, models.AuthenticatorApp, models.LinkedIdentity]
     with clinic.cast.database.reading() as session:
         return [session.execute(sa.select(table.__table__).order_by(sa.text("1"))).all() for table in tables]

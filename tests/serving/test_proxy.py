@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.image import ROOT
-from tests.processes import Kept
+from tests.processes import RunningCommand
 from tests.servers import free_port, live_server
 
 CADDY = shutil.which("caddy")
@@ -32,7 +32,7 @@ def test_servers_are_replaced_and_no_form_is_lost(sqlite_url: str, tmp_path: Pat
         env = os.environ | {"PORT": str(port), "WEB_SERVICES": services, "FRONT_NETWORK": "127.0.0.1/32"}
         env |= {"XDG_DATA_HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path)}
         command = [str(CADDY), "run", "--config", str(ROOT / "deploy" / "Caddyfile"), "--adapter", "caddyfile"]
-        caddy = stack.enter_context(Kept(command, log=tmp_path / "log", cwd=tmp_path, env=env))
+        caddy = stack.enter_context(RunningCommand(command, log=tmp_path / "log", cwd=tmp_path, env=env))
         caddy.wait_until(lambda: send(port) == "422", seconds=20)
 
         def keep_sending() -> None:

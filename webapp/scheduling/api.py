@@ -24,7 +24,7 @@ from webapp.exceptions import Invalid, NotSignedIn
 from webapp.i18n import gettext as _
 from webapp.patients import service as patients
 from webapp.scheduling import checks
-from webapp.scheduling.dependencies import KeptForVisitors, current_viewer
+from webapp.scheduling.dependencies import CachedForVisitors, current_viewer
 from webapp.scheduling.facts import BookingRequest, load_facts
 from webapp.scheduling.free_times_json import json_of_many, json_of_one, starts_between
 from webapp.scheduling.slots import Minute
@@ -80,7 +80,7 @@ class DoctorsFreeTimeOut(FreeTimeOut):
     summary="List the free times of a doctor",
     responses={200: {"model": list[FreeTimeOut], "headers": COUNTED}, **problems(401, 404)},
 )
-@KeptForVisitors
+@CachedForVisitors
 def list_free_times_of_doctor(
     page: CurrentPage,
     actor: MaybeCaller,
@@ -111,7 +111,7 @@ def list_free_times_of_doctor(
     summary="List the free times of all doctors",
     responses={200: {"model": list[DoctorsFreeTimeOut], "headers": COUNTED}, **problems(401, 404)},
 )
-@KeptForVisitors
+@CachedForVisitors
 def list_free_times(
     page: CurrentPage,
     actor: MaybeCaller,

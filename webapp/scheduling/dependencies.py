@@ -27,7 +27,7 @@ from webapp.scheduling.slots import minute_reached
 from webapp.scheduling.viewer import Viewer
 
 
-class KeptForVisitors(CachingEndpoint):
+class CachedForVisitors(CachingEndpoint):
     """A route that answers all visitors with the same bytes, made once for each state of all schedules and each minute.
 
     Every table that the route reads must raise the versions: see `clinic.schedule_versions`. Clients who send a cookie

@@ -18,7 +18,7 @@ from webapp.exceptions import NotFound
 from webapp.i18n import gettext as _
 from webapp.scheduling import presenters, week_calendar
 from webapp.scheduling.dependencies import (
-    KeptForVisitors,
+    CachedForVisitors,
     books_with,
     chosen_patient,
     current_viewer,
@@ -33,14 +33,14 @@ router = Router()
 
 
 @router.get("/doctors/{slug}")
-@KeptForVisitors
+@CachedForVisitors
 def profile(page: CurrentPage, slug: str) -> Response:
     """A doctor and the calendar of one week; everyone."""
     return _profile(page, slug, fragment=None)
 
 
 @router.get("/doctors/{slug}/calendar")
-@KeptForVisitors
+@CachedForVisitors
 def profile_calendar(page: CurrentPage, slug: str) -> Response:
     """The calendar alone for HTMX; other requests get the whole page."""
     return _profile(page, slug, fragment="scheduling/_calendar.html")

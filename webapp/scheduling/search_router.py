@@ -19,7 +19,7 @@ from webapp.doctors import service as doctors
 from webapp.doctors.service import DoctorRow
 from webapp.i18n import gettext as _
 from webapp.scheduling import presenters
-from webapp.scheduling.dependencies import KeptForVisitors, books_with, chosen_patient, current_viewer, other_patient
+from webapp.scheduling.dependencies import CachedForVisitors, books_with, chosen_patient, current_viewer, other_patient
 from webapp.scheduling.facts import BookingRequest, FreeTime, next_free
 from webapp.scheduling.forms import FinderForm
 from webapp.scheduling.suggested_types import doctors_seen, suggested_type
@@ -32,7 +32,7 @@ NEVER = float("inf")
 
 @router.get("/")
 @router.get("/doctors")
-@KeptForVisitors
+@CachedForVisitors
 def find(page: CurrentPage) -> Response:
     """The doctors and their next free times; everyone."""
     clinic = current_clinic(page)

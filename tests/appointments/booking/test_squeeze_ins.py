@@ -209,13 +209,13 @@ def test_after_the_doctor_allows_fewer_no_more_stand_side_by_side_than_that(cast
     assert refused.value.code == "slot_taken"
 
 
-def test_of_clerks_at_one_instant_one_gets_in_and_the_others_are_told_why(cast: Cast) -> None:
+def test_of_receptionists_at_one_instant_one_gets_in_and_the_others_are_told_why(cast: Cast) -> None:
     allow(cast, 1)
     cast.book(cast.alice, TEN)
     numbers = patients(cast, 5)
     together = Barrier(len(numbers))
 
-    def clerk(patient_id: int) -> str:
+    def receptionist(patient_id: int) -> str:
         together.wait()
         try:
             squeeze(cast, patient_id, TEN)
@@ -223,7 +223,7 @@ def test_of_clerks_at_one_instant_one_gets_in_and_the_others_are_told_why(cast: 
             return refused.code
         return "in"
 
-    with ThreadPoolExecutor(len(numbers)) as clerks:
-        answers = sorted(clerks.map(clerk, numbers))
+    with ThreadPoolExecutor(len(numbers)) as receptionists:
+        answers = sorted(receptionists.map(receptionist, numbers))
     assert answers == ["in", *["squeeze_in_full"] * (len(numbers) - 1)]
     assert list(find_problems(cast.database, now=NOW)) == []

@@ -141,7 +141,7 @@ def test_a_code_works_once_and_for_a_minute_and_a_half(client: TestClient, cast:
         password(browser)
     assert second_step(client, f" {code[:3]} {code[3:]} ").status_code == 303
     assert second_step(other, code).status_code == 401
-    # An older one than that which was used is refused, too, and a later one is not.
+    # A code older than the used one is refused, too; a later one is not.
     assert second_step(other, phone.code(client, steps=-1)).status_code == 401
     assert second_step(other, phone.code(client, steps=2)).status_code == 401
     assert second_step(other, phone.code(client, steps=1)).status_code == 303

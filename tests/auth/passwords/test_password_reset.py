@@ -84,7 +84,7 @@ def test_a_password_reset_ends_the_calendar_link(client: TestClient, cast: Cast)
     assert client.get(feed).status_code == 404
 
 
-def test_the_link_lives_an_hour_and_the_database_does_not_hold_it(client: TestClient, cast: Cast) -> None:
+def test_the_link_is_valid_for_an_hour_and_the_database_does_not_hold_it(client: TestClient, cast: Cast) -> None:
     ask(client, "alice@docket.example")
     (mail,) = mails(cast)
     token = path_of(mail).rpartition("/")[2]

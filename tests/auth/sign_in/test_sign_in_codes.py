@@ -111,7 +111,7 @@ def test_enter_means_the_password_where_one_was_typed(client: TestClient, cast: 
     assert client.post("/login", data={"email": "not an address", "by": "code"}).status_code == 422
 
 
-def test_a_code_lives_ten_minutes(client: TestClient, cast: Cast) -> None:
+def test_a_code_is_valid_for_ten_minutes(client: TestClient, cast: Cast) -> None:
     ask(client)
     code = last_code(cast)
     at(client, NOW + 10 * MINUTE)
@@ -124,7 +124,7 @@ def test_a_code_lives_ten_minutes(client: TestClient, cast: Cast) -> None:
     assert enter(client, code).status_code == 303
 
 
-def test_a_code_lives_five_tries_and_each_says_what_to_do(client: TestClient, cast: Cast) -> None:
+def test_a_code_is_valid_for_five_tries_and_each_says_what_to_do(client: TestClient, cast: Cast) -> None:
     ask(client)
     code = last_code(cast)
     pages = [read(enter(client, other_than(code))).text for _ in range(5)]

@@ -145,7 +145,7 @@ def test_a_warning_ends_to_the_second_when_an_appointment_has_begun(client: Test
     assert warned == [True, False]
 
 
-def test_clients_with_a_token_get_no_kept_answer(client: TestClient, cast: Cast) -> None:
+def test_clients_with_a_token_get_no_cached_answer(client: TestClient, cast: Cast) -> None:
     assert text_of(client, PAGES[3], cast) == text_of(client, PAGES[3], cast)
     assert client.get(PAGES[3], headers={"authorization": "Bearer forged"}).status_code == 401
 
