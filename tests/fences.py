@@ -184,6 +184,8 @@ WITHOUT_WEB = {*MAY_IMPORT} - {
     *("web", "form parts", "forms", "dependencies", "presenters", "page", "router", "api", "application", "command"),
 }
 WEB = {"fastapi", "starlette", "wtforms"}
+# These functions import a module that a text names.
+IMPORTERS = {"import_module", "__import__"}
 # A class with one of these bases is a table.
 TABLE_BASES = {"Base", "database.Base"}
 
@@ -220,6 +222,10 @@ class Codebase:
                     for alias in node.names:
                         full = f"{module}.{alias.name}"
                         yield Import(full if full in self.trees else module, full, function)
+                elif isinstance(node, ast.Call) and _name_of(node.func) in IMPORTERS:
+                    module = _beginning(node.args[0]) if node.args else ""
+                    # A computed name does not say what it imports, so it is refused like a relative import.
+                    yield Import(module or ".", module or ".", function)
 
     def problems(self) -> list[str]:
         """Every violation of a fence, in words; none if all fences hold."""
@@ -325,11 +331,13 @@ class Codebase:
         return {function for function, modules in by_function.items() if self.way_to_the_web(iter(modules))}
 
     def committing(self) -> Iterator[str]:
-        """Commits anywhere but in the one module that may commit."""
+        """Commits anywhere but in the one module that may commit. The end of `with engine.begin()` commits, too."""
         for name, tree in self.trees.items():
-            calls = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute) and node.attr == "commit"]
-            if len(calls) != (1 if name == "webapp.database" else 0):
-                yield f"{name} has {len(calls)} commits"
+            nodes = list(ast.walk(tree))
+            commits = sum(isinstance(node, ast.Attribute) and node.attr == "commit" for node in nodes)
+            commits += sum(isinstance(node, ast.withitem) and _called(node.context_expr) == "begin" for node in nodes)
+            if commits != (1 if name == "webapp.database" else 0):
+                yield f"{name} has {commits} commits"
 
     def tables_elsewhere(self) -> Iterator[str]:
         """Tables in a module that is no model. Services may import what a table needs, so imports do not show it."""
@@ -337,8 +345,33 @@ class Codebase:
             if role_of(name) == "models":
                 continue
             for node in ast.walk(tree):
-                if isinstance(node, ast.ClassDef) and any(ast.unparse(base) in TABLE_BASES for base in node.bases):
+                if isinstance(node, ast.ClassDef) and _is_table(node):
                     yield f"{name} has the table {node.name}"
+                elif _called(node) == "Table":
+                    yield f"{name} has a table: {ast.unparse(node)}"
+
+
+def _name_of(node: ast.AST) -> str:
+    """'f' of `f` and of `module.f`; '' of anything else."""
+    return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
+
+
+def _called(node: ast.AST) -> str:
+    """The name of the function that an expression calls; '' if it is no call."""
+    return _name_of(node.func) if isinstance(node, ast.Call) else ""
+
+
+def _beginning(node: ast.expr) -> str:
+    """A text, or the beginning of a text that is put together; '' of anything else."""
+    if isinstance(node, ast.JoinedStr) and node.values:
+        return _beginning(node.values[0])
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
+
+
+def _is_table(node: ast.ClassDef) -> bool:
+    """Whether a class is a table: by its base, or because it names one."""
+    named = {_name_of(target) for each in node.body if isinstance(each, ast.Assign) for target in each.targets}
+    return bool(named & {"__tablename__", "__table__"}) or any(ast.unparse(base) in TABLE_BASES for base in node.bases)
 
 
 def place_of(name: str) -> str:

@@ -164,7 +164,33 @@ BREAKS = {
         "from webapp.database import Base\nclass Room(Base): ...",
         "webapp.clinic.views has the table Room",
     ),
+    "a table whose base has another name": (
+        "webapp.clinic.views",
+        "from webapp.clinic.models import Clinic as Base2\nclass Room(Base2):\n    __tablename__ = 'rooms'",
+        "webapp.clinic.views has the table Room",
+    ),
+    "a table without a class": (
+        "webapp.clinic.service",
+        "import sqlalchemy as sa\nROOMS = sa.Table('rooms', sa.MetaData())",
+        "webapp.clinic.service has a table: sa.Table('rooms', sa.MetaData())",
+    ),
+    "an import by a text": (
+        "webapp.clinic.service",
+        "from importlib import import_module\nimport_module('fastapi')",
+        "(service) imports fastapi",
+    ),
+    "an import by a text that is put together": (
+        "webapp.clinic.service",
+        "import importlib\nimportlib.import_module(f'jinja2.{part}')",
+        "(service) imports jinja2",
+    ),
+    "an import that no text names": ("webapp.clinic.service", "__import__(name)", "imports . relatively"),
     "a commit elsewhere": ("webapp.clinic.service", "session.commit()", "webapp.clinic.service has 1 commits"),
+    "a block that ends with a commit": (
+        "webapp.clinic.service",
+        "with engine.begin() as connection: ...",
+        "webapp.clinic.service has 1 commits",
+    ),
     "a database that does not commit": ("webapp.database", "", "webapp.database has 0 commits"),
 }
 
