@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import stat
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -303,3 +304,10 @@ def test_identity_providers_are_a_list_without_twins(monkeypatch: pytest.MonkeyP
 )
 def test_rates_are_read_as_people_write_them(text: str, amount: int, seconds: int) -> None:
     assert parse_rate(text) == (amount, seconds)
+
+
+@pytest.mark.parametrize("file", [".env.example", "docs/running.md"])
+def test_every_setting_is_described(file: str) -> None:
+    text = (Path(__file__).parent.parent / file).read_text(encoding="utf-8")
+    names = {f"DOCKET_{name.upper()}" for name in Settings.model_fields}
+    assert sorted(name for name in names if not re.search(rf"\b{name}\b", text)) == []

@@ -44,11 +44,6 @@ def new_request_id() -> str:
     return secrets.token_hex(5)
 
 
-def current_trace() -> Trace | None:
-    """The request that is being answered here; None outside of requests."""
-    return _current.get()
-
-
 def request_id() -> str | None:
     """The id of the request that is being answered here; None outside of requests."""
     trace = _current.get()
