@@ -63,23 +63,7 @@ def load_facts(
     In a reading session, schedules that this process has cached for their present version are not read again.
     """
     window = days_span(pieces_of(clinic.zone, first, last), day_number(first), day_number(last))
-    # A cached schedule contains every appointment. Only the query can leave out the one that is being moved.
-    versions = versions_seen(session) if viewer.moving is None else None
-    kept = _cached_schedules(versions, clinic, requests, first, last) if versions is not None else {}
-    missing = [request for request in requests if request.doctor.id not in kept]
-    busy = Busy()
-    if missing:
-        # If schedules are cached, the patient's appointments are read separately: a page needs them more than once.
-        patient = viewer if versions is None else ANYONE
-        busy = load_busy(session, [request.doctor.id for request in missing], window, now, patient)
-        loaded = _load_schedules(session, clinic, missing, first, last, busy)
-        if versions is not None:
-            _cache_schedules(versions, clinic, missing, first, last, loaded)
-        schedules = {request.doctor.id: (kept | loaded)[request.doctor.id] for request in requests}
-    else:
-        schedules = kept
-    if versions is not None and viewer.knows_patient:
-        busy = load_patient_history(session, to_datetime(window[0]), now, viewer).busy(now)
+    schedules, busy = _schedules_and_patient(session, clinic, requests, first, last, window, now=now, viewer=viewer)
     horizon_day = clinic.today(now) + timedelta(days=clinic.horizon_days + 1)
     horizon = days_span(pieces_of(clinic.zone, horizon_day, horizon_day), *[day_number(horizon_day)] * 2)[0]
     this_minute = minute_reached(now)
@@ -104,6 +88,36 @@ def load_facts(
         if schedule.starts is not None:
             with_starts(facts[doctor_id], schedule.starts)
     return facts
+
+
+def _schedules_and_patient(
+    session: Session,
+    clinic: Clinic,
+    requests: Sequence[BookingRequest],
+    first: date,
+    last: date,
+    window: Span,
+    *,
+    now: datetime,
+    viewer: Viewer,
+) -> tuple[dict[int, Facts], Busy]:
+    """The schedule for each request, cached or read now, and the patient's appointments."""
+    # A cached schedule contains every appointment. Only the query can leave out the one that is being moved.
+    versions = versions_seen(session) if viewer.moving is None else None
+    kept = _cached_schedules(versions, clinic, requests, first, last) if versions is not None else {}
+    missing = [request for request in requests if request.doctor.id not in kept]
+    schedules, busy = kept, Busy()
+    if missing:
+        # If schedules are cached, the patient's appointments are read separately: a page needs them more than once.
+        patient = viewer if versions is None else ANYONE
+        busy = load_busy(session, [request.doctor.id for request in missing], window, now, patient)
+        loaded = _load_schedules(session, clinic, missing, first, last, busy)
+        if versions is not None:
+            _cache_schedules(versions, clinic, missing, first, last, loaded)
+        schedules = {request.doctor.id: (kept | loaded)[request.doctor.id] for request in requests}
+    if versions is not None and viewer.knows_patient:
+        busy = load_patient_history(session, to_datetime(window[0]), now, viewer).busy(now)
+    return schedules, busy
 
 
 def _cached_schedules(
