@@ -59,7 +59,7 @@ def postgresql_engine(url: sa.URL, patience: float | None) -> sa.Engine:
         hide_parameters=True,
         connect_args={
             "options": f"{SERVER_OPTIONS} -c statement_timeout={milliseconds}",
-            # The driver does not begin transactions: `begin` does, with the options that each of them needs.
+            # The driver does not begin transactions: `_begin_on_postgresql` does, with the options of each.
             "autocommit": True,
             **TCP,
         },
@@ -75,35 +75,38 @@ def postgresql_engine(url: sa.URL, patience: float | None) -> sa.Engine:
         own = {"connect_timeout": int(left), "cursor_factory": _plain_cursors()}
         return bounded.connect(*arguments, **options | own)
 
-    def begin(driver: Any, options: Mapping[str, Any]) -> Any:
-        # For a writing transaction the server decides, because an operator may have made it read-only.
-        driver.has_snapshot = options.get("docket_snapshot", False)
-        begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY" if driver.has_snapshot else "BEGIN"
-        first = options.get("docket_first")
-        cursor = driver.execute(f"{begin}; {first}" if first else begin, prepare=False)
-        if first:
-            cursor.nextset()
-        return cursor.fetchone()[0] if first else None
-
-    _begin_with_driver(engine, begin)
-
-    def do_rollback(connection: Any) -> None:
-        psycopg, driver = engine.dialect.loaded_dbapi, connection.dbapi_connection
-        status, had_snapshot, driver.has_snapshot = driver.pgconn.transaction_status, driver.has_snapshot, False
-        if status == psycopg.pq.TransactionStatus.IDLE:
-            # The pool asks for a rollback after the session's own.
-            return
-        # A snapshot has written nothing. With a rollback, the driver would also drop the statements that the server has
-        # prepared, and each request would have its queries parsed and planned again. After an error it should: the
-        # server refuses a statement forever if the types of its columns have changed since it was prepared.
-        if status == psycopg.pq.TransactionStatus.INTRANS and had_snapshot:
-            with suppress(psycopg.Error):
-                driver.execute("END", prepare=False)
-        else:
-            driver.rollback()
-
-    engine.dialect.do_rollback = do_rollback  # type: ignore[assignment,method-assign]
+    _begin_with_driver(engine, _begin_on_postgresql)
+    engine.dialect.do_rollback = _roll_back_on_postgresql  # type: ignore[assignment,method-assign]
     return engine
+
+
+def _begin_on_postgresql(driver: Any, options: Mapping[str, Any]) -> Any:
+    # For a writing transaction the server decides, because an operator may have made it read-only.
+    driver.has_snapshot = options.get("docket_snapshot", False)
+    begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY" if driver.has_snapshot else "BEGIN"
+    first = options.get("docket_first")
+    cursor = driver.execute(f"{begin}; {first}" if first else begin, prepare=False)
+    if first:
+        cursor.nextset()
+    return cursor.fetchone()[0] if first else None
+
+
+def _roll_back_on_postgresql(connection: Any) -> None:
+    import psycopg
+
+    driver = connection.dbapi_connection
+    status, had_snapshot, driver.has_snapshot = driver.pgconn.transaction_status, driver.has_snapshot, False
+    if status == psycopg.pq.TransactionStatus.IDLE:
+        # The pool asks for a rollback after the session's own.
+        return
+    # A snapshot has written nothing. With a rollback, the driver would also drop the statements that the server has
+    # prepared, and each request would have its queries parsed and planned again. After an error it should: the server
+    # refuses a statement forever if the types of its columns have changed since it was prepared.
+    if status == psycopg.pq.TransactionStatus.INTRANS and had_snapshot:
+        with suppress(psycopg.Error):
+            driver.execute("END", prepare=False)
+    else:
+        driver.rollback()
 
 
 def _begin_with_driver(engine: sa.Engine, begin: Callable[[Any, Mapping[str, Any]], Any]) -> None:
@@ -253,20 +256,21 @@ def sqlite_engine(url: sa.URL, patience: float | None) -> sa.Engine:
     event.listen(engine, "handle_error", _open_again)
     engine.dialect.statement_compiler = _compiler_with_steady_limits()
 
-    def begin(driver: Any, options: Mapping[str, Any]) -> Any:
-        if options.get("docket_write"):
-            # A request that has waited before, for another lock, does not wait that long again.
-            wait = round(1000 * seconds_left(BUSY_SECONDS))
-            with counted_wait():
-                driver.execute(f"PRAGMA busy_timeout={wait}")
-                driver.execute("BEGIN IMMEDIATE")
-        else:
-            driver.execute("BEGIN")
-        first = options.get("docket_first")
-        return driver.execute(first).fetchone()[0] if first else None
-
-    _begin_with_driver(engine, begin)
+    _begin_with_driver(engine, _begin_on_sqlite)
     return engine
+
+
+def _begin_on_sqlite(driver: Any, options: Mapping[str, Any]) -> Any:
+    if options.get("docket_write"):
+        # A request that has waited before, for another lock, does not wait that long again.
+        wait = round(1000 * seconds_left(BUSY_SECONDS))
+        with counted_wait():
+            driver.execute(f"PRAGMA busy_timeout={wait}")
+            driver.execute("BEGIN IMMEDIATE")
+    else:
+        driver.execute("BEGIN")
+    first = options.get("docket_first")
+    return driver.execute(first).fetchone()[0] if first else None
 
 
 @cache
