@@ -164,21 +164,8 @@ def _filters(page: Page) -> tuple[AppointmentFilterForm, Choices]:
 
 def _resolve(page: Page, asked: AppointmentSearch, choices: Choices, clinic: Clinic) -> ResolvedSearch:
     """Look up the doctor and the patients of a search. Without a date it begins now."""
-    limits = []
-    patient_ids = None
-    lacks_patients = False
-    if asked.patient:
-        found = search.search_patients(page.session, asked.patient, limit=MOST_PATIENTS)
-        patient_ids = [patient.id for patient in found.patients]
-        if found.similar:
-            names = ", ".join(dict.fromkeys(patient.name for patient in found.patients[:5]))
-            limits.append(_("No exact match. Similar names: %(names)s.") % {"names": names})
-        lacks_patients = found.beside.after is not None
-        if lacks_patients:
-            limits.append(
-                _("More than %(most)d patients match; only the first ones are shown. Enter more of the name.")
-                % {"most": MOST_PATIENTS}
-            )
+    found = search.search_patients(page.session, asked.patient, limit=MOST_PATIENTS) if asked.patient else None
+    limits = _limits_of(found) if found is not None else []
     if asked.reference is not None:
         limits.append(_("A reference finds one appointment; the other filters are ignored."))
     from_now = asked.first is None and asked.last is None
@@ -190,12 +177,27 @@ def _resolve(page: Page, asked: AppointmentSearch, choices: Choices, clinic: Cli
         doctor_ids=[choices.doctor_id(asked.doctor) or 0] if asked.doctor else None,
         statuses=[asked.status] if asked.status else None,
         visit_type_ids=[asked.visit_type] if asked.visit_type is not None else None,
-        patient_ids=patient_ids,
+        patient_ids=[patient.id for patient in found.patients] if found is not None else None,
         reference=asked.reference,
         flagged=asked.flagged,
         order=asked.order,
     )
+    lacks_patients = found is not None and found.beside.after is not None
     return ResolvedSearch(wanted, limits, lacks_patients, from_now and asked.reference is None)
+
+
+def _limits_of(found: search.Found) -> list[str]:
+    """Why the appointments may be of other patients than those who were meant, or not of all of them."""
+    limits = []
+    if found.similar:
+        names = ", ".join(dict.fromkeys(patient.name for patient in found.patients[:5]))
+        limits.append(_("No exact match. Similar names: %(names)s.") % {"names": names})
+    if found.beside.after is not None:
+        limits.append(
+            _("More than %(most)d patients match; only the first ones are shown. Enter more of the name.")
+            % {"most": MOST_PATIENTS}
+        )
+    return limits
 
 
 def _earlier(page: Page, found: ResolvedSearch, keep: Mapping[str, str]) -> tuple[int, str] | None:
