@@ -435,6 +435,16 @@ def test_decisions_about_a_third_record_outlive_the_joining(cast: Cast, settled:
         assert session.scalars(query).all() == [NOW if settled else None]
 
 
+def test_a_record_that_is_gone_by_then_is_not_noted_as_a_pair(cast: Cast) -> None:
+    """On PostgreSQL, two records may be joined while a third one that resembles them is registered or joined."""
+    first, second = add_record(cast, "first", "Paula de Groot"), add_record(cast, "second", "Paula Groot")
+    third = add_record(cast, "third", "Paul Groot", email="paul@docket.example")
+    assert cast.database.write(joining.join_records, cast.carol, first, second, now=NOW) == first
+    assert not cast.database.write(duplicates.note_pair, second, third, now=NOW)
+    assert cast.database.write(duplicates.note_pair, first, third, now=NOW)
+    assert len(pairs(cast)) == 1
+
+
 def test_people_of_joined_records_do_not_come_to_book_for_each_other(cast: Cast) -> None:
     first, second = add_record(cast, "first"), add_record(cast, "second", "Paula Groot")
     child = add_record(cast, "child", "Chris Groot", email="chris@docket.example")

@@ -77,11 +77,19 @@ def note_duplicates(session: Session, patient_id: int, *, now: datetime) -> None
         note_pair(session, patient_id, other, now=now)
 
 
-def note_pair(session: Session, first: int, second: int, *, now: datetime) -> None:
-    """Note two records that may be of one person, unless they were noted before."""
+def note_pair(session: Session, first: int, second: int, *, now: datetime) -> bool:
+    """Note two records that may be of one person, unless they were noted before; False if one of them is gone.
+
+    On PostgreSQL another transaction may have joined or erased a record since it was read. The lock lasts as long as
+    this transaction, and only keeps the records from being deleted.
+    """
     low, high = sorted((first, second))
+    query = sa.select(Patient.id).where(Patient.id.in_((low, high))).order_by(Patient.id)
+    if len(session.scalars(query.with_for_update(read=True, key_share=True)).all()) < 2:
+        return False
     insert = insert_into(_PAIRS, session.connection().dialect.name).values(patient_id=low, other_id=high, noted_at=now)
     session.execute(insert.on_conflict_do_nothing())
+    return True
 
 
 def move_pairs(session: Session, goes: int, stays: int) -> None:
@@ -91,10 +99,9 @@ def move_pairs(session: Session, goes: int, stays: int) -> None:
     )
     for pair in session.scalars(query).all():
         third = pair.other_id if pair.patient_id == goes else pair.patient_id
-        if third != stays:
-            note_pair(session, third, stays, now=pair.noted_at)
-            if pair.settled_at is not None:
-                settle_pair(session, third, stays, now=pair.settled_at)
+        is_noted = third != stays and note_pair(session, third, stays, now=pair.noted_at)
+        if is_noted and pair.settled_at is not None:
+            settle_pair(session, third, stays, now=pair.settled_at)
 
 
 def settle_pair(session: Session, first: int, second: int, *, now: datetime) -> None:
