@@ -445,9 +445,9 @@ def test_a_lost_device_is_reset(run: Run, clinic: Cast) -> None:
     assert "no two-step sign-in" in said.err
 
 
-@pytest.mark.parametrize("deed", ["disable", "enable", "password-link", "reset-factor"])
-def test_an_address_without_an_account_is_wrong_use(run: Run, clinic: Cast, deed: str) -> None:
-    said = run("user", deed, "nemo@docket.example", url=url_of(clinic))
+@pytest.mark.parametrize("action", ["disable", "enable", "password-link", "reset-factor"])
+def test_an_address_without_an_account_is_wrong_use(run: Run, clinic: Cast, action: str) -> None:
+    said = run("user", action, "nemo@docket.example", url=url_of(clinic))
     assert (said.code, said.out) == (2, "")
     assert "No account has the email address nemo@docket.example" in said.err
 

@@ -260,7 +260,7 @@ def test_the_words_are_kept_on_the_way_from_a_time_that_was_taken(client: TestCl
     form = written(client)
     cast.book(cast.dave, "2026-03-10 10:00")
     taken = read(client.post("/appointments", data=form))
-    (button,) = taken.one("section", id="faster").all("button", formaction="/book/draft")
+    (button,) = taken.one("section", id="taken-time").all("button", formaction="/book/draft")
     assert button.text == "See all free times"
     client.post("/book/draft", data=taken.form("/appointments"))
     assert typed(read(client.get(book_address("2026-03-12 10:00")))) == (REASON, NOTES)

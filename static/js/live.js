@@ -28,24 +28,24 @@ function hear(message) {
   latest = { ...latest, ...message };
   switch (message.kind) {
     case "hello":
-      become("live");
+      setState("live");
       for (const region of regions()) if (region.dataset.liveVersion !== message.version) want(region, message.version);
       break;
     case "change":
-      become("live");
+      setState("live");
       for (const region of regions()) if (concerns(region, message)) want(region, message.version);
       break;
     case "beat":
-      become("live");
+      setState("live");
       break;
     case "ending":
-      warn();
+      showWarning();
       break;
     case "staying":
-      unwarn();
+      hideWarning();
       break;
     default:
-      become(message.kind);
+      setState(message.kind);
   }
 }
 
@@ -57,22 +57,22 @@ function concerns(region, { version, changes }) {
     (!day || !days.length || days.includes(day)) && (!doctor || !doctors.length || doctors.includes(String(doctor))));
 }
 
-function become(next) {
+function setState(next) {
   const was = state;
   if (next === "lost" && was !== "live") return;
   state = next;
-  sayHowNew();
+  showAge();
   window.clearTimeout(lostTimer);
   if (next === "live") found("stream");
   if (next === "lost") {
     const grace = navigator.onLine ? GRACE_MS : 0;
     lostTimer = window.setTimeout(() => lose("stream", words.liveLost, listenNow), grace);
   }
-  if (next === "ended") unwarn();
+  if (next === "ended") hideWarning();
   if (next === "ended") lose("stream", words.liveEnded, () => window.location.reload());
 }
 
-function sayHowNew() {
+function showAge() {
   for (const each of document.querySelectorAll("[data-as-of]")) {
     if (state === "live") each.textContent = each.dataset.liveWords;
     else if (latest.time) each.textContent = each.dataset.asOf.replace("{time}", latest.time);
@@ -85,7 +85,7 @@ function lose(key, sentence, retry) {
 }
 
 // Users who only watch are signed out after a while: automatic requests of a page are no sign of a person.
-function warn() {
+function showWarning() {
   const bar = document.getElementById("connection");
   if (!bar || document.getElementById("ending")) return;
   const copy = bar.cloneNode(true);
@@ -99,7 +99,7 @@ function warn() {
   document.dispatchEvent(new CustomEvent("docket:announce", { detail: words.liveEnding }));
 }
 
-function unwarn() {
+function hideWarning() {
   const bar = document.getElementById("ending");
   if (bar?.contains(document.activeElement)) document.getElementById("main").focus({ preventScroll: true });
   bar?.remove();
@@ -198,7 +198,7 @@ function show(region, made) {
   globalThis.htmx?.process(region);
   if (held.length && document.activeElement === document.body) focusNear(held);
   if (fixed?.isConnected) window.scrollBy({ top: fixed.getBoundingClientRect().top - top, behavior: "instant" });
-  sayHowNew();
+  showAge();
   const after = itemsOf(region);
   const changed = [...after.values()].filter(({ id, dataset }) => before.get(id)?.[0] !== dataset.version);
   const gone = [...before].filter(([id]) => !after.has(id)).map(([, [, label]]) => label);
@@ -265,14 +265,14 @@ async function listen() {
   for (;;) {
     const { done, value } = await reader.read();
     if (done) return "lost";
-    heardSomething();
+    noteMessage();
     const messages = (text + value).split("\n\n");
     text = messages.pop();
     for (const each of messages) pass(each);
   }
 }
 
-function heardSomething() {
+function noteMessage() {
   lastHeard = Date.now();
   attempts = 0;
   window.clearTimeout(silence);
@@ -357,7 +357,7 @@ if (regions().length) {
   });
   window.addEventListener("online", listenNow);
   window.addEventListener("offline", () => listening?.abort());
-  document.addEventListener("htmx:afterSettle", sayHowNew);
+  document.addEventListener("htmx:afterSettle", showAge);
   // Parts that depend on the time, such as the now line.
   window.setInterval(() => {
     for (const region of regions()) {

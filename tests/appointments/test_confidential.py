@@ -143,8 +143,8 @@ def test_staff_set_and_remove_it_later(client: TestClient, cast: Cast, child: in
     # The history that Alice reads does not mention it.
     assert "onfidential" not in client.get(path).text
     with cast.database.reading() as session:
-        deeds = sa.select(models.AuditEvent.action).order_by(models.AuditEvent.id)
-        assert {"made_confidential", "shown_to_guardian"} <= set(session.scalars(deeds))
+        actions = sa.select(models.AuditEvent.action).order_by(models.AuditEvent.id)
+        assert {"made_confidential", "shown_to_guardian"} <= set(session.scalars(actions))
 
 
 def test_links_in_messages_to_the_guardian_end(cast: Cast, child: int) -> None:

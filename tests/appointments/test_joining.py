@@ -235,12 +235,12 @@ def test_a_booking_while_the_records_join_is_in_the_record_that_stays(cast: Cast
         nina = register(cast, "Nina Bos", email)
         start = Barrier(2)
 
-        def at_once(deed: Callable[..., object], *args: object, start: Barrier = start, **more: object) -> object:
+        def at_once(action: Callable[..., object], *args: object, start: Barrier = start, **more: object) -> object:
             # Each has its own connection, as two processes do.
             database = wired_database(cast.database.url.render_as_string(hide_password=False))
             try:
                 start.wait()
-                return database.write(deed, *args, **more, now=NOW)
+                return database.write(action, *args, **more, now=NOW)
             finally:
                 database.dispose()
 

@@ -337,7 +337,7 @@ def test_staff_cannot_move_onto_another_appointment_and_see_the_nearest_times(cl
         assert answer.status_code == 409
         page = read(answer)
         assert "The doctor has another appointment at that time." in page.text
-        assert len(page.one("section", id="faster").all("a", class_="slot")) == 3
+        assert len(page.one("section", id="taken-time").all("a", class_="slot")) == 3
         assert not page.all("section", aria_labelledby="new-time")
     assert appointments(cast)[0].starts_at == local("2026-03-10 09:30")
 
@@ -443,7 +443,9 @@ def test_a_row_offers_what_can_be_done_now_and_leads_back_to_itself(client: Test
     log_in(client, "fiona")
     page = look(client, "/admin/appointments?doctor=bob")
     offered = {
-        row.one("th").text: [each.text for each in row.one("td", class_="acts").all() if each.name in {"a", "button"}]
+        row.one("th").text: [
+            each.text for each in row.one("td", class_="row-actions").all() if each.name in {"a", "button"}
+        ]
         for row in page.all("tr")
         if row.get("id")
     }

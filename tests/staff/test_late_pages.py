@@ -34,9 +34,13 @@ def test_a_doctor_is_late_for_one_day(cast: Cast) -> None:
         cast.database.write(lateness.run_late, cast.erin, "bob", RunLate(minutes=10), now=MORNING)
     cast.database.write(lateness.run_late, cast.bob, "bob", RunLate(minutes=0), now=MORNING)
     assert minutes_on(cast, date(2026, 3, 3)) == 0
-    deeds = sa.select(models.AuditEvent.details).where(models.AuditEvent.action == "ran_late")
+    actions = sa.select(models.AuditEvent.details).where(models.AuditEvent.action == "ran_late")
     with cast.database.reading() as session:
-        assert [details["minutes"] for details in session.scalars(deeds.order_by(models.AuditEvent.id))] == [20, 35, 0]
+        assert [details["minutes"] for details in session.scalars(actions.order_by(models.AuditEvent.id))] == [
+            20,
+            35,
+            0,
+        ]
 
 
 def test_the_desk_says_it_and_patients_of_the_day_read_it(sqlite_cast: Cast) -> None:

@@ -71,9 +71,9 @@ def test_htmx_swaps_the_day_and_says_what_changed(bob: TestClient, reference: st
     day = read_fragment(answer, "day")
     assert day["data-announce"] == "Alice Adams: arrived"
     # The focus moves to the next action for the same appointment.
-    deed = day.one("button", id=f"act-{reference}")
-    assert deed.text == "Seen"
-    assert deed.get("data-focus") is not None
+    action = day.one("button", id=f"act-{reference}")
+    assert action.text == "Seen"
+    assert action.get("data-focus") is not None
     assert day.one("div", class_="said").one("button").text == "Undo"
 
 

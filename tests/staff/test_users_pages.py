@@ -72,15 +72,15 @@ def change_role(cast: Cast, actor: Actor, user_id: int, role: Any, doctor_id: in
 
 def test_the_last_admin_can_be_neither_demoted_nor_disabled(cast: Cast) -> None:
     carol = cast.carol.user_id
-    deeds: list[Callable[[], None]] = [
+    actions: list[Callable[[], None]] = [
         lambda: change_role(cast, cast.carol, carol, "patient"),
         lambda: cast.database.write(roles.disable_account, cast.carol, carol, now=NOW),
     ]
     disabled = add_admin(cast)
     cast.database.write(roles.disable_account, cast.carol, disabled.user_id, now=NOW)
-    for deed in deeds:
+    for action in actions:
         with pytest.raises(LastAdmin) as caught:
-            deed()
+            action()
         assert (caught.value.status, caught.value.code) == (409, "last_admin")
     assert (user_of(cast, carol).role, user_of(cast, carol).active) == ("admin", True)
     cast.database.write(roles.enable_account, cast.carol, disabled.user_id, now=NOW)
@@ -128,9 +128,9 @@ def _disable(session: Session, actor: Actor, user_id: int) -> None:
     roles.disable_account(session, actor, user_id, now=NOW)
 
 
-@pytest.mark.parametrize("deed", [_demote, _disable])
+@pytest.mark.parametrize("action", [_demote, _disable])
 def test_of_two_admins_who_remove_each_other_concurrently_one_stays(
-    cast: Cast, deed: Callable[[Session, Actor, int], None]
+    cast: Cast, action: Callable[[Session, Actor, int], None]
 ) -> None:
     anna = add_admin(cast)
     for _ in range(10):
@@ -144,7 +144,7 @@ def test_of_two_admins_who_remove_each_other_concurrently_one_stays(
             database = wired_database(str(cast.database.url.render_as_string(hide_password=False)))
             try:
                 start.wait()
-                database.write(deed, actor, other.user_id)
+                database.write(action, actor, other.user_id)
             except AppError as error:
                 return type(error).__name__
             finally:
@@ -185,9 +185,9 @@ def test_a_just_demoted_admin_can_change_no_account(cast: Cast) -> None:
     anna = add_admin(cast)
     add_admin(cast, "Third Admin")
     change_role(cast, cast.carol, anna.user_id, "patient")
-    for deed in (roles.disable_account, roles.enable_account, roles.end_sessions, roles.renew_password_link):
+    for action in (roles.disable_account, roles.enable_account, roles.end_sessions, roles.renew_password_link):
         with pytest.raises(Forbidden):
-            cast.database.write(deed, anna, cast.alice.user_id, now=NOW)
+            cast.database.write(action, anna, cast.alice.user_id, now=NOW)
     with pytest.raises(Forbidden):
         change_role(cast, anna, anna.user_id, "admin")
 

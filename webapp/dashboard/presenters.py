@@ -29,7 +29,7 @@ class Matter(NamedTuple):
     title: str
     text: str
     href: str
-    deed: str
+    action: str
 
 
 class Bar(NamedTuple):
@@ -102,8 +102,8 @@ def _missing(page: Page, setup: Setup) -> list[Matter]:
         (setup.working_hours, _("Set your doctors’ working hours"), "/admin/doctors", _("Doctors")),
     )
     missing = [
-        Matter("info", title, _("Nothing can be booked before that."), href, deed)
-        for is_done, title, href, deed in steps
+        Matter("info", title, _("Nothing can be booked before that."), href, action)
+        for is_done, title, href, action in steps
         if not is_done
     ]
     clinic = current_clinic(page)

@@ -53,14 +53,14 @@ PLANNED_PERCENT = 30
 Progress = Callable[[int, int], None]
 
 
-class _Deed(NamedTuple):
+class _DemoAction(NamedTuple):
     action: str
     subject_type: str
     subject_id: int
 
 
 # How the audit log records that demo data was made, and from which order.
-MADE = _Deed("demo_made", "clinic", 1)
+MADE = _DemoAction("demo_made", "clinic", 1)
 
 
 class Order(NamedTuple):

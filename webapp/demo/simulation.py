@@ -63,12 +63,12 @@ class Simulation:
 
     def do_something(self) -> str | None:
         """Do one thing in the clinic's day, and describe it; None if nothing is possible now."""
-        deeds = [self._arrive, self._arrive, self._complete, self._complete, self._confirm]
-        deeds += [self._book, self._book, self._move, self._cancel, self._walk_in, self._take_in]
-        self._random.shuffle(deeds)
-        for deed in deeds:
+        actions = [self._arrive, self._arrive, self._complete, self._complete, self._confirm]
+        actions += [self._book, self._book, self._move, self._cancel, self._walk_in, self._take_in]
+        self._random.shuffle(actions)
+        for action in actions:
             try:
-                done = deed(self._clock())
+                done = action(self._clock())
             except AppError:
                 # A rule refuses it, or a visitor of the demo was quicker.
                 continue

@@ -86,10 +86,10 @@ def test_an_urgent_appointment_is_squeezed_in_and_the_next_one_is_refused(cast: 
     assert (placed(cast, taken), placed(cast, urgent)) == (Placed(0, ""), Placed(1, WHY))
     assert list(find_problems(cast.database, now=NOW)) == []
     with cast.database.reading() as session:
-        deeds = list(session.scalars(sa.select(AuditEvent.action).order_by(AuditEvent.id)))
+        actions = list(session.scalars(sa.select(AuditEvent.action).order_by(AuditEvent.id)))
         told = session.scalars(sa.select(OutboxMessage.template).order_by(OutboxMessage.id.desc())).first()
         details = session.scalars(sa.select(AuditEvent.details).where(AuditEvent.action == "squeezed_in")).one()
-    assert deeds[-2:] == ["booked", "squeezed_in"]
+    assert actions[-2:] == ["booked", "squeezed_in"]
     # The reason may concern the patient's health.
     assert WHY not in str(details)
     assert told == "visit_booked"

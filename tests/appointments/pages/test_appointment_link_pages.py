@@ -452,7 +452,7 @@ def test_when_the_time_was_just_taken_the_nearest_times_are_links_with_the_same_
     cast.book(cast.dave, NEW)
     answer = client.post(path, data=form)
     assert answer.status_code == 409
-    near = [each["href"] for each in read(answer).one("section", id="faster").all("a", class_="slot")]
+    near = [each["href"] for each in read(answer).one("section", id="taken-time").all("a", class_="slot")]
     assert near == [f"{path}?starts_at=2026-03-11T{time}%3A00Z" for time in ("12%3A30", "12%3A45", "13%3A15")]
     form = read(client.get(near[0])).form(path)
     assert client.post(path, data=form, headers=HTMX).headers["hx-redirect"] == path.removesuffix("/reschedule")

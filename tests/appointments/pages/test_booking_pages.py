@@ -360,7 +360,7 @@ def test_the_refusal_of_a_child_is_about_the_child(client: TestClient, cast: Cas
     ):
         page = read(answer)
         assert (answer.status_code, page.h1) == (409, "Choose another time")
-        said = page.one("section", id="faster").text
+        said = page.one("section", id="taken-time").text
         assert "Leo Adams has an appointment on Tuesday 3 March at 10:00," in said
         assert "Someone else" not in said
         assert len(page.all("button", name="alternative")) == 3
@@ -416,7 +416,7 @@ def test_when_the_time_was_just_taken_nothing_typed_is_lost_and_one_press_books_
     answer = client.post("/appointments", data={**form, **typed})
     assert answer.status_code == 409
     page = read(answer)
-    faster = page.one("section", id="faster")
+    faster = page.one("section", id="taken-time")
     assert faster.one("h2").text == "That time has just been taken"
     assert page.h1 == "Choose another time"
     assert "Someone else booked Tuesday 3 March at 10:00 while you were choosing." in faster.text
@@ -509,7 +509,7 @@ def test_a_refusal_by_the_guard_has_the_same_text(
     form = {"doctor": "bob", "visit_type": str(cast.short), "starts_at": iso(local(TEN)), "reason": "Knee"}
     answer = client.post("/appointments", data=form)
     assert answer.status_code == 409
-    assert read(answer).one("section", id="faster")
+    assert read(answer).one("section", id="taken-time")
     assert len(appointments(cast)) == 1
 
 

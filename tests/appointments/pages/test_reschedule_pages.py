@@ -149,7 +149,7 @@ def test_when_the_time_was_just_taken_the_old_time_stays_and_the_nearest_are_off
     for answer in (client.post(path, data=form), client.get(path, params={"starts_at": iso(local(NEW))})):
         assert answer.status_code == 409
         page = read(answer)
-        faster = page.one("section", id="faster")
+        faster = page.one("section", id="taken-time")
         assert "Someone else booked Wednesday 11 March at 14:00 while you were choosing." in faster.text
         others = [link["href"] for link in faster.all("a", class_="slot")]
         assert others == [f"{path}?starts_at=2026-03-11T{time}%3A00Z" for time in ("12%3A30", "12%3A45", "13%3A15")]
@@ -429,7 +429,7 @@ def test_a_colleagues_taken_time_offers_the_nearest_with_the_colleague(client: T
     answer = client.get(f"/appointments/{reference}/reschedule", params={"doctor": cast.doctor_ids["erin"]})
     assert answer.status_code == 409
     page = read(answer)
-    near = page.one("section", id="faster")
+    near = page.one("section", id="taken-time")
     assert "Nearest free times with Dr. Erin Eze" in near.text
     assert all(f"doctor={cast.doctor_ids['erin']}" in link for link in near.links)
 

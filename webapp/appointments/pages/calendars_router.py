@@ -110,8 +110,8 @@ def remove_feed(page: CurrentPage) -> Response:
     return page.redirect("/account", flash=_("Your calendar link no longer works."), tone="info")
 
 
-def _ask(page: CurrentPage, deed: str) -> Response:
+def _ask(page: CurrentPage, action: str) -> Response:
     actor = signed_in(page, *feeds.ROLES)
     if feeds.feed_path(page.session, actor, page.settings.secret_keys) is None:
         raise NoSuchFeed
-    return page.render("appointments/pages/calendar_feed.html", deed=deed)
+    return page.render("appointments/pages/calendar_feed.html", action=action)

@@ -24,7 +24,7 @@ class Missing(NamedTuple):
     """Something a new clinic still needs: a sentence, and the words and address of the link to its page."""
 
     what: str
-    deed: str
+    action: str
     href: str
 
 
