@@ -8,7 +8,7 @@ from typing import Protocol
 
 from sqlalchemy.orm import Session
 
-from webapp.clinic.schedule_versions import versions_seen, weight_of_text
+from webapp.clinic.schedule_versions import Versions, versions_seen, weight_of_text
 from webapp.clinic.service import Clinic
 from webapp.i18n import language_tag
 
@@ -19,10 +19,12 @@ def cached_fragment(session: Session, key: Hashable, state: object, render: Call
     `state` holds all data that the fragment shows, so a cached fragment is never out of date. The cache has one
     fragment for each `key` and language; a new state replaces it.
     """
-    versions = versions_seen(session)
+    return _cached(versions_seen(session), (key, language_tag()), state, render)
+
+
+def _cached(versions: Versions | None, key: Hashable, state: object, render: Callable[[], str]) -> str:
     if versions is None:
         return render()
-    key = (key, language_tag())
     found: str | None = versions.cache.find(key, state)
     if found is None:
         found = render()
@@ -42,9 +44,9 @@ def fragment_cache(session: Session, clinic: Clinic, page: Hashable, *, now: dat
     """The cache for the fragments of a page. Its macros may use only their values, the clinic's time zone and today's
     date.
     """
-    clock = (clinic.zone, clinic.today(now))
+    versions, language, clock = versions_seen(session), language_tag(), (clinic.zone, clinic.today(now))
 
     def cached(macro: Callable[..., str], *values: object, place: Hashable = None) -> str:
-        return cached_fragment(session, (page, macro, place), (values, clock), lambda: macro(*values))
+        return _cached(versions, (page, macro, place, language), (values, clock), lambda: macro(*values))
 
     return cached

@@ -121,8 +121,8 @@ def possible_statuses(appointment: AppointmentState, actor: Actor, clinic: Clini
     return [
         step.status
         for step in _STEPS.values()
-        if (actor.is_staff or (actor.by_link and step.by_link and ahead))
-        and appointment.status in step.comes_from
+        if appointment.status in step.comes_from
+        and (actor.is_staff or (actor.by_link and step.by_link and ahead))
         and step.in_time(appointment.starts_at, clinic, now)
     ]
 

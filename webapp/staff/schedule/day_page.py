@@ -45,7 +45,7 @@ def show_day(
         doctor=doctor,
         day=shown,
         now=page.now,
-        said=_said(shown, changed) if error is None else None,
+        said=_said(shown, changed) if changed and error is None else None,
         problem=error.message if error else None,
         cached=fragment_cache(page.session, clinic, ("day", doctor.id, day), now=page.now),
     )
