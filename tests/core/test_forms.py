@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import time
+
 import pytest
 from starlette.datastructures import FormData
+from wtforms import DateField, TimeField
 from wtforms.fields.core import UnboundField
 
 import webapp.routes  # noqa: F401 - it imports every form.
-from webapp.core.fields import SeenField, VersionField
+from webapp.core.fields import ClockField, DayField, SeenField, VersionField
 from webapp.core.forms import DocketForm
 from webapp.core.optimistic_lock import NO_VERSION, UNSEEN
 
@@ -33,3 +36,21 @@ def test_a_form_that_saw_nothing_never_matches_the_saved_state(sent: dict[str, s
 
     form = Changed(FormData(sent))
     assert (form.seen.data, form.version.data) == (UNSEEN, str(NO_VERSION))
+
+
+def test_every_day_and_time_is_read_by_our_own_fields() -> None:
+    """The library's fields refuse copied texts with invisible characters, in its own words."""
+    ours = {DateField: DayField, TimeField: ClockField}
+    fields = [(form, field) for form in forms_of(DocketForm) for field in vars(form).values()]
+    kinds = [(form, field.field_class) for form, field in fields if isinstance(field, UnboundField)]
+    theirs = [(form, kind) for form, kind in kinds for base in ours if issubclass(kind, base)]
+    assert len(theirs) > 15
+    assert [(form, kind) for form, kind in theirs if kind not in ours.values()] == []
+
+
+@pytest.mark.parametrize("typed", ["09:30", "9:30", "9.30", "09:30:00", "\u200b09:30\u00a0"])
+def test_a_time_is_read_as_people_write_it(typed: str) -> None:
+    class When(DocketForm):
+        at = ClockField()
+
+    assert When(FormData({"at": typed})).at.data == time(9, 30)

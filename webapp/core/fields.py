@@ -18,6 +18,8 @@ NO_DATE = _l("Enter a real date, such as 2026-12-25.")
 NO_CLOCK = _l("Enter a time, such as 09:30.")
 FAR_DATE = _l("Enter a date between 2000 and 2100.")
 
+# The first is how a saved time is shown. Browsers may add seconds, and many people write a full stop.
+CLOCK_FORMATS = ["%H:%M", "%H:%M:%S", "%H.%M"]
 MAX_SEARCH = 100
 MAX_NAME_SEARCH = 120
 
@@ -60,14 +62,21 @@ class DayField(DateField):
 
 
 class ClockField(TimeField):
-    """A time of the day on the clinic's wall clock."""
+    """A time of the day on the clinic's wall clock. Text that cannot be read stays in the field as it was typed.
+
+    `unreadable` is the error sentence.
+    """
+
+    def __init__(self, *about: Any, unreadable: str = NO_CLOCK, **options: Any) -> None:
+        super().__init__(*about, **{"format": CLOCK_FORMATS} | options)
+        self.unreadable = unreadable
 
     def process_formdata(self, valuelist: list[str]) -> None:
         """Read the typed time."""
         try:
             super().process_formdata([bare(text) for text in valuelist])
         except ValueError:
-            raise ValueError(NO_CLOCK) from None
+            raise ValueError(self.unreadable) from None
 
 
 class PhoneField(TelField):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import date, datetime
 
-from wtforms import BooleanField, HiddenField, RadioField, SelectChoice, StringField, TimeField  # type: ignore[attr-defined]
+from wtforms import BooleanField, HiddenField, RadioField, SelectChoice, StringField  # type: ignore[attr-defined]
 from wtforms.validators import InputRequired, Optional
 
-from webapp.core.fields import DayField
+from webapp.core.fields import ClockField, DayField
 from webapp.core.forms import DocketForm
 from webapp.doctors.time_off import AddTimeOff, Scope
 from webapp.exceptions import Invalid
@@ -16,18 +16,6 @@ from webapp.staff.doctors.hours_forms import NO_DAY
 
 NO_TIME = _l("Enter a time such as 09:30, or tick “Whole days”.")
 WHOLE_DAYS_WITH_TIMES = _l("Untick “Whole days” to use these times, or clear the times.")
-CLOCK_FORMATS = ["%H:%M", "%H:%M:%S", "%H.%M"]
-
-
-class ClockField(TimeField):
-    """A time of the day, with an error sentence of ours."""
-
-    def process_formdata(self, valuelist: list[str]) -> None:
-        """Read the typed time. Text that cannot be read stays in the field."""
-        try:
-            super().process_formdata(valuelist)
-        except ValueError:
-            raise ValueError(NO_TIME) from None
 
 
 class TimeOffForm(DocketForm):
@@ -40,9 +28,9 @@ class TimeOffForm(DocketForm):
     }
     whole_days = BooleanField(_l("Whole days"))
     from_date = DayField(_l("First day"), [InputRequired(_l("Choose the first day."))])
-    from_time = ClockField(_l("Start"), [Optional()], format=CLOCK_FORMATS)
+    from_time = ClockField(_l("Start"), [Optional()], unreadable=NO_TIME)
     until_date = DayField(_l("Last day"), [Optional()])
-    until_time = ClockField(_l("End"), [Optional()], format=CLOCK_FORMATS)
+    until_time = ClockField(_l("End"), [Optional()], unreadable=NO_TIME)
     reason = StringField(_l("Reason"))
     repeat_until = DayField(_l("Repeat weekly until"), [Optional()])
     day = HiddenField()
