@@ -18,7 +18,7 @@ from webapp import models
 from webapp.auth import sessions
 from webapp.exceptions import Unavailable
 from webapp.live import feed, hub
-from webapp.live.hub import Hub, Stream, StreamsOff, Viewer
+from webapp.live.hub import Hub, Stream, StreamOwner, StreamsOff
 
 Run = Callable[[Callable[[Hub], Awaitable[None]]], None]
 DAY = "2026-03-03"
@@ -54,14 +54,14 @@ def run(cast: Cast) -> Run:
 _sessions = count(1000)
 
 
-def viewer(cast: Cast, name: str = "bob") -> Viewer:
+def viewer(cast: Cast, name: str = "bob") -> StreamOwner:
     """One of the cast with a new session."""
     user_id = getattr(cast, name).user_id
     secret = cast.database.write(sessions.start_session, user_id, address="", user_agent="", now=NOW)
     with cast.database.reading() as session:
         found = sessions.find_session(session, secret, address="", now=NOW)
     assert found is not None
-    return Viewer(user_id, found.actor.session_id)
+    return StreamOwner(user_id, found.actor.session_id)
 
 
 async def told(stream: Stream) -> bytes:
@@ -144,21 +144,21 @@ def test_only_acts_of_the_user_and_no_automatic_requests_keep_a_session(client: 
 
 def test_there_is_a_bound_for_streams_and_for_what_waits(cast: Cast, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     async def test(opened: Hub) -> None:
-        first = await opened.join(Viewer(1, 1))
-        await opened.join(Viewer(2, 2))
+        first = await opened.join(StreamOwner(1, 1))
+        await opened.join(StreamOwner(2, 2))
         monkeypatch.setattr(hub, "MOST_OF_ONE_ACCOUNT", 1)
         with pytest.raises(Unavailable):
-            await opened.join(Viewer(2, 3))
-        await opened.join(Viewer(3, 3))
+            await opened.join(StreamOwner(2, 3))
+        await opened.join(StreamOwner(3, 3))
         with pytest.raises(Unavailable):
-            await opened.join(Viewer(4, 4))
+            await opened.join(StreamOwner(4, 4))
         assert len(opened) == 3
         for _number in range(hub.MOST_WAITING + 1):
             first.give(b"change", b"everything")
         assert await told(first) == b"everything"
         opened._most = 0
         with pytest.raises(StreamsOff):
-            await opened.join(Viewer(5, 5))
+            await opened.join(StreamOwner(5, 5))
 
     run(test)
 

@@ -195,8 +195,8 @@ def _seen_with_link(view: AppointmentView) -> AppointmentView:
     )
 
 
-class AppointmentPage(NamedTuple):
-    """One page of a patient's appointments, and the total number."""
+class OwnAppointments(NamedTuple):
+    """One page of the reader's appointments, and the total number."""
 
     lines: list[AppointmentLine]
     total: int
@@ -207,7 +207,7 @@ Listed = Literal["upcoming", "past", "cancelled"]
 
 def list_appointments(
     session: Session, actor: Actor, *, show: Listed, now: datetime, skip: int, limit: int
-) -> AppointmentPage:
+) -> OwnAppointments:
     """The actor's appointments: upcoming ones, soonest first; or past or cancelled ones, latest first.
 
     A cancelled appointment is listed as cancelled only, whether its time has passed or not.
@@ -217,7 +217,7 @@ def list_appointments(
     found = [AppointmentLine._make(row) for row in rows(session, lines, **values, skip=skip, limit=limit)]
     # A first page that is not full has them all.
     is_all = skip == 0 and len(found) < limit
-    return AppointmentPage(found, len(found) if is_all else rows(session, total, **values).scalar() or 0)
+    return OwnAppointments(found, len(found) if is_all else rows(session, total, **values).scalar() or 0)
 
 
 # Built once for each kind of actor, because building them takes longer than running them.

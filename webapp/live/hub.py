@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 # A stream without news sends a sign of life. Pages and proxies treat a stream that is silent for longer as lost.
 BEAT_SECONDS = 15.0
-# How often it is asked whether the viewers are still signed in.
+# How often it is asked whether the owners of streams are still signed in.
 CHECK_SECONDS = 10.0
 # People who only watch are told before they are signed out: requests that a page makes by itself keep no session alive.
 WARNED_BEFORE = timedelta(minutes=3)
@@ -45,7 +45,7 @@ class StreamsOff(Exception):
     """The settings allow no streams."""
 
 
-class Viewer(NamedTuple):
+class StreamOwner(NamedTuple):
     """The owner of a stream."""
 
     user_id: int
@@ -55,8 +55,8 @@ class Viewer(NamedTuple):
 class Stream:
     """The messages that wait for one client. Only the event loop's thread uses it."""
 
-    def __init__(self, viewer: Viewer) -> None:
-        self.viewer = viewer
+    def __init__(self, owner: StreamOwner) -> None:
+        self.owner = owner
         self.is_over = False
         self._is_warned = False
         self._waiting: list[bytes] = []
@@ -114,7 +114,7 @@ class Hub:
     def __len__(self) -> int:
         return len(self._streams)
 
-    async def join(self, viewer: Viewer) -> Stream:
+    async def join(self, owner: StreamOwner) -> Stream:
         """Open a stream, which gets every change that is committed from now on.
 
         Raises:
@@ -123,10 +123,10 @@ class Hub:
         """
         if self._most == 0:
             raise StreamsOff
-        of_account = Counter(each.viewer.user_id for each in self._streams)[viewer.user_id]
+        of_account = Counter(each.owner.user_id for each in self._streams)[owner.user_id]
         if self._stopping() or len(self._streams) >= self._most or of_account >= MOST_OF_ONE_ACCOUNT:
             raise Unavailable(_("Live updates aren’t available right now."))
-        stream = Stream(viewer)
+        stream = Stream(owner)
         self._streams.add(stream)
         try:
             await self._listen()
@@ -176,15 +176,15 @@ class Hub:
     def update_sessions(self, asked: set[int], left: Mapping[int, timedelta]) -> None:
         """End the streams of sessions that have ended, and warn those that end soon."""
         for stream in self._streams:
-            session_id = stream.viewer.session_id
+            session_id = stream.owner.session_id
             if session_id in left:
                 stream.warn(left[session_id])
             elif session_id in asked:
                 stream.end()
 
-    def viewers(self) -> set[int]:
+    def sessions(self) -> set[int]:
         """The sessions of all clients; any thread may ask."""
-        return {stream.viewer.session_id for stream in list(self._streams)}
+        return {stream.owner.session_id for stream in list(self._streams)}
 
     @property
     def is_stopping(self) -> bool:
@@ -229,12 +229,12 @@ class _Listener:
             self._used = now
         if now - self._checked >= CHECK_SECONDS:
             self._checked = now
-            self._check_viewers()
+            self._check_sessions()
         is_needed = now - self._used < LINGER_SECONDS and not self.loop.is_closed()
         return is_needed and not self.is_over and not self._hub.is_stopping
 
-    def _check_viewers(self) -> None:
-        asked = self._hub.viewers()
+    def _check_sessions(self) -> None:
+        asked = self._hub.sessions()
         if not asked:
             return
         with self._database.reading() as session:

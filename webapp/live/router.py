@@ -18,7 +18,7 @@ from webapp.core.web import CurrentPage, Page
 from webapp.exceptions import Forbidden
 from webapp.i18n import gettext as _
 from webapp.live.feed import version_seen
-from webapp.live.hub import Hub, Stream, StreamsOff, Viewer, event
+from webapp.live.hub import Hub, Stream, StreamOwner, StreamsOff, event
 
 router = Router()
 
@@ -32,11 +32,11 @@ async def live(page: CurrentPage) -> Response:
 
     `ending` says that the session ends soon because its owner only watches, `staying` that it does not any more.
     """
-    viewer, zone = await run_in_threadpool(_viewer_of, page)
+    owner, zone = await run_in_threadpool(_owner_of, page)
     clock = partial(_time_in, zone, page.request.app.state.clock)
     hub: Hub = page.request.app.state.live
     try:
-        stream = await hub.join(viewer)
+        stream = await hub.join(owner)
     except StreamsOff:
         # This status stops a browser from connecting again.
         return Response(status_code=204)
@@ -53,11 +53,11 @@ async def live(page: CurrentPage) -> Response:
 @router.post("/live")
 def stay(page: CurrentPage) -> Response:
     """Stay signed in: the button proves that the user is there, which the requests of an open page do not; staff."""
-    _viewer_of(page)
+    _owner_of(page)
     return Response(status_code=204)
 
 
-def _viewer_of(page: Page) -> tuple[Viewer, ZoneInfo]:
+def _owner_of(page: Page) -> tuple[StreamOwner, ZoneInfo]:
     """The member of staff who asks, and the clinic's time zone.
 
     Raises:
@@ -68,7 +68,7 @@ def _viewer_of(page: Page) -> tuple[Viewer, ZoneInfo]:
         raise Forbidden(_("Sign in with another account, or ask the clinic for access."))
     zone = current_clinic(page).zone
     page.close()
-    return Viewer(actor.user_id, actor.session_id), zone
+    return StreamOwner(actor.user_id, actor.session_id), zone
 
 
 def _time_in(zone: ZoneInfo, now: Callable[[], datetime]) -> str:

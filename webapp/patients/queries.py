@@ -32,7 +32,7 @@ class PatientView(NamedTuple):
     created_at: datetime
 
 
-class Part(NamedTuple):
+class PatientPart(NamedTuple):
     """Some of the patients, the total, and the id of the last one if more follow."""
 
     views: list[PatientView]
@@ -90,7 +90,7 @@ def get_own(session: Session, actor: Actor) -> PatientView:
 
 def list_patients(
     session: Session, actor: Actor, text: str, *, after: int | None = None, skip: int, limit: int
-) -> Part:
+) -> PatientPart:
     """A part of the patients whom the actor may see and who match `text`, by name; an empty text matches all.
 
     As on their pages, doctors have to search.
@@ -105,7 +105,7 @@ def list_patients(
     found = search_part(session, text, among=among, after=after, skip=skip, limit=limit)
     views = {view.id: view for view in _views(session, actor, Patient.id.in_(found.ids))}
     last = found.ids[-1] if found.goes_on else None
-    return Part([views[number] for number in found.ids if number in views], found.total, last)
+    return PatientPart([views[number] for number in found.ids if number in views], found.total, last)
 
 
 def _views(session: Session, actor: Actor, which: sa.ColumnElement[bool]) -> Sequence[PatientView]:

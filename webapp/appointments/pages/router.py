@@ -93,7 +93,7 @@ def _day_address(actor: Actor, day: date, reference: str) -> str | None:
     return f"/schedule/{day}" if actor.role == "doctor" else f"/board/{day}#appointment-{reference}"
 
 
-def _appointments_on(page: Page, actor: Actor, show: queries.Listed, number: int) -> queries.AppointmentPage:
+def _appointments_on(page: Page, actor: Actor, show: queries.Listed, number: int) -> queries.OwnAppointments:
     """One page of the actor's appointments."""
     return queries.list_appointments(
         page.session,

@@ -12,12 +12,12 @@ from webapp.auth.pages.forms import FactorForm, SetupForm
 from webapp.auth.pages.passkey_dependencies import prove_passkey
 from webapp.auth.schemas import Actor
 from webapp.auth.second_factor import service as second_factor
-from webapp.auth.second_factor.qr_codes import draw_qr_code
 from webapp.auth.second_factor.service import Proof, Setup
 from webapp.auth.sessions import SignedIn
 from webapp.core import formats
 from webapp.core.errors import headers_of
 from webapp.core.forms import NotFilledIn, Submission
+from webapp.core.qr_codes import draw_qr_code
 from webapp.core.routing import Router
 from webapp.core.urls import with_query
 from webapp.core.web import CurrentPage, Page, SentForm, local_path

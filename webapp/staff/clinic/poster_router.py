@@ -5,9 +5,9 @@ from __future__ import annotations
 from starlette.responses import Response
 
 from webapp.auth.dependencies import signed_in
-from webapp.auth.second_factor.qr_codes import draw_qr_code
 from webapp.clinic import poster
 from webapp.clinic.dependencies import current_clinic
+from webapp.core.qr_codes import draw_qr_code
 from webapp.core.routing import Router
 from webapp.core.web import CurrentPage, SentForm
 from webapp.i18n import gettext as _
