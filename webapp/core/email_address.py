@@ -7,7 +7,6 @@ browsers send either. We keep the first, which people can read, and hand the sec
 
 from __future__ import annotations
 
-import difflib
 import unicodedata
 from typing import NamedTuple
 
@@ -40,7 +39,10 @@ def doubt_about(address: str) -> Doubt | None:
         return Doubt("")
     if domain in _ALSO_REAL or domain in _COMMON:
         return None
-    alike = difflib.get_close_matches(domain, _COMMON, n=1, cutoff=_ALIKE)
+    # Few addresses come this far.
+    from difflib import get_close_matches
+
+    alike = get_close_matches(domain, _COMMON, n=1, cutoff=_ALIKE)
     return Doubt(f"{local}@{alike[0]}") if alike else None
 
 

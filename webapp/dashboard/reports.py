@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
-from statistics import median_low
 
 from sqlalchemy.orm import Session
 
@@ -168,6 +167,8 @@ def _third(times: Sequence[FreeTime], today: int) -> int | None:
 
 def middle_of(days: Sequence[int | None]) -> int | None:
     """The median of the doctors' days; None if half of them or more have fewer than three free times."""
+    from statistics import median_low
+
     never = 10**6
     middle = median_low([never if each is None else each for each in days]) if days else never
     return None if middle == never else middle

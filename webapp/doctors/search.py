@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from difflib import get_close_matches
 from typing import NamedTuple
 
 from sqlalchemy.orm import Session
@@ -80,6 +79,8 @@ def did_you_mean(session: Session, text: str) -> str | None:
 
     None if that changes nothing.
     """
+    from difflib import get_close_matches
+
     index = _index(session).values()
     known = {word for about in index for word in _all_words(about)}
     longer = sorted({word for about in index for word in about.shown if len(word) > 2})
