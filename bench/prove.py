@@ -118,7 +118,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = _options(arguments)
     kinds = [options.database] if options.database else list(NAMES)
     findings: list[Finding] = []
-    with Racers(rivals.CLERKS) as racers:
+    with Racers(rivals.RECEPTIONISTS) as racers:
         for kind in kinds:
             findings += prove(kind, racers, options.rounds, options.control_rounds)
     kills = {kind: prove_kills(kind, options.kills) for kind in kinds} if options.kills else {}

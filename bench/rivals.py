@@ -36,7 +36,7 @@ from webapp.database import Database
 from webapp.event_handlers import wired_database
 
 FORM, JSON = "application/x-www-form-urlencoded", "application/json"
-CLERKS = 20
+RECEPTIONISTS = 20
 COPIES = 8
 WHY = "A race"
 # Minutes after the start of a stretch at which appointments wait that will move: all of the race's own are before.
@@ -244,7 +244,7 @@ def run_squeeze_ins(field: Field, url: str, racers: Racers, ports: list[int], ro
     rng = random.Random(rounds.start)
 
     def tasks(race: Round) -> list[Task]:
-        receptionists = min(len(racers), CLERKS)
+        receptionists = min(len(racers), RECEPTIONISTS)
         taken, *urgent = rng.sample(field.patients, receptionists + 1)
         race.book(taken, 30)
         return [_squeeze(race, person, on_page=at % 2 == 0) for at, person in enumerate(urgent)]

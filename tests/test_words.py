@@ -13,7 +13,7 @@ COLUMNS = {("webapp/staff/appointments/presenters.py", name) for name in ("Telep
 ROOT = Path(__file__).parent.parent
 # Words that are old or odd in comments and documents, too.
 OLD = re.compile(
-    r"\b(whoever|whomever|somebody|anybody|nobody|need not|anew|in vain|in silence|thereof|for ever|"
+    r"\b(whoever|whomever|somebody|anybody|nobody|need not|anew|in vain|in silence|thereof|for ever|clerks?|"
     r"(an?|no|\w+s)\s+(\w+\s+)?of\s+(its|their|his|her|one's)\s+own)\b",
     re.IGNORECASE,
 )

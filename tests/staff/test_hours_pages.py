@@ -101,6 +101,13 @@ def test_the_form_for_new_hours_starts_with_the_current_ones_and_ends_them_the_d
     assert "Until 31 May 2026 Current" in page.text
 
 
+def test_hours_of_one_day_name_it_once(cast: Cast, bob: TestClient) -> None:
+    cast.change(sa.update(WorkingHours).values(valid_from=date(2026, 3, 2), valid_until=date(2026, 3, 2)))
+    text = read(bob.get(OWN)).text
+    assert "2 March 2026 Current" in text
+    assert "2 March 2026 to" not in text
+
+
 def test_past_hours_are_folded_away(cast: Cast, bob: TestClient) -> None:
     cast.change(sa.update(WorkingHours).values(valid_until=date(2026, 3, 1)))
     page = read(bob.get(OWN))
