@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -21,7 +21,7 @@ from tests.postgres import libpq
 from webapp.database import ATTEMPTS, Database, UtcDateTime
 from webapp.engines import begin_with, sqlite_module
 from webapp.exceptions import Unavailable
-from webapp.models import FailedLogin
+from webapp.models import FailedLogin, Patient
 from webapp.sql_functions import planned_once
 from webapp.troubles import UNREACHABLE, sqlstate, trouble_of
 
@@ -135,6 +135,26 @@ def test_work_that_lost_to_a_deadlock_is_repeated_three_times_at_most(database: 
         database.write(work, ATTEMPTS)
     assert (len(calls), caught.value.status) == (ATTEMPTS, 503)
     assert names(database) == ["one"]
+
+
+def test_work_is_repeated_if_a_row_that_it_refers_to_was_deleted_meanwhile(
+    postgresql_url: str, open_database: Callable[[str], Database]
+) -> None:
+    """SQLite has one writer at a time."""
+    database = open_database(postgresql_url)
+    new = sa.insert(Patient).values(name="Ann", created_at=NOW).returning(Patient.id)
+    number = database.write(lambda session: session.scalars(new).one())
+    found: list[int | None] = []
+
+    def link(session: Session) -> None:
+        found.append(session.scalar(sa.select(Patient.id).where(Patient.id == number)))
+        if found[-1] is not None:
+            database.write(lambda other: other.execute(sa.delete(Patient).where(Patient.id == number)))
+            session.execute(sa.insert(Patient).values(name="Ben", managed_by_id=number, created_at=NOW))
+
+    database.write(link)
+    assert found == [number, None]
+    database.dispose()
 
 
 def test_a_lock_timeout_is_reported_as_busy_and_not_tried_again(database: Database) -> None:

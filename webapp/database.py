@@ -35,8 +35,9 @@ logger = logging.getLogger(__name__)
 P = ParamSpec("P")
 T = TypeVar("T")
 
-# PostgreSQL may abort one of two transactions that wait for each other; the work can then be retried.
-RETRYABLE = {"40001", "40P01"}
+# PostgreSQL may abort one of two transactions that wait for each other; the work can then be retried. It can also be
+# retried if a row that it read, and that it refers to, was deleted meanwhile: it does not find the row again.
+RETRYABLE = {"40001", "40P01", "23503"}
 ATTEMPTS = 3
 
 # How long SQLite waits for readers that keep the write-ahead log from being cut.
@@ -264,7 +265,7 @@ class Database:
         """Run `work(session, …)` in one transaction, commit it, and return its result.
 
         On SQLite the transaction takes the write lock at its start, so a check inside it cannot become stale. On
-        PostgreSQL work that lost to a deadlock is retried, at most three times.
+        PostgreSQL work that lost to a deadlock, or to a deletion, is retried, at most three times.
 
         Raises:
             DatabaseTrouble: a lock could not be taken in time, or the database refuses writes or does not answer.
