@@ -20,7 +20,8 @@ from webapp.auth.dependencies import STAFF, signed_in
 from webapp.auth.schemas import Actor
 from webapp.clinic.dependencies import current_clinic
 from webapp.core.errors import error_page, lead_back_to
-from webapp.core.optimistic_lock import EditedMeanwhile, fingerprint
+from webapp.core.forms import Submission
+from webapp.core.optimistic_lock import fingerprint
 from webapp.core.parsing import parse_day, whole_number
 from webapp.core.routing import Router
 from webapp.core.urls import with_query
@@ -115,19 +116,11 @@ def write_note(page: CurrentPage, reference: str, sent: SentForm) -> Response:
     form = NoteForm(sent)
     back = form.back.data = _way_back(form.back.data, reference)
     view, _saved = status_service.get_note(page.session, actor, reference)
-    command = form.command() if form.validate() else None
-    if command is None:
-        return _note_page(page, view, form, status=422)
-    try:
+    with Submission(form, saved_form=_note_form) as submission:
+        command = submission.read(form.command)
         page.write(status_service.write_note, actor, reference, command, now=page.now)
-    except EditedMeanwhile as error:
-        form.compare_with(_note_form(SavedNote.model_validate(error.saved.model_dump())))
-        form.add_error(error)
-        return _note_page(page, view, form, status=error.status)
-    except Unavailable as error:
-        form.add_error(error)
-        return _note_page(page, view, form, status=error.status)
-    return page.redirect(back, flash=_("The note is saved."))
+        return page.redirect(back, flash=_("The note is saved."))
+    return _note_page(page, view, form, status=submission.status)
 
 
 def _change(
