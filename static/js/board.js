@@ -191,6 +191,22 @@ document.addEventListener("keydown", (event) => {
   if (closePanel()) event.preventDefault();
 });
 
+// A note that is not saved yet stays when another action brings its panel again.
+let unsaved = null;
+document.addEventListener("htmx:beforeSwap", (event) => {
+  const form = document.getElementById("note-form");
+  const isSent = event.detail.requestConfig?.elt === form;
+  unsaved = form && !isSent && globalThis.docketIsBeingFilled(form) ? form : null;
+});
+document.addEventListener("htmx:afterSwap", () => {
+  const form = document.getElementById("note-form");
+  if (unsaved && form && form !== unsaved && form.action === unsaved.action) {
+    form.replaceWith(unsaved);
+    htmx.process(unsaved);
+  }
+  unsaved = null;
+});
+
 document.addEventListener("htmx:afterSettle", (event) => {
   const part = event.detail.elt;
   if (part.id === "panel" || part.closest("#panel")) {

@@ -83,15 +83,22 @@ function isTyped(element) {
   return element.matches("input, textarea") && (element === document.activeElement || element.value !== element.defaultValue);
 }
 
+// A form in which something is typed, or was refused, stays whole: the hidden fields say which state its user saw, so that
+// the server can tell whether another user has changed it since.
+function isBeingFilled(form) {
+  return form.matches("form") && ([...form.elements].some(isTyped) || form.querySelector("[data-error-summary]") !== null);
+}
+
 function morph(old, made) {
   if (old.isEqualNode(made)) return;
   if (old.nodeType !== Node.ELEMENT_NODE) {
     if (old.nodeValue !== made.nodeValue) old.nodeValue = made.nodeValue;
     return;
   }
-  if (isKept(old) || isTyped(old)) return;
+  if (isKept(old) || isTyped(old) || isBeingFilled(old)) return;
   likeAttributes(old, made);
   likeChildren(old, made);
 }
 
 globalThis.docketMorph = morph;
+globalThis.docketIsBeingFilled = isBeingFilled;

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 
 import pytest
+import sqlalchemy as sa
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Clinic, sign_in
 from tests.browser.looking import look
 from tests.browser.test_schedule import appointment_today
+from tests.cast import AMSTERDAM
+from webapp import models
 
 pytestmark = pytest.mark.browser
 Open = Callable[..., Page]
@@ -44,6 +48,45 @@ def test_a_day_shows_what_others_change_and_keeps_what_is_open(open_browser: Ope
     expect(jump).to_have_value("2026-05-05")
     # A form that stands in the place of what the newer page has there stays, once.
     assert reading.evaluate(KEPT_ONCE) == '<section id="details" data-live-keep="">typed</section><p>new</p>'
+
+
+def test_a_note_that_is_being_typed_stays_and_replaces_no_other(open_browser: Open, clinic: Clinic) -> None:
+    reference = appointment_today(clinic, 12, "dave")
+    here = f"/board/{datetime.now(AMSTERDAM):%Y-%m-%d}/appointments/{reference}"
+    first, second = (open_browser(viewport=WIDE) for _ in range(2))
+    sign_in(first, "fiona@docket.example", at=here)
+    sign_in(second, "carol@docket.example", at=here)
+    mine, theirs = first.locator(".panel"), second.locator(".panel")
+    note, status = mine.get_by_label("Note for staff"), mine.locator(".badge").first
+    expect(first.locator("[data-as-of]")).to_have_text("Live")
+    note.fill("Brings a parcel")
+    # What others do, and what its writer does, changes the panel above the note.
+    theirs.get_by_role("button", name="Arrived").click()
+    expect(status).to_have_text("Arrived")
+    expect(note).to_have_value("Brings a parcel")
+    mine.get_by_role("button", name="Undo").click()
+    expect(status).to_have_text("Scheduled")
+    expect(note).to_have_value("Brings a parcel")
+    # The form still knows which note its writer saw.
+    theirs.get_by_label("Note for staff").fill("In a wheelchair")
+    theirs.get_by_role("button", name="Save note").click()
+    expect(second.locator("#status")).to_have_text("The note is saved.")
+    expect(mine).to_have_attribute("data-live-version", theirs.get_attribute("data-live-version") or "")
+    mine.get_by_role("button", name="Save note").click()
+    expect(mine.get_by_role("alert")).to_be_visible()
+    assert desk_note(clinic, reference) == "In a wheelchair"
+    # The refused note stays, and is saved when its writer has seen both.
+    mine.get_by_role("button", name="Arrived").click()
+    expect(status).to_have_text("Arrived")
+    expect(note).to_have_value("Brings a parcel")
+    mine.get_by_role("button", name="Save note").click()
+    expect(first.locator("#status")).to_have_text("The note is saved.")
+    assert desk_note(clinic, reference) == "Brings a parcel"
+
+
+def desk_note(clinic: Clinic, reference: str) -> str | None:
+    with clinic.cast.database.reading() as session:
+        return session.scalar(sa.select(models.Appointment.desk_note).filter_by(reference=reference))
 
 
 def test_a_lost_connection_is_said_and_the_page_catches_up(open_browser: Open, clinic: Clinic) -> None:
