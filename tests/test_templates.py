@@ -60,3 +60,13 @@ def test_a_page_whose_fields_count_characters_has_the_script_that_counts() -> No
     ]
     assert len(counting) > 5
     assert [page for page in counting if "js/character-count.js" not in TEMPLATES[page]] == []
+
+
+def test_only_appointments_are_cancelled() -> None:
+    """Forms are discarded, and other pages lead back: a button with that word must not be taken for another."""
+    cancelling = [text for text in TEMPLATES.values() if "_('Cancel')" in text]
+    assert len(cancelling) > 5
+    for text in cancelling:
+        assert all(
+            re.search("cancellation|['\"]cancel['\"]", line) for line in text.splitlines() if "_('Cancel')" in line
+        )

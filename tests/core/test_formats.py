@@ -36,6 +36,7 @@ def test_days_are_written_in_english_as_babel_writes_them() -> None:
     written = {
         formats.day_full: "EEEE d MMMM y",
         formats.day_brief: "EEE d MMM",
+        formats.day_brief_and_year: "EEE d MMM y",
         formats.month_and_year_short: "MMM y",
     }
     for number in range(366):

@@ -114,6 +114,11 @@ def day_brief(instant: datetime | date, zone: ZoneInfo) -> str:
     return _date(local_date(instant, zone), _("EEE d MMM"))
 
 
+def day_brief_and_year(instant: datetime | date, zone: ZoneInfo) -> str:
+    """'Wed 11 Mar 2026', for lines of a list that are on any day."""
+    return _date(local_date(instant, zone), _("EEE d MMM y"))
+
+
 def day_number(instant: datetime | date, zone: ZoneInfo) -> str:
     """'11'."""
     return str(local_date(instant, zone).day)

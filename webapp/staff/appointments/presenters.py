@@ -26,7 +26,7 @@ from webapp.scheduling.promised_hours import find_broken
 
 
 class AppointmentLine(NamedTuple):
-    """One appointment as the list shows it. Instants are UTC; `day` is 'Mon 3 March 2026', `booked` the day of booking.
+    """One appointment as the list shows it. Instants are UTC; `day` is 'Tue 3 Mar 2026', `booked` the day of booking.
 
     `steps` are the likely statuses, which one tap sets. `changeable`: it can be moved and cancelled; `choosable`: it
     can be chosen for a bulk action.
@@ -146,7 +146,7 @@ def _line(row: AppointmentRow, clinic: Clinic, actor: Actor, now: datetime) -> A
         version=row.version,
         status=row.status,
         starts_at=row.starts_at,
-        day=f"{formats.weekday_short(day, clinic.zone)} {formats.day_month_year(day, clinic.zone)}",
+        day=formats.day_brief_and_year(day, clinic.zone),
         patient_name=row.patient_name,
         patient_phone=row.patient_phone,
         patient_href=f"/admin/patients/{row.patient_id}",
