@@ -15,7 +15,10 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
 
 from webapp.database import Database, rows, table_of
 from webapp.live.models import ANY_DAY, ANY_DOCTOR, CHANNEL, LiveChange
@@ -29,13 +32,33 @@ NEWEST = 500
 KEPT = 2 * NEWEST
 
 _CHANGE = table_of(LiveChange).c
-_VERSION_SQL = f"""
+# A version is made of the newest ids, because on PostgreSQL transactions do not end in the order of their numbers. On
+# SQLite they do, so the newest id is enough.
+_POSTGRESQL_VERSION = f"""(
     SELECT coalesce(max(id), 0) || '-' || CAST(coalesce(sum(id), 0) AS bigint)
     FROM (SELECT id FROM live_changes ORDER BY id DESC LIMIT {NEWEST}) AS newest
-"""  # noqa: S608 - a number of ours.
-_VERSION = sa.text(_VERSION_SQL)
-# The same as a part of a larger query.
-LIVE_VERSION: sa.ColumnElement[str] = sa.literal_column(f"({_VERSION_SQL})", sa.String)
+)"""  # noqa: S608 - a number of ours.
+_SQLITE_VERSION = "(SELECT CAST(coalesce(max(id), 0) AS TEXT) FROM live_changes)"
+
+
+class live_version(FunctionElement[str]):  # noqa: N801 - it is used like a function in queries.
+    """The version of all days that the transaction sees. Another version means that something changed."""
+
+    type = sa.String()
+    inherit_cache = True
+
+
+@compiles(live_version)
+def _version_in_postgresql(_element: live_version, _compiler: SQLCompiler, **_options: Any) -> str:
+    return _POSTGRESQL_VERSION
+
+
+@compiles(live_version, "sqlite")
+def _version_in_sqlite(_element: live_version, _compiler: SQLCompiler, **_options: Any) -> str:
+    return _SQLITE_VERSION
+
+
+_SEEN = sa.select(live_version())
 
 
 class FeedLost(Exception):
@@ -60,11 +83,8 @@ class News(NamedTuple):
 
 
 def version_seen(session: Session) -> str:
-    """The version of all days that this session's snapshot sees. Another version means that something changed.
-
-    It is made of the newest ids, because on PostgreSQL transactions do not end in the order of their numbers.
-    """
-    version: str = rows(session, _VERSION).scalar_one()
+    """The version of all days that this session's snapshot sees."""
+    version: str = rows(session, _SEEN).scalar_one()
     return version
 
 
@@ -106,7 +126,7 @@ def _sqlite_news(driver: Any) -> Iterator[News]:
             yield News((), "")
             continue
         last = driver.execute("SELECT max(id) FROM live_changes").fetchone()[0]
-        version = driver.execute(_VERSION_SQL).fetchone()[0]
+        version = driver.execute(f"SELECT {_SQLITE_VERSION}").fetchone()[0]
         yield News(_few({Change(doctor_id, day) for _id, doctor_id, day in found}), version)
 
 
@@ -132,7 +152,7 @@ def _postgresql_news(driver: Any) -> Iterator[News]:
         changes = _few(found)
         found.clear()
         # Notifications during this query are newer, or already part of the version.
-        yield News(changes, driver.execute(_VERSION_SQL).fetchone()[0])
+        yield News(changes, driver.execute(f"SELECT {_POSTGRESQL_VERSION}").fetchone()[0])
 
 
 def _change_in(payload: str) -> Change:

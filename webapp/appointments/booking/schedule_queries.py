@@ -15,7 +15,7 @@ from webapp.clinic.models import VisitType
 from webapp.clinic.schedule_versions import cached_for_text
 from webapp.database import UtcDateTime, rows, table_of
 from webapp.doctors.models import TimeOff
-from webapp.live.feed import LIVE_VERSION
+from webapp.live.feed import live_version
 from webapp.patients.models import Patient
 from webapp.patients.names import shown_name_column
 from webapp.scheduling.models import OCCUPIES_WORDS, OCCUPYING, Appointment
@@ -171,7 +171,7 @@ _LATEST = (
 )
 _EARLIER_APPOINTMENTS = sa.select(rows_as_json(*_LATEST.c))
 _DIARY = sa.select(
-    _APPOINTMENTS.scalar_subquery(), _OUTLINE.scalar_subquery(), _EARLIER_APPOINTMENTS.scalar_subquery(), LIVE_VERSION
+    _APPOINTMENTS.scalar_subquery(), _OUTLINE.scalar_subquery(), _EARLIER_APPOINTMENTS.scalar_subquery(), live_version()
 )
 _LEAVE = (
     sa.select(_OFF.starts_at, _OFF.ends_at, _OFF.reason)
