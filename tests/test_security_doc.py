@@ -158,7 +158,9 @@ def test_requests_start_no_program_and_evaluate_no_code() -> None:
     # The commands of an operator may: a backup of PostgreSQL is made by its own program.
     starting = who_imports(STARTS_PROGRAMS)
     assert {path for path in starting if not path.startswith("webapp/backups/")} == set()
-    assert who_imports(READS_OBJECTS) == set()
+    # Jinja's compiled templates are beside Python's own compiled modules: only a person who can change the code can
+    # write there.
+    assert who_imports(READS_OBJECTS) == {"webapp/core/compiled_templates.py"}
     for path, module in modules().items():
         for name, call in (*module.calls, *module.late):
             assert name not in RUNS_TEXT | STARTS_PROGRAMS, f"{path}:{call.lineno}"

@@ -19,11 +19,11 @@ from webapp.models import Base
 _TRIGGER = re.compile(r"CREATE (?:CONSTRAINT )?TRIGGER (\w+)")
 _ALWAYS = re.compile(r"ENABLE ALWAYS TRIGGER (\w+)")
 _FUNCTION = re.compile(r"CREATE FUNCTION (\w+)\(.*?AS \$\$(.*)\$\$", re.DOTALL)
-_ON_SQLITE = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"
-_ON_POSTGRESQL = """
+_ON_SQLITE = sa.text("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'")
+_ON_POSTGRESQL = sa.text("""
     SELECT tgname, CAST(tgenabled AS text) FROM pg_trigger WHERE NOT tgisinternal
     UNION ALL SELECT proname, prosrc FROM pg_proc WHERE pronamespace = CAST(current_schema() AS regnamespace)
-"""
+""")
 
 
 class Lost(NamedTuple):
@@ -40,7 +40,7 @@ def triggers_amiss(session: Session) -> list[str]:
     dialect = session.get_bind().dialect
     declared = _declared(dialect)
     query = _ON_SQLITE if dialect.name == "sqlite" else _ON_POSTGRESQL
-    found = {name: _on_one_line(text) for name, text in session.execute(sa.text(query))}
+    found = {name: _on_one_line(text) for name, text in session.execute(query)}
     return sorted(name for name, text in declared.items() if found.get(name) != text)
 
 
