@@ -32,6 +32,8 @@ STIFF = re.compile(
     r"log (in|out)|register|cannot|all the same|what becomes|set aside)\b",
     re.IGNORECASE,
 )
+# The name of a class: its words are written together.
+CLASS = re.compile(r"\b(?!JavaScript\b)[A-Z][a-z]+[A-Z][A-Za-z]+")
 
 
 def sentences() -> Iterator[tuple[str, str]]:
@@ -51,6 +53,11 @@ def test_no_sentence_uses_a_stiff_word_or_a_second_name_for_a_thing() -> None:
     assert len(found) > 1500
     assert [each for each in found if each not in COLUMNS and STIFF.search(each[1])] == []
     assert [each for each in found if SECOND.search(each[1])] == []
+
+
+def test_no_sentence_contains_the_name_of_a_class() -> None:
+    """A word that people read can be changed by mistake, when a class of this name is renamed."""
+    assert [each for each in sentences() if CLASS.search(each[1])] == []
 
 
 def test_neither_does_the_description_of_the_api() -> None:

@@ -77,7 +77,7 @@ def test_affected_appointments_are_listed_and_each_decision_is_carried_out(carol
     # The title names the day, so the lines have only times.
     assert sorted(each.text for each in told.one("main").all("time"))[:2] == ["10:00", "11:00"]
     assert "Moved to" in told.text
-    assert "RunningCommand, decide later" in told.text
+    assert "Kept, decide later" in told.text
     assert "closure:We are away." in appointment(cast, kept).flagged_why
     assert appointment(cast, moved).starts_at.date() not in (date(2026, 3, 3), date(2026, 3, 4))
     assert appointment(cast, moved).flagged_why == ""

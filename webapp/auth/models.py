@@ -302,9 +302,7 @@ class LinkedIdentity(Base):
 
 
 class SpentSignOn(Base):
-    """A sign-in with a provider that has come back: its answer is taken once. RunningCommand for as long as one may
-    last.
-    """
+    """A sign-in with a provider that has come back: its answer is taken once. Kept for as long as one may last."""
 
     __tablename__ = "spent_sign_ons"
 

@@ -79,7 +79,7 @@ _MESSAGE_STATES: dict[str, Sentence] = {
     "waiting": _l("Waiting to be sent"),
     "sending": _l("Being sent"),
     "sent": _l("Sent"),
-    "kept": _l("RunningCommand as a file, not sent"),
+    "kept": _l("Kept as a file, not sent"),
     "dead": _l("Could not be delivered"),
 }
 

@@ -137,7 +137,7 @@ def _what(line: Line, clinic: Clinic) -> str:
         words = {"when": formats.day_and_time(line.starts_at, clinic.zone), "name": line.doctor_name}
         return _("Moved to %(when)s, %(name)s") % words
     if line.what == "kept":
-        return _("RunningCommand, decide later")
+        return _("Kept, decide later")
     return _("Cancelled") if line.what == "cancelled" else _("Message")
 
 

@@ -48,7 +48,7 @@ STATES = {
     "waiting": Badge(_l("Waiting"), "info", "clock"),
     "sending": Badge(_l("Sending"), "info", "paper-airplane"),
     "sent": Badge(_l("Sent"), "ok", "check"),
-    "kept": Badge(_l("RunningCommand as a file"), "info", "archive-box"),
+    "kept": Badge(_l("Kept as a file"), "info", "archive-box"),
     "dead": Badge(_l("Not delivered"), "bad", "exclamation-triangle"),
 }
 _FAILING = Badge(_l("Retrying"), "warn", "arrow-path")
@@ -150,7 +150,7 @@ def list_lines(session: Session, messages: Sequence[MessageRow]) -> list[Message
 
 
 def _later(message: MessageRow) -> tuple[str, datetime]:
-    words = {"sent": _("Sent"), "kept": _("RunningCommand"), "dead": _("Given up")}
+    words = {"sent": _("Sent"), "kept": _("Kept"), "dead": _("Given up")}
     at = message.finished_at or message.due_at
     what = words[message.status] if message.finished_at else _("Due") if message.status == "waiting" else ""
     return what if at - message.created_at >= AT_ONCE else "", at
@@ -180,7 +180,7 @@ def steps_of(message: StoredMessage) -> list[Step]:
         case "sent" | "kept" | "dead" if message.finished_at is not None:
             text = {
                 "sent": _("Accepted for delivery"),
-                "kept": _("RunningCommand as a file, because no server is set up to send it"),
+                "kept": _("Kept as a file, because no server is set up to send it"),
                 "dead": _("Given up"),
             }[message.status]
             badge = STATES[message.status]
