@@ -22,6 +22,7 @@ from webapp.auth.schemas import Actor
 from webapp.auth.sign_in import sign_in_codes
 from webapp.exceptions import Conflict, Invalid
 from webapp.i18n import gettext as _
+from webapp.i18n import lazy_gettext as _l
 from webapp.notifications import outbox as notifications
 from webapp.notifications import queries as outbox
 from webapp.notifications.outbox import LIFETIME
@@ -32,6 +33,12 @@ from webapp.staff.messages.log import get_message, record
 # At most so many recently failed messages are sent again together, the newest first.
 MOST_AT_ONCE = 200
 LATELY = timedelta(days=14)
+# Messages with a link or code that expires, and what to do when it has.
+EXPIRED = {
+    password_reset.TEMPLATE: _l("Its link was valid for an hour and has expired. They can request a new one."),
+    sign_in_codes.TEMPLATE: _l("Its code was valid for ten minutes and has expired. They can request a new one."),
+    link_delivery.INVITATION: _l("Its link no longer works. Create a new one on the page of the account."),
+}
 
 
 class NotGivenUp(Conflict):
@@ -140,18 +147,9 @@ def judge(session: Session, messages: Sequence[StoredMessage], *, now: datetime)
 
 
 def _chance(message: StoredMessage, books: _Books, now: datetime) -> Chance:
-    until = now + LIFETIME
-    if message.template == password_reset.TEMPLATE:
-        if message.expires_at <= now:
-            return Chance(None, _("Its link was valid for an hour and has expired. They can request a new one."))
-        return Chance(message.expires_at)
-    if message.template == sign_in_codes.TEMPLATE:
-        if message.expires_at <= now:
-            return Chance(None, _("Its code was valid for ten minutes and has expired. They can request a new one."))
-        return Chance(message.expires_at)
-    if message.template == link_delivery.INVITATION:
-        gone = Chance(None, _("Its link no longer works. Create a new one on the page of the account."))
-        return gone if message.expires_at <= now else Chance(message.expires_at)
+    if message.template in EXPIRED:
+        is_over = message.expires_at <= now
+        return Chance(None, str(EXPIRED[message.template])) if is_over else Chance(message.expires_at)
     if message.template == confirmation.TEMPLATE and (message.subject_id, message.recipient) not in books.unconfirmed:
         return Chance(None, _("The address is already confirmed, or the account has a different one now."))
     if message.template == addresses.TO_NEW and (message.subject_id, message.recipient) not in books.wanted:
@@ -166,7 +164,7 @@ def _chance(message: StoredMessage, books: _Books, now: datetime) -> Chance:
         is_true = status == "cancelled" if message.template == CANCELLED else status in ACTIVE
         if start != starts_at or not is_true:
             return Chance(None, _("The appointment has changed since then, so the message is out of date."))
-    return Chance(min([until, *(starts_at for _reference, starts_at in said)]))
+    return Chance(min([now + LIFETIME, *(starts_at for _reference, starts_at in said)]))
 
 
 def _appointments_named(message: StoredMessage) -> Iterable[tuple[str, datetime]]:
