@@ -20,6 +20,9 @@ from webapp.doctors import service as doctors
 from webapp.scheduling.slots import Span
 from webapp.staff.schedule.schedule_week import load_schedule_week
 
+# The code with which SQLite asks whether a statement may read a column.
+SQLITE_READ = 20
+
 
 @pytest.fixture
 def database_url(sqlite_url: str) -> str:
@@ -383,6 +386,31 @@ def test_the_number_of_queries_does_not_grow_with_the_day(client: TestClient, ca
     # The user, and appointments with the week in outline, the next patient’s past and the last change; the audit row.
     # The versions are read together with BEGIN.
     assert few == many == [3, 3]
+
+
+@pytest.mark.parametrize(
+    ("email", "address"), [("bob", "/schedule/2026-03-03"), ("carol", "/admin"), ("fiona", "/board")]
+)
+def test_sqlite_plans_the_statements_of_a_page_once(cast: Cast, client: TestClient, name: str, address: str) -> None:
+    """SQLite asks the authorizer about each column that a statement reads, whenever it plans it."""
+    planned: list[str] = []
+
+    def authorize(action: int, _first: str | None, column: str | None, *_rest: str | None) -> int:
+        if action == SQLITE_READ:
+            planned.append(column or "")
+        return 0
+
+    cast.book(cast.alice, "2026-03-03 09:30")
+    log_in(client, name)
+    # Present connections have planned some statements; new ones plan none before they have an authorizer.
+    cast.database.dispose()
+    sa.event.listen(cast.database.engine, "connect", lambda driver, _record: driver.set_authorizer(authorize))
+    assert client.get(address).status_code == 200
+    assert planned
+    client.get(address)
+    planned.clear()
+    assert client.get(address).status_code == 200
+    assert planned == []
 
 
 @pytest.mark.both_databases

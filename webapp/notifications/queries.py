@@ -153,7 +153,8 @@ def count_dead() -> sa.Select[*tuple[Any, ...]]:
 @cache
 def _oldest_late() -> sa.Select[*tuple[Any, ...]]:
     late, now = sa.bindparam("late", type_=UtcDateTime), sa.bindparam("now", type_=UtcDateTime)
-    unclaimed = sa.or_(_MESSAGE.status == "waiting", _MESSAGE.lease_until <= now)
+    # A parameter would make SQLite compare its value with the condition of the partial index at each run.
+    unclaimed = sa.or_(_MESSAGE.status == sa.literal_column("'waiting'"), _MESSAGE.lease_until <= now)
     failing = sa.and_(_MESSAGE.last_error != "", _MESSAGE.created_at <= late)
     return (
         sa.select(sa.case((_MESSAGE.due_at <= late, _MESSAGE.due_at), else_=_MESSAGE.created_at))
