@@ -77,8 +77,7 @@ def error_page(
     """
     request = page.request
     if isinstance(error, NotSignedIn) and request.method in {"GET", "HEAD"}:
-        here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-        return page.redirect(with_query("/login", next=here))
+        return page.redirect(with_query("/login", next=page.here))
     if isinstance(error, NotConfirmed):
         return _ask_to_confirm(page)
     status, text = _status_and_text(error)
@@ -116,8 +115,7 @@ def _ask_to_confirm(page: Page) -> Response:
     """Redirect a user to the page where they confirm who they are; afterwards they return to the page or form that they
     wanted.
     """
-    request, kept = page.request, None
-    wanted = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    request, kept, wanted = page.request, None, page.here
     if request.method not in {"GET", "HEAD"}:
         kept = request.app.state.keep_unsent_form(page)
         wanted = kept[0] if kept else way_back(request)

@@ -228,6 +228,12 @@ class Page:
         return self.settings.base_url or str(self.request.base_url).rstrip("/")
 
     @property
+    def here(self) -> str:
+        """The path of the request, with its query."""
+        path, query = self.request.url.path, self.request.url.query
+        return f"{path}?{query}" if query else path
+
+    @property
     def address(self) -> str:
         """The network address of the client."""
         return self.request.client.host if self.request.client else ""

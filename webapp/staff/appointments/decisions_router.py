@@ -29,7 +29,7 @@ def show_progress(page: CurrentPage) -> Response:
         done=number - waiting,
         waiting=waiting,
         undecided=count_undecided(page.session, actor, now=page.now),
-        here=str(page.request.url.path) + (f"?{page.request.url.query}" if page.request.url.query else ""),
+        here=page.here,
         next=home_of(actor.role, asked.get("next", "")),
     )
 
