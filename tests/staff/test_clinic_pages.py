@@ -9,13 +9,16 @@ import pytest
 import sqlalchemy as sa
 from starlette.testclient import TestClient
 
-from tests.cast import NOW, Cast, client_for, local, log_in, password_hash
+from tests.cast import NOW, ORIGIN, Cast, client_for, local, log_in, password_hash
+from tests.languages import PSEUDO, speak, wide
 from tests.reading import Element, read
 from webapp.clinic import settings
 from webapp.clinic.service import Clinic, get_clinic
 from webapp.clinic.settings import OpeningWeek
 from webapp.database import Database
+from webapp.i18n import ENGLISH, speaking
 from webapp.models import Appointment, SignInRules, TimeOff, User
+from webapp.staff.messages.previews import KINDS, write_example
 
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday")
 
@@ -302,6 +305,21 @@ def test_every_page_can_be_shown_and_previewed_without_anything(empty: TestClien
         # Saving the values that are shown stores them. Only the clinic's name has no default.
         answer = empty.post(address, data={**form, "step": "save"})
         assert (answer.status_code, answer.headers.get("location")) == (303, "/admin/clinic"), place
+
+
+def test_a_clinic_without_a_name_is_called_so_in_the_language_of_the_reader(
+    empty: TestClient, database: Database
+) -> None:
+    for language, words in ((ENGLISH, "Our clinic"), (PSEUDO, wide("Our clinic"))):
+        speak(empty, language)
+        assert read(empty.get("/admin/clinic")).one("title").text.endswith(f"· {words}")
+        assert empty.get("/api/v1/clinic").json()["name"] == words
+        with speaking(language):
+            message = write_example(KINDS[0], "email", clinic_of(database), base_url=ORIGIN, now=NOW)
+        assert message.sender_name == words
+        assert words in message.text
+    assert asked(read(empty.get("/admin/clinic/details")))["name"] == ""
+    assert clinic_of(database).letterhead["name"] == ""
 
 
 def test_a_new_clinic_is_set_up_through_the_pages_alone(empty: TestClient, database: Database) -> None:
