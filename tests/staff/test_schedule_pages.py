@@ -389,7 +389,7 @@ def test_the_number_of_queries_does_not_grow_with_the_day(client: TestClient, ca
 
 
 @pytest.mark.parametrize(
-    ("email", "address"), [("bob", "/schedule/2026-03-03"), ("carol", "/admin"), ("fiona", "/board")]
+    ("name", "address"), [("bob", "/schedule/2026-03-03"), ("carol", "/admin"), ("fiona", "/board")]
 )
 def test_sqlite_plans_the_statements_of_a_page_once(cast: Cast, client: TestClient, name: str, address: str) -> None:
     """SQLite asks the authorizer about each column that a statement reads, whenever it plans it."""
