@@ -39,7 +39,7 @@ PATTERNS = (
 CHANGES_HOURS = {3}
 SATURDAYS = {5, 6}
 DAYS_OFF = {1: "Holiday", 4: "Conference", 10: "Holiday"}
-HALF_DAY_OFF = {0: "ImpactResult", 7: "Dentist"}
+HALF_DAY_OFF = {0: "Course", 7: "Dentist"}
 
 
 def months_before(day: date, months: int) -> date:
