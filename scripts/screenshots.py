@@ -142,7 +142,7 @@ def patient(page: Page, rival: Page, shoot: Callable[[str], None]) -> None:
     rival.locator(".submit-bar button").click()
     rival.wait_for_url("**booked=1")
     page.locator(".submit-bar button").click()
-    page.wait_for_selector("#faster")
+    page.wait_for_selector("#taken-time")
     shoot("book-faster")
     page.locator("button.near").first.click()
     page.wait_for_url("**booked=1")

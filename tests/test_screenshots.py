@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import cast as typed
 
 import pytest
@@ -18,6 +19,9 @@ OTHERS = re.compile(
     r"/api/.*|/\.well-known/.*|/health.*|/metrics|.*\.(ics|csv|json)|.*/document|/docs|/redoc|/doctors/\{slug\}/calendar|/continue|/login/sso/.*"
     r"|/admin/doctors/\{slug\}/(hours|time-off)/.*|/calendar/.*|/live|/admin/appointments/new"
 )
+# The first id or class of each selector in the walks.
+SELECTED = re.compile(r"(?:wait_for_selector|locator)\(\s*f?\"[^\"]*?[#.]([a-z][a-z-]+)")
+ROOT = Path(__file__).parent.parent
 
 
 @pytest.fixture
@@ -36,3 +40,12 @@ def test_every_page_is_taken(client: TestClient) -> None:
     missing = [path for path, pattern in pages.items() if path not in WALKED and not any(map(pattern.fullmatch, taken))]
     assert missing == [], "Add them to scripts/pages.py, or to WALKED there and to a walk of scripts/screenshots.py."
     assert set(WALKED) <= set(pages)
+
+
+def test_the_walks_look_for_elements_that_pages_have() -> None:
+    """An element that got another name stops a walk in its middle."""
+    wanted = set(SELECTED.findall((ROOT / "scripts" / "screenshots.py").read_text("utf-8")))
+    assert {"taken-time", "near", "submit-bar"} <= wanted
+    pages = "\n".join(path.read_text("utf-8") for path in (ROOT / "templates").rglob("*.html"))
+    named = {word for names in re.findall(r'(?:class|id)="([^"]*)"', pages) for word in names.split()}
+    assert wanted - named == set()
