@@ -167,6 +167,8 @@ def patient(page: Page, rival: Page, shoot: Callable[[str], None]) -> None:
     page.get_by_label("Your password").fill(DEMO_PASSWORD)
     page.get_by_role("button", name="Show as a page").click()
     page.wait_for_selector("h1:text('Copy of your data')")
+    # The page is sent section by section.
+    page.wait_for_load_state()
     shoot("copy-of-data")
 
 
