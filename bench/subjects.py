@@ -104,17 +104,17 @@ class Clinic:
     async def _captured(self, ask: asgi.PreparedRequest) -> tuple[str, dict[str, Any], bytes]:
         """The template and values with which Docket answers, and the bytes of the answer."""
         rendered: list[tuple[str, dict[str, Any]]] = []
-        original = jinja2.Template.render
+        original = jinja2.Template.generate
 
-        def render(template: jinja2.Template, *args: Any, **kwargs: Any) -> str:
+        def generate(template: jinja2.Template, *args: Any, **kwargs: Any) -> Iterator[str]:
             rendered.append((str(template.name), dict(*args, **kwargs)))
             return original(template, *args, **kwargs)
 
-        jinja2.Template.render = render  # type: ignore[method-assign,assignment]
+        jinja2.Template.generate = generate  # type: ignore[method-assign,assignment]
         try:
             answer = await asgi.send(self.app, ask)
         finally:
-            jinja2.Template.render = original  # type: ignore[method-assign]
+            jinja2.Template.generate = original  # type: ignore[method-assign]
         assert answer.status == 200, answer
         return (*rendered[-1], answer.body)
 
