@@ -503,7 +503,7 @@ class Unwritten:
         def stream(context: dict[str, Any]) -> Any:
             return self.templates.get_template(name).stream(context)
 
-        return SimpleNamespace(render=lambda _context: "", stream=stream)
+        return SimpleNamespace(generate=lambda _context: iter(("",)), stream=stream)
 
 
 class AccessClinic:
