@@ -35,7 +35,7 @@ class Lost(NamedTuple):
     rows: int
 
 
-def triggers_amiss(session: Session) -> list[str]:
+def find_faulty_triggers(session: Session) -> list[str]:
     """The names of the triggers, and of their functions on PostgreSQL, that are missing, disabled or changed."""
     dialect = session.get_bind().dialect
     declared = _declared(dialect)
@@ -71,7 +71,7 @@ def _on_one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def lost_references(session: Session) -> Iterator[Lost]:
+def find_lost_references(session: Session) -> Iterator[Lost]:
     """References to rows that do not exist."""
     for table in Base.metadata.sorted_tables:
         for key in table.foreign_keys:

@@ -14,7 +14,7 @@ from webapp.auth.models import User
 from webapp.clinic.models import VisitType
 from webapp.clinic.service import get_clinic
 from webapp.database import Database
-from webapp.declared_schema import lost_references, triggers_amiss
+from webapp.declared_schema import find_faulty_triggers, find_lost_references
 from webapp.doctors import service as doctors
 from webapp.doctors.models import Doctor
 from webapp.heartbeats.service import Kind, beat
@@ -174,9 +174,9 @@ def problems_of_copy(session: Session, *, guarded: bool, now: datetime) -> Itera
 
 
 def _problems_in(session: Session, *, now: datetime) -> Iterator[str]:
-    for name in triggers_amiss(session):
+    for name in find_faulty_triggers(session):
         yield f"The trigger or function {name} is missing, disabled or changed."
-    lost = list(lost_references(session))
+    lost = list(find_lost_references(session))
     for table, column, other, number in lost:
         yield f"Rows of {table} whose {column} refers to no row of {other}: {number}."
     yield from _doctors_overlaps(session)

@@ -172,7 +172,7 @@ def second_step(page: Page, clinic: Clinic, code: str) -> None:
     with_password(page, clinic)
     go(page, clinic, "/login/factor")
     page.get_by_label("Code").fill(code)
-    page.get_by_role("main").get_by_role("button", name="Sign in").click()
+    page.get_by_role("main").get_by_role("button", name="Sign in", exact=True).click()
     page.wait_for_load_state()
 
 
