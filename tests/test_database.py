@@ -22,7 +22,7 @@ from webapp.database import ATTEMPTS, Database, UtcDateTime
 from webapp.engines import begin_with, sqlite_module
 from webapp.exceptions import Unavailable
 from webapp.models import FailedLogin, Patient
-from webapp.sql_functions import planned_once
+from webapp.sql_functions import fixed, planned_once
 from webapp.troubles import UNREACHABLE, sqlstate, trouble_of
 
 
@@ -237,7 +237,7 @@ def test_sqlite_is_set_up_to_keep_what_it_acknowledges(sqlite_database: Database
     assert found == wanted
 
 
-def test_sqlite_plans_a_statement_with_a_limit_once(sqlite_database: Database) -> None:
+def test_sqlite_plans_a_statement_with_a_fixed_limit_once(sqlite_database: Database) -> None:
     """SQLite asks the authorizer about the columns of a statement whenever it plans it."""
     planned: list[tuple[object, ...]] = []
 
@@ -245,7 +245,7 @@ def test_sqlite_plans_a_statement_with_a_limit_once(sqlite_database: Database) -
         planned.append(about)
         return 0
 
-    newest = sa.select(FailedLogin.account).order_by(FailedLogin.id.desc()).limit(2)
+    newest = sa.select(FailedLogin.account).order_by(FailedLogin.id.desc()).limit(fixed(2))
     with sqlite_database.engine.connect() as connection:
         driver: Any = connection.connection.driver_connection
         driver.set_authorizer(authorize)

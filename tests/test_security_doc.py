@@ -181,7 +181,14 @@ def test_no_sql_is_built_from_input() -> None:
         if call.args and not isinstance(call.args[0], ast.Constant)
     }
     # Tables' conditions, triggers, kinds of rows, time-outs and the months of a report: our own names and numbers.
-    ours = ("clinic/schedule_versions", "dashboard/report_queries", "database", "engines", "scheduling/facts_queries")
+    ours = (
+        "clinic/schedule_versions",
+        "dashboard/report_queries",
+        "database",
+        "engines",
+        "scheduling/facts_queries",
+        "sql_functions",
+    )
     assert {path for path in built if not path.endswith("/models.py")} == {f"webapp/{name}.py" for name in ours}
 
 

@@ -18,7 +18,6 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DisconnectionError, OperationalError
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
-from sqlalchemy.sql.compiler import SQLCompiler
 
 from webapp.deadlines import NOTICEABLE_SECONDS, Deadline, counted_wait, current_deadline, seconds_left
 
@@ -254,7 +253,6 @@ def sqlite_engine(url: sa.URL, patience: float | None) -> sa.Engine:
             connection.set_progress_handler(_StatementTimeout(patience).is_late, STEPS_BETWEEN_LOOKS)
 
     event.listen(engine, "handle_error", _open_again)
-    engine.dialect.statement_compiler = _compiler_with_steady_limits()
 
     _begin_with_driver(engine, _begin_on_sqlite)
     return engine
@@ -271,23 +269,6 @@ def _begin_on_sqlite(driver: Any, options: Mapping[str, Any]) -> Any:
         driver.execute("BEGIN")
     first = options.get("docket_first")
     return driver.execute(first).fetchone()[0] if first else None
-
-
-@cache
-def _compiler_with_steady_limits() -> type[SQLCompiler]:
-    """SQLAlchemy's compiler for SQLite, with `LIMIT +?` instead of `LIMIT ?`.
-
-    Since 3.47, SQLite looks at a LIMIT that is a parameter when it plans a statement, and so plans it again each time
-    that it runs. The plan is the same, and planning takes longer than reading a few rows.
-    """
-    from sqlalchemy.dialects.sqlite.base import SQLiteCompiler
-
-    class Compiler(SQLiteCompiler):
-        def limit_clause(self, select: Any, **options: Any) -> str:
-            clause: str = super().limit_clause(select, **options)  # type: ignore[no-untyped-call]
-            return clause.replace("LIMIT ", "LIMIT +", 1)
-
-    return Compiler
 
 
 def _open_again(context: sa.ExceptionContext) -> None:

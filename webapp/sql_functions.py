@@ -83,6 +83,15 @@ class planned_once(FunctionElement[Any]):  # noqa: N801 - it is used like a func
         self.type = parameter.type
 
 
+def fixed(number: int) -> sa.ColumnElement[int]:
+    """A number that is written into the statement, for the LIMIT of a hot query.
+
+    Since 3.47, SQLite looks at a LIMIT that is a parameter when it plans a statement, and so plans it again each time
+    that it runs, which takes longer than reading a few rows.
+    """
+    return sa.literal_column(str(number), sa.Integer)
+
+
 def split_pairs(text: str) -> list[tuple[int, int]]:
     """The pairs in a text made by `pairs_joined`."""
     numbers = map(int, text.split())

@@ -38,6 +38,7 @@ from webapp.patients.models import UNREADABLE_PHONE, Patient
 from webapp.scheduling.facts import BookingRequest, free_times, load_facts
 from webapp.scheduling.models import OCCUPIES, OCCUPYING, UNDECIDED, Appointment, status_is
 from webapp.scheduling.slots import day_number, days_span, pieces_of, to_datetime
+from webapp.sql_functions import fixed
 
 # The overview shows the first few of a long list, and how many there are.
 SHOWN = 5
@@ -90,7 +91,7 @@ def _flagged() -> sa.Select[*tuple[Any, ...]]:
         .join(Doctor, Doctor.id == Appointment.doctor_id)
         .where(UNDECIDED, Appointment.starts_at > _NOW)
         .order_by(Appointment.starts_at, Appointment.id)
-        .limit(SHOWN)
+        .limit(fixed(SHOWN))
     )
 
 
@@ -124,7 +125,7 @@ def _unreachable() -> sa.Select[*tuple[Any, ...]]:
         )
         .group_by(Patient.id, Patient.name)
         .order_by(first, Patient.id)
-        .limit(SHOWN)
+        .limit(fixed(SHOWN))
     )
 
 
@@ -143,7 +144,7 @@ def _unreadable() -> sa.Select[*tuple[Any, ...]]:
         sa.select(Patient.id, Patient.name, Patient.phone, _IN_ALL)
         .where(UNREADABLE_PHONE)
         .order_by(Patient.id)
-        .limit(SHOWN)
+        .limit(fixed(SHOWN))
     )
 
 
@@ -169,7 +170,7 @@ def _grown_up() -> sa.Select[*tuple[Any, ...]]:
             sa.or_(Patient.email == "", Patient.email == theirs),
         )
         .order_by(Patient.managed_until, Patient.id)
-        .limit(SHOWN)
+        .limit(fixed(SHOWN))
     )
 
 
@@ -188,7 +189,7 @@ def _undelivered() -> sa.Select[*tuple[Any, ...]]:
         sa.select(OutboxMessage)
         .where(DEAD, OutboxMessage.finished_at > sa.bindparam("since", type_=UtcDateTime))
         .order_by(OutboxMessage.id.desc())
-        .limit(MOST_DEAD)
+        .limit(fixed(MOST_DEAD))
         .subquery()
     )
     about, reader, later = aliased(Patient), aliased(Patient), aliased(OutboxMessage)
@@ -214,7 +215,7 @@ def _undelivered() -> sa.Select[*tuple[Any, ...]]:
         .where(Appointment.starts_at < _REACH)
         .group_by(reader.id, reader.name)
         .order_by(first, reader.id)
-        .limit(SHOWN)
+        .limit(fixed(SHOWN))
     )
 
 
@@ -350,7 +351,7 @@ def _counts() -> sa.Select[*tuple[Any, ...]]:
         sa.exists().select_from(WorkingHours),
         sa.exists().select_from(PendingDecision),
         _unconfirmed().scalar_subquery(),
-        outbox.count_dead().scalar_subquery(),
+        outbox.count_dead(MOST_DEAD).scalar_subquery(),
         duplicates.COUNT_PAIRS.scalar_subquery(),
     )
 
@@ -359,5 +360,5 @@ def read_counts(session: Session, clinic: Clinic, *, now: datetime) -> Counts:
     """The figures that are only counted, in one query."""
     low, high = local_day(clinic, clinic.today(now) + timedelta(days=1))
     since = now - timedelta(days=DEAD_DAYS)
-    found = rows(session, _counts(), low=low, high=high, since=since, limit=MOST_DEAD).one()
+    found = rows(session, _counts(), low=low, high=high, since=since).one()
     return Counts(Setup(*map(bool, found[:4])), bool(found[4]), *found[5:])

@@ -20,6 +20,7 @@ from webapp.database import UtcDateTime, rows, seek, table_of
 from webapp.exceptions import NotFound
 from webapp.i18n import gettext as _
 from webapp.notifications.models import DEAD, KEPT, SMS, UNDELIVERED, OutboxMessage
+from webapp.sql_functions import fixed
 
 # If a message waits longer than this, no worker runs, or its mail server cannot be reached.
 LATE = timedelta(minutes=15)
@@ -142,10 +143,9 @@ def list_dead(session: Session, *, since: datetime, limit: int) -> list[StoredMe
 
 # Built once, at their first use.
 @cache
-def count_dead() -> sa.Select[*tuple[Any, ...]]:
-    """The query that counts how many of the newest `limit` messages that were given up were given up after `since`."""
-    most = sa.bindparam("limit", type_=sa.Integer)
-    newest = sa.select(_MESSAGE.finished_at).where(DEAD).order_by(_MESSAGE.id.desc()).limit(most).subquery()
+def count_dead(most: int) -> sa.Select[*tuple[Any, ...]]:
+    """The query that counts how many of the newest `most` messages that were given up were given up after `since`."""
+    newest = sa.select(_MESSAGE.finished_at).where(DEAD).order_by(_MESSAGE.id.desc()).limit(fixed(most)).subquery()
     since = sa.bindparam("since", type_=UtcDateTime)
     return sa.select(sa.func.count()).select_from(newest).where(newest.c.finished_at > since)
 
@@ -160,7 +160,7 @@ def _oldest_late() -> sa.Select[*tuple[Any, ...]]:
         sa.select(sa.case((_MESSAGE.due_at <= late, _MESSAGE.due_at), else_=_MESSAGE.created_at))
         .where(UNDELIVERED, unclaimed, sa.or_(_MESSAGE.due_at <= late, failing))
         .order_by(_MESSAGE.due_at)
-        .limit(1)
+        .limit(fixed(1))
     )
 
 

@@ -209,3 +209,31 @@ def test_a_place_is_written_and_read() -> None:
         "0001-01-01T00:00:00Z.1",
     ):
         assert parse_place(odd) is None, odd
+
+
+@pytest.mark.parametrize(
+    ("wanted", "index"),
+    [
+        (AppointmentFilter(doctor_ids=[1], statuses=["cancelled"], since=NOW), "ix_appointments_doctor_starts"),
+        (AppointmentFilter(statuses=["cancelled"], since=NOW), "ix_appointments_undone_starts"),
+        (AppointmentFilter(order="booked", since=NOW), "ix_appointments_created"),
+    ],
+    ids=["of a doctor", "of all doctors", "as booked"],
+)
+def test_a_page_is_read_and_counted_by_the_index_that_leads_to_it(
+    sqlite_cast: Cast, wanted: AppointmentFilter, index: str
+) -> None:
+    """PostgreSQL chooses by statistics, which so small a table does not have."""
+    cast, sent = sqlite_cast, list[tuple[str, Any]]()
+    sa.event.listen(cast.database.engine, "before_cursor_execute", lambda *about: sent.append(about[2:4]))
+    with cast.database.reading() as session:
+        listing.list_appointments(session, wanted)
+        if wanted.statuses:
+            listing.count_appointments(session, wanted)
+        plans = [
+            str(session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all())
+            for statement, parameters in list(sent)
+        ]
+    plans = [plan for plan in plans if "appointments" in plan]
+    assert plans
+    assert all(index in plan and plan.count("SCAN appointments") <= 1 for plan in plans), plans

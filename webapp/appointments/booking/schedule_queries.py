@@ -20,7 +20,7 @@ from webapp.patients.models import Patient
 from webapp.patients.names import shown_name_column
 from webapp.scheduling.models import OCCUPIES_WORDS, OCCUPYING, Appointment
 from webapp.scheduling.slots import Minute, Span, to_datetime
-from webapp.sql_functions import NO_ROWS, json_of, minute_of, planned_once, row_as_json, rows_as_json
+from webapp.sql_functions import NO_ROWS, fixed, json_of, minute_of, planned_once, row_as_json, rows_as_json
 
 # As many as a doctor reads before the patient comes in.
 EARLIER_SHOWN = 12
@@ -166,7 +166,7 @@ _LATEST = (
         _APPOINTMENT.c.starts_at < sa.bindparam("before", type_=UtcDateTime),
     )
     .order_by(_APPOINTMENT.c.starts_at.desc(), _APPOINTMENT.c.id.desc())
-    .limit(EARLIER_SHOWN)
+    .limit(fixed(EARLIER_SHOWN))
     .subquery()
 )
 _EARLIER_APPOINTMENTS = sa.select(rows_as_json(*_LATEST.c))
