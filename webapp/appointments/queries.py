@@ -225,6 +225,7 @@ def list_appointments(
 def _list_queries(kind: str, show: Listed) -> tuple[sa.Select[*tuple[Any, ...]], sa.Select[*tuple[Any, ...]]]:
     number = sa.bindparam("user_id", type_=sa.Integer), sa.bindparam("appointment_id", type_=sa.Integer)
     now = sa.bindparam("now", type_=UtcDateTime)
+    # With the words of `OPEN`, SQLite would read the index of all open appointments instead of the patient's.
     ahead = sa.and_(Appointment.ends_at > now, Appointment.status.in_((*ACTIVE, "arrived")))
     cancelled = Appointment.status == "cancelled"
     listed = {"upcoming": ahead, "past": sa.and_(~ahead, ~cancelled), "cancelled": cancelled}

@@ -266,7 +266,9 @@ def _conditions(wanted: AppointmentFilter) -> list[sa.ColumnElement[bool]]:
     if wanted.doctor_ids is not None:
         conditions.append(_any_of(_APPOINTMENT.doctor_id, wanted.doctor_ids))
     if wanted.statuses is not None:
-        conditions.append(sa.or_(sa.false(), *map(status_is, wanted.statuses)))
+        # The index of a status leads through the appointments of all doctors.
+        is_one = _APPOINTMENT.status.__eq__ if wanted.doctor_ids is not None else status_is
+        conditions.append(sa.or_(sa.false(), *map(is_one, wanted.statuses)))
     if wanted.visit_type_ids is not None:
         conditions.append(_any_of(_APPOINTMENT.visit_type_id, wanted.visit_type_ids))
     if wanted.patient_ids is not None:
