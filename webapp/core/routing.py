@@ -38,7 +38,7 @@ class CachingEndpoint(ABC):
 
     @abstractmethod
     async def find_cached_answer(self, request: Request) -> Response | None:
-        """The cached answer to this request; None if there is none, then the endpoint is called."""
+        """The cached answer to this request; with None the endpoint is called."""
 
 
 class LazyRoute(APIRoute):
