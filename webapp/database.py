@@ -189,12 +189,14 @@ class VersionCache:
                 _key, (_version, _value, removed) = self._kept.popitem(last=False)
                 self._weight -= removed
 
-    def get(self, key: Hashable, version: Hashable, work: Callable[[], T], *, weight: int = LEAST_WEIGHT) -> T:
-        """The value for this version, computed now unless it is cached."""
+    def get(
+        self, key: Hashable, version: Hashable, work: Callable[[], T], *, weigh: Callable[[T], int] | None = None
+    ) -> T:
+        """The value for this version, computed and weighed now unless it is cached."""
         found: T | None = self.find(key, version)
         if found is None:
             found = work()
-            self.keep(key, version, found, weight=weight)
+            self.keep(key, version, found, weight=weigh(found) if weigh else LEAST_WEIGHT)
         return found
 
 

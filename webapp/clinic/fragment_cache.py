@@ -25,12 +25,8 @@ def cached_fragment(session: Session, key: Hashable, state: object, render: Call
 def _cached(versions: Versions | None, key: Hashable, state: object, render: Callable[[], str]) -> str:
     if versions is None:
         return render()
-    found: str | None = versions.cache.find(key, state)
-    if found is None:
-        found = render()
-        # The state is often larger than the fragment.
-        versions.cache.keep(key, state, found, weight=weight_of_text(found + repr(state)))
-    return found
+    # The state is often larger than the fragment.
+    return versions.cache.get(key, state, render, weigh=lambda text: weight_of_text(text + repr(state)))
 
 
 class FragmentCache(Protocol):

@@ -156,7 +156,7 @@ def cached_for_clinic(session: Session, key: Hashable, read: Callable[[], T]) ->
     Callers must not modify the value, because other requests share it.
     """
     versions = versions_seen(session)
-    return read() if versions is None else _cached(versions.cache, key, versions.of_clinic, read)
+    return read() if versions is None else versions.cache.get(key, versions.of_clinic, read, weigh=_weight_of_object)
 
 
 def cached_for_doctor(session: Session, doctor_id: int, key: Hashable, read: Callable[[], T]) -> T:
@@ -167,15 +167,11 @@ def cached_for_doctor(session: Session, doctor_id: int, key: Hashable, read: Cal
     versions = versions_seen(session)
     if versions is None:
         return read()
-    return _cached(versions.cache, (key, doctor_id), versions.of_doctor(doctor_id), read)
+    return versions.cache.get((key, doctor_id), versions.of_doctor(doctor_id), read, weigh=_weight_of_object)
 
 
-def _cached(cache: VersionCache, key: Hashable, version: Hashable, read: Callable[[], T]) -> T:
-    found: T | None = cache.find(key, version)
-    if found is None:
-        found = read()
-        cache.keep(key, version, found, weight=weight_of_text(repr(found)))
-    return found
+def _weight_of_object(value: object) -> int:
+    return weight_of_text(repr(value))
 
 
 def cached_for_text(session: Session, key: Hashable, text: str, read: Callable[[str], T]) -> T:
@@ -186,7 +182,8 @@ def cached_for_text(session: Session, key: Hashable, text: str, read: Callable[[
     versions = versions_seen(session)
     if versions is None:
         return read(text)
-    return versions.cache.get(key, text, lambda: read(text), weight=OBJECTS_OF_TEXT * weight_of_text(text))
+    weight = OBJECTS_OF_TEXT * weight_of_text(text)
+    return versions.cache.get(key, text, lambda: read(text), weigh=lambda _objects: weight)
 
 
 def cached_for_past(
@@ -195,20 +192,15 @@ def cached_for_past(
     start: datetime | None,
     end: datetime,
     count: Callable[[], T],
-    weight: Callable[[T], int],
+    weigh: Callable[[T], int],
     *,
     now: datetime,
 ) -> T:
     """The cached count of appointments before `end`, from `start` on or from the beginning, if nothing has changed
-    since. Callers must not modify the value, because other requests share it. `weight` returns its weight for the
+    since. Callers must not modify the value, because other requests share it. `weigh` returns its weight for the
     cache: about the count of numbers in it.
     """
     versions = versions_seen(session)
     if versions is None or not is_over(end, now=now):
         return count()
-    version = versions.of_past(start, end)
-    found: T | None = versions.cache.find(key, version)
-    if found is None:
-        found = count()
-        versions.cache.keep(key, version, found, weight=weight(found))
-    return found
+    return versions.cache.get(key, versions.of_past(start, end), count, weigh=weigh)

@@ -170,12 +170,11 @@ def week_calendar(
     minute, version = minute_reached(now), versions.of_doctor(request.doctor.id)
     state = version, minute, clinic.today(now), clinic, request, place, viewer.by_staff, own
     key = "calendar", language_tag(), place.fragment, place.slot_address, week
-    found: Calendar | None = versions.cache.find(key, state)
-    if found is None:
-        found = make()
-        times = sum(len(day.morning) + len(day.afternoon) + len(day.notice) for day in found.days)
-        versions.cache.keep(key, state, found, weight=20 + times * WEIGHT_PER_TIME)
-    return found
+    return versions.cache.get(key, state, make, weigh=_weight)
+
+
+def _weight(calendar: Calendar) -> int:
+    return 20 + WEIGHT_PER_TIME * sum(len(day.morning) + len(day.afternoon) + len(day.notice) for day in calendar.days)
 
 
 def _make_calendar(
