@@ -18,7 +18,7 @@ from tests.servers import SECRET_KEY, docket_environment, live_server
 from webapp import accounts, models
 from webapp.appointments import walk_ins
 from webapp.appointments.joining import join_records
-from webapp.appointments.messages import told_lists
+from webapp.appointments.messages import notification_lists
 from webapp.appointments.walk_ins import Queue
 from webapp.auth.addresses import confirmation
 from webapp.auth.schemas import Actor
@@ -90,8 +90,9 @@ def _add_rows(session: Session, extra: date, leave: date, *, now: datetime) -> d
     ).fetchmany(2)
     flagged.flagged_why = "time_off"
     poster.renew(session, DESK, now=now)
-    told_list = told_lists.begin(session, DESK, "away", doctor_id=1, day=flagged.starts_at.date(), now=now)
-    told_lists.note(session, told_list, flagged.id, "kept", was_at=flagged.starts_at)
+    day = flagged.starts_at.date()
+    list_id = notification_lists.begin(session, DESK, "away", doctor_id=1, day=day, now=now)
+    notification_lists.note(session, list_id, flagged.id, "kept", was_at=flagged.starts_at)
     queue = Queue(doctor="amara-okafor", urgent=True, note="Cut on the hand")
     return {
         "child": rows["child"].id,
@@ -100,7 +101,7 @@ def _add_rows(session: Session, extra: date, leave: date, *, now: datetime) -> d
         "join": session.scalar(sa.select(models.JoinedRecord.id)),
         "time_off": session.scalar(sa.select(models.TimeOff.id).where(models.TimeOff.doctor_id == 1)),
         "walk_in": walk_ins.join(session, DESK, 3, queue, now=now - timedelta(minutes=17)),
-        "told_list": told_list,
+        "notification_list": list_id,
         "poster_key": session.scalar(sa.select(models.ClinicSettings.poster_key)),
         "appointment_of_doctor": appointment.reference,
         "flagged": flagged.reference,

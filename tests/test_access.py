@@ -677,7 +677,7 @@ class AccessClinic:
             number = self.cast.add(models.Closure(name="Far away", starts_on=far, ends_on=far))
             address = path.replace("{closure_id}", str(number))
         if "{list_id}" in path:
-            address = path.replace("{list_id}", str(self.told_list()))
+            address = path.replace("{list_id}", str(self.notification_list()))
         if path == "/admin/doctors/{slug}/account":
             self.appointments += 1
             slug = f"without-account-{self.appointments}"
@@ -828,11 +828,11 @@ class AccessClinic:
             return sign([SECRET_KEY], confirmation.PURPOSE, [dave.user_id, dave.email])
         return self.link()
 
-    def told_list(self) -> int:
-        """A new list of who was told that Bob is away."""
+    def notification_list(self) -> int:
+        """A new notification list of a day on which Bob is away."""
         bob = self.cast.doctor_ids["bob"]
         day = date(2026, 3, 2)
-        return self.cast.add(models.ToldList(kind="away", doctor_id=bob, day=day, words="Away", made_at=NOW))
+        return self.cast.add(models.NotificationList(kind="away", doctor_id=bob, day=day, words="Away", made_at=NOW))
 
     def dead_message(self) -> int:
         """A new message about an appointment that could not be delivered."""

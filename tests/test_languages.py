@@ -38,7 +38,7 @@ COLUMNS = (
     models.Patient.email,
     models.Patient.alert,
     models.Patient.desk_note,
-    models.ToldList.words,
+    models.NotificationList.words,
     models.Doctor.name,
     models.Doctor.specialty,
     models.Doctor.slug,

@@ -1,6 +1,6 @@
 """Imports all tables, for migrations: importing this module fills `Base.metadata`."""
 
-from webapp.appointments.models import Call, FormerNote, PendingDecision, ToldLine, ToldList, WalkIn
+from webapp.appointments.models import Call, FormerNote, NotificationLine, NotificationList, PendingDecision, WalkIn
 from webapp.audit.models import POSTGRESQL_APPEND_ONLY, SQLITE_APPEND_ONLY, AuditEvent, SecurityEvent
 from webapp.auth.models import (
     ApiToken,
@@ -58,6 +58,8 @@ __all__ = [
     "JoinedRecord",
     "LinkedIdentity",
     "LiveChange",
+    "NotificationLine",
+    "NotificationList",
     "OpeningHours",
     "OutboxMessage",
     "Passkey",
@@ -75,8 +77,6 @@ __all__ = [
     "SignInRules",
     "SpentSignOn",
     "TimeOff",
-    "ToldLine",
-    "ToldList",
     "User",
     "UserSession",
     "VisitType",

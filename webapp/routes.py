@@ -52,7 +52,7 @@ from webapp.staff.clinic.words_router import router as words_router
 from webapp.staff.desk.away_router import router as away_router
 from webapp.staff.desk.booking_router import router as desk_booking_router
 from webapp.staff.desk.calls_router import router as calls_router
-from webapp.staff.desk.told_router import router as told_router
+from webapp.staff.desk.notification_lists_router import router as notification_lists_router
 from webapp.staff.desk.walk_ins_router import router as walk_ins_router
 from webapp.staff.doctors.hours_router import router as hours_router
 from webapp.staff.doctors.late_router import router as late_router
@@ -92,7 +92,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     away_router,
     calls_router,
     walk_ins_router,
-    told_router,
+    notification_lists_router,
     why_router,
     decisions_router,
     promised_hours_router,

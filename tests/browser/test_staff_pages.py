@@ -20,7 +20,7 @@ from tests.cast import NOW, local
 from webapp import models
 from webapp.appointments import walk_ins
 from webapp.appointments.joining import join_records
-from webapp.appointments.messages import told_lists
+from webapp.appointments.messages import notification_lists
 from webapp.appointments.walk_ins import Queue
 from webapp.auth.programs.scopes import SCOPES
 from webapp.core.clock import utc_now
@@ -105,7 +105,7 @@ def test_the_lists_of_admins(open_browser: Open, clinic: Clinic) -> None:
     several = [
         f"/admin/appointments/selection?action={action}&chosen={flagged}" for action in ("confirm", "cancel", "message")
     ]
-    for path in (*LISTS, *several, told_list(clinic, flagged), f"/appointments/{flagged}/flag"):
+    for path in (*LISTS, *several, notification_list(clinic, flagged), f"/appointments/{flagged}/flag"):
         page.goto(path)
         look(page)
     # On a phone, a chosen name stays on one line of its filter.
@@ -116,14 +116,14 @@ def test_the_lists_of_admins(open_browser: Open, clinic: Clinic) -> None:
     assert (box["width"] > 300, box["height"] < 50) == (True, True)
 
 
-def told_list(clinic: Clinic, reference: str) -> str:
+def notification_list(clinic: Clinic, reference: str) -> str:
     """The address of a list with a call to make: no message about this appointment was written."""
     cast, of = clinic.cast, models.Appointment
 
     def work(session: Session) -> int:
         number, starts_at = session.execute(sa.select(of.id, of.starts_at).where(of.reference == reference)).one()
-        made = told_lists.begin(session, cast.carol, "cancel", words="The heating has failed.", now=NOW)
-        told_lists.note(session, made, number, "cancelled", was_at=starts_at)
+        made = notification_lists.begin(session, cast.carol, "cancel", words="The heating has failed.", now=NOW)
+        notification_lists.note(session, made, number, "cancelled", was_at=starts_at)
         return made
 
     return f"/desk/told/{cast.database.write(work)}"

@@ -127,6 +127,6 @@ def test_everything_that_a_day_shows_is_watched(sqlite_cast: Cast) -> None:
         assert log_in(client, "bob").get(f"/schedule/{DAY}").status_code == 200
         assert log_in(client, "carol").get(f"/board/{DAY}").status_code == 200
     # These follow from appointments and time off.
-    # A line of a list of who was told is written together with the list, or with the appointment that changed.
+    # A line of a notification list is written together with the list, or with the appointment that changed.
     watched = {"appointments", "busy_times", "told_lines", *OF_DOCTOR, *OF_CLINIC, *COLUMNS}
     assert read - OF_THE_READER - OF_VERSIONS <= watched

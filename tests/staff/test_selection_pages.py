@@ -1,4 +1,4 @@
-"""Several chosen appointments: cancelled, restored and written about together, with a list of who was told."""
+"""Several chosen appointments: cancelled, restored and written about together, with a notification list."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_a_form_that_was_cut_off_does_the_rest_when_it_is_sent_again(
     assert client.post(ADDRESS, data=sent).headers["location"] == "/desk/told/1"
     with cast.database.reading() as session:
         assert set(session.scalars(sa.select(models.Appointment.status))) == {"cancelled"}
-        assert session.scalar(sa.select(sa.func.count()).select_from(models.ToldLine)) == 4
+        assert session.scalar(sa.select(sa.func.count()).select_from(models.NotificationLine)) == 4
     assert len(messages(cast, CANCELLED)) == 3
 
 
@@ -108,7 +108,7 @@ def test_nothing_that_can_be_cancelled_makes_no_list(client: TestClient, cast: C
     cast.change(sa.update(models.Appointment).values(version=2))
     assert client.post(ADDRESS, data=sent).status_code == 409
     with cast.database.reading() as session:
-        assert session.scalar(sa.select(sa.func.count()).select_from(models.ToldList)) == 0
+        assert session.scalar(sa.select(sa.func.count()).select_from(models.NotificationList)) == 0
 
 
 def test_each_patient_gets_a_message_once_after_a_preview_or_a_call(
@@ -169,7 +169,7 @@ def test_a_patient_who_had_a_message_within_a_day_gets_another_only_if_ticked(
     assert client.post(ADDRESS, data=sent | {"again": [four[2]]}).status_code == 303
     found = messages(cast, CLINIC_MESSAGE)
     assert [each.recipient for each in found] == [cast.alice.email, cast.dave.email, cast.dave.email]
-    cast.change(sa.update(models.ToldList).values(made_at=NOW - timedelta(days=1)))
+    cast.change(sa.update(models.NotificationList).values(made_at=NOW - timedelta(days=1)))
     assert not look(words="Hello").all("input", name="again")
 
 

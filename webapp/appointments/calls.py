@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from webapp.appointments.booking import status_service
 from webapp.appointments.booking.appointment_row import lock_for_change
 from webapp.appointments.messages.recipients import FACTS, AppointmentFacts, recipients_of
-from webapp.appointments.models import Call, ToldLine, ToldList
+from webapp.appointments.models import Call, NotificationLine, NotificationList
 from webapp.auth.models import User
 from webapp.auth.schemas import Actor
 from webapp.clinic.service import Clinic
@@ -151,10 +151,10 @@ def _refresh_boards(session: Session, appointment_id: int) -> None:
 
     A trigger would also run when an appointment without a call is deleted.
     """
-    of = ToldList
-    query = sa.select(of.doctor_id, of.day, ToldLine.was_at).join(ToldLine, ToldLine.list_id == of.id)
+    of, line = NotificationList, NotificationLine
+    query = sa.select(of.doctor_id, of.day, line.was_at).join(line, line.list_id == of.id)
     shown = of.kind.in_(("away", "closure", "change"))
-    for doctor_id, day, was_at in session.execute(query.where(ToldLine.appointment_id == appointment_id, shown)):
+    for doctor_id, day, was_at in session.execute(query.where(line.appointment_id == appointment_id, shown)):
         # A list without a doctor and a day is named above all columns.
         about = feed.Change(doctor_id or ANY_DOCTOR, str(day)) if day else feed.Change(day=str(was_at.date()))
         feed.tell(session, about)

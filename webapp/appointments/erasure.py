@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from webapp.appointments.messages.appointment_messages import CLINIC_MESSAGE, REMINDER
-from webapp.appointments.models import Call, FormerNote, PendingDecision, ToldLine, ToldList, WalkIn
+from webapp.appointments.models import Call, FormerNote, NotificationLine, NotificationList, PendingDecision, WalkIn
 from webapp.database import table_of
 from webapp.events.kinds import AccountErased, PatientErased
 from webapp.notifications import erasure as notifications
@@ -22,14 +22,16 @@ NO_WORDS = "-"
 def blank_appointments(session: Session, event: PatientErased, /, *, now: datetime) -> None:
     """Delete all texts of the patient's appointments and the values that an undo would restore, and end their links."""
     theirs = sa.select(Appointment.id).where(Appointment.patient_id == event.patient_id)
-    lists = list(session.scalars(sa.select(ToldLine.list_id).where(ToldLine.appointment_id.in_(theirs))))
-    for table in (PendingDecision, Call, FormerNote, ToldLine):
+    line = NotificationLine
+    lists = list(session.scalars(sa.select(line.list_id).where(line.appointment_id.in_(theirs))))
+    for table in (PendingDecision, Call, FormerNote, line):
         about = sa.delete(table).where(table.appointment_id.in_(theirs))
         session.execute(about.execution_options(synchronize_session=False))
     gone = sa.delete(WalkIn).where(WalkIn.patient_id == event.patient_id)
     session.execute(gone.execution_options(synchronize_session=False))
     # If a list was about this patient alone, its text may say something about them.
-    empty = sa.delete(ToldList).where(ToldList.id.in_(lists), ToldList.id.not_in(sa.select(ToldLine.list_id)))
+    of = NotificationList
+    empty = sa.delete(of).where(of.id.in_(lists), of.id.not_in(sa.select(line.list_id)))
     session.execute(empty.execution_options(synchronize_session=False))
     session.execute(
         sa.update(Appointment)

@@ -1,5 +1,5 @@
-"""The tables around appointments: decisions that are not carried out yet, calls, notes of former doctors, lists of who
-was told of a change, walk-ins.
+"""The tables around appointments: decisions that are not carried out yet, calls, notes of former doctors, notification
+lists, walk-ins.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ class Call(Base):
     called_by: Mapped[int] = mapped_column(sa.ForeignKey("users.id", ondelete="CASCADE"))
 
 
-class ToldList(Base):
-    """A change of many appointments, or a message to many patients, and when: its lines say whom it concerned.
+class NotificationList(Base):
+    """A change of many appointments, or a message to many patients, and when: its lines say who was told, and how.
 
     `day` and `doctor_id` are those of a doctor who was `away`; a `change` of hours, or of what is offered, may be one
     doctor's. `words` is what patients were told, or the reason. `once` is the mark of the form that made the list, so
@@ -76,7 +76,7 @@ class ToldList(Base):
     made_by: Mapped[int | None] = mapped_column(sa.ForeignKey("users.id", ondelete="SET NULL"))
 
 
-class ToldLine(Base):
+class NotificationLine(Base):
     """The change of one appointment on a list: from `was_at` to `starts_at`, and its doctor at that time.
 
     `here` says that the patient had arrived. `messages` are the ids of what was written about it into the outbox.

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from webapp.appointments.booking import service, status_service
 from webapp.appointments.booking.appointment_row import lock_for_change
 from webapp.appointments.exceptions import AlreadyWaiting, NoSuchWalkIn, WalkInMovedAway, WalkInSettled
-from webapp.appointments.messages.told_lines import SOON
+from webapp.appointments.messages.notification_lines import SOON
 from webapp.appointments.models import WalkIn
 from webapp.appointments.schemas import AppointmentView, Booking, Cancellation, ChangeStatus, UndoStatus
 from webapp.audit import service as audit

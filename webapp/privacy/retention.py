@@ -17,8 +17,8 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from webapp.appointments import calls, guardians, separating
-from webapp.appointments.messages import told_lists
-from webapp.appointments.models import Call, ToldList, WalkIn
+from webapp.appointments.messages import notification_lists
+from webapp.appointments.models import Call, NotificationList, WalkIn
 from webapp.audit import service as audit
 from webapp.audit.models import AuditEvent, SecurityEvent
 from webapp.audit.queries import find_action_time
@@ -131,7 +131,7 @@ RULES = (
     Rule("messages", OutboxMessage, _old_messages),
     Rule("joined_records", JoinedRecord, lambda _clinic, now: JoinedRecord.joined_at < now - separating.REVERSIBLE),
     Rule("walk_ins", WalkIn, lambda clinic, now: WalkIn.day < clinic.today(now) - KEEP_WALK_INS),
-    Rule("told_lists", ToldList, lambda _clinic, now: ToldList.made_at < now - told_lists.KEPT),
+    Rule("told_lists", NotificationList, lambda _clinic, now: NotificationList.made_at < now - notification_lists.KEPT),
     Rule("calls", Call, lambda _clinic, now: Call.starts_at < now - calls.KEPT),
     Rule("sessions", UserSession, lambda _clinic, now: UserSession.expires_at < now),
     Rule("password_links", PasswordLink, lambda _clinic, now: PasswordLink.expires_at < now),

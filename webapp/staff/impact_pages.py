@@ -31,7 +31,7 @@ from webapp.core.parsing import instant, whole_number
 from webapp.core.urls import with_query
 from webapp.core.web import Page
 from webapp.i18n import ngettext
-from webapp.staff.desk.told_presenters import told_page_or
+from webapp.staff.desk.notification_lists_presenters import page_after_change
 
 T = TypeVar("T")
 
@@ -122,8 +122,8 @@ class ChangeSubmission(Submission):
         return make(self._page, self._actor, sent, work, doctor_ids=doctor_ids, settled=settled, impact=impact)
 
     def next_page(self, otherwise: str, *, own: bool = False) -> str:
-        """The page to show after the change: who was told of it, or `otherwise`; see `told_page_or`."""
-        return told_page_or(self.impact.told, otherwise, own=own)
+        """The page to show after the change: its notification list, or `otherwise`; see `page_after_change`."""
+        return page_after_change(self.impact.list_ids, otherwise, own=own)
 
     @property
     def is_asked(self) -> bool:

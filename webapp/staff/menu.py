@@ -36,7 +36,7 @@ def _is_within(path: str, href: str) -> bool:
     return path == href or path.startswith(f"{href.rstrip('/')}/")
 
 
-# Lateness, absences, calls, walk-ins, and lists of who was told; one appointment; decisions that are being carried out.
+# Lateness, absences, calls, walk-ins, and notification lists; one appointment; decisions that are being carried out.
 _BESIDE_A_DAY = ("/desk", "/appointments", "/decisions")
 _DOCTORS_PLACES = (
     ("/schedule", _l("My day"), "calendar-days"),

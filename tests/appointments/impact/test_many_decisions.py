@@ -17,7 +17,7 @@ from webapp.appointments.impact.decisions import AppointmentsAffected
 from webapp.appointments.impact.pending_decisions import _do_some, count_waiting, finish, forget_over, is_any_over
 from webapp.appointments.impact.schedule_impact import Work
 from webapp.appointments.impact.schemas import Decision, Decisions, ImpactResult
-from webapp.appointments.messages import told_lists
+from webapp.appointments.messages import notification_lists
 from webapp.integrity import find_problems
 
 COUNT = 9
@@ -181,8 +181,8 @@ def test_time_off_has_a_list_of_who_was_told_for_each_day_whether_few_or_many_ar
             cast.database, cast.carol, leave(day), doctor_ids=ids, now=cast.now, decisions=decided
         )
     with cast.database.reading() as session:
-        found = told_lists.list_lists(session)
-        lines = told_lists.lines_of(session, cast.carol, [each.id for each in found])
+        found = notification_lists.list_lists(session)
+        lines = notification_lists.lines_of(session, cast.carol, [each.id for each in found])
     # Where all are kept, there is nothing to tell.
     assert [(str(each.day), each.words) for each in found] == [
         ("2026-03-05", "On a course"),
@@ -219,8 +219,8 @@ def test_a_closure_and_any_other_change_have_one_list_of_who_was_told(
 
     def told() -> list[tuple[str, str, int | None, list[str]]]:
         with cast.database.reading() as session:
-            found = told_lists.list_lists(session)
-            lines = told_lists.lines_of(session, cast.carol, [of.id for of in found])
+            found = notification_lists.list_lists(session)
+            lines = notification_lists.lines_of(session, cast.carol, [of.id for of in found])
         assert all(line.messages for of in found for line in lines[of.id] if line.what != "kept")
         return [(of.kind, of.words, of.doctor_id, sorted(line.what for line in lines[of.id])) for of in found]
 

@@ -1,5 +1,5 @@
 """A doctor is away, for the rest of today or on a later day: decisions about every remaining appointment, the time off,
-and the list of who was told.
+and the notification list.
 
 Unlike other time off, it also concerns patients who have arrived or whose time has come. Each appointment goes to a
 colleague on that day, to another day of the same doctor, is cancelled, or is kept and flagged. Everything is done in
@@ -24,12 +24,12 @@ from webapp.appointments.impact.alternative_times import (
     propose,
     propose_colleagues,
 )
+from webapp.appointments.impact.change_lists import WHY
 from webapp.appointments.impact.flags import flag
 from webapp.appointments.impact.pending_decisions import lock_patients
 from webapp.appointments.impact.schemas import Decision, Pending
-from webapp.appointments.impact.told_changes import WHY
-from webapp.appointments.messages import told_lists
-from webapp.appointments.messages.told_lines import What
+from webapp.appointments.messages import notification_lists
+from webapp.appointments.messages.notification_lines import LineKind
 from webapp.appointments.schemas import Cancellation, Move
 from webapp.auth.schemas import Actor
 from webapp.clinic.service import Clinic, get_clinic
@@ -97,14 +97,14 @@ class NotDecided(Conflict):
 class Outcome:
     """How many appointments went to colleagues, moved to another day, were cancelled, and were kept.
 
-    `told` is the list of who was told of it, if there was an appointment.
+    `list_id` is the notification list, if there was an appointment.
     """
 
     colleague: int = 0
     later: int = 0
     cancel: int = 0
     keep: int = 0
-    told: int | None = None
+    list_id: int | None = None
 
 
 def list_left(database: Database, actor: Actor, doctor: DoctorRow, day: date, *, now: datetime) -> list[Left]:
@@ -180,11 +180,11 @@ def take_off(
     if problems:
         raise NotDecided(len(problems), problems)
     if decided:
-        outcome.told = _note_told(session, actor, doctor_id, day, decided, chosen, why, now=now)
+        outcome.list_id = _make_list(session, actor, doctor_id, day, decided, chosen, why, now=now)
     return outcome
 
 
-_BECAME: dict[Fate, What] = {
+_LINE_KINDS: dict[Fate, LineKind] = {
     "keep": "kept",
     "colleague": "moved",
     "later": "moved",
@@ -192,7 +192,7 @@ _BECAME: dict[Fate, What] = {
 }
 
 
-def _note_told(
+def _make_list(
     session: Session,
     actor: Actor,
     doctor_id: int,
@@ -203,11 +203,11 @@ def _note_told(
     *,
     now: datetime,
 ) -> int:
-    """Store who was told, and how."""
-    made = told_lists.begin(session, actor, "away", doctor_id=doctor_id, day=day, words=why, now=now)
+    """Make the notification list, and return its id."""
+    made = notification_lists.begin(session, actor, "away", doctor_id=doctor_id, day=day, words=why, now=now)
     for each in decided:
-        what, here = _BECAME[chosen[each.reference].fate], each.status not in ACTIVE
-        told_lists.note(session, made, each.id, what, was_at=each.starts_at, here=here)
+        what, here = _LINE_KINDS[chosen[each.reference].fate], each.status not in ACTIVE
+        notification_lists.note(session, made, each.id, what, was_at=each.starts_at, here=here)
     return made
 
 

@@ -16,10 +16,10 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from webapp.appointments.impact.alternative_times import load_alternatives, propose
+from webapp.appointments.impact.change_lists import make_lists
 from webapp.appointments.impact.flags import flag
 from webapp.appointments.impact.pending_decisions import lock_patients, move_or_cancel, store
 from webapp.appointments.impact.schemas import Affected, Decision, Decisions, ImpactResult, Pending
-from webapp.appointments.impact.told_changes import note_changes
 from webapp.auth.schemas import Actor
 from webapp.clinic.service import Clinic
 from webapp.core.codes import REASONS
@@ -89,14 +89,14 @@ def settle(
             flag(session, actor, pending, now=now)
             store(session, later, now=now)
             impact.later = len(later)
-            impact.told = note_changes(session, actor, clinic, pending, done=False, now=now)
+            impact.list_ids = make_lists(session, actor, clinic, pending, done=False, now=now)
             return
         flag(session, actor, [each for each in pending if each.decision.kind == "keep"], now=now)
         problems = _do_all(session, actor, later, now=now)
         impact.moved = sum(each.decision.kind == "move" for each in later)
         impact.cancelled = len(later) - impact.moved
         if not problems:
-            impact.told = note_changes(session, actor, clinic, pending, done=True, now=now)
+            impact.list_ids = make_lists(session, actor, clinic, pending, done=True, now=now)
     if problems or len(pending) < len(affected):
         raise AppointmentsAffected(len(affected), _description(session, clinic, affected, decisions, problems, now=now))
 

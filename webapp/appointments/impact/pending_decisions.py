@@ -17,9 +17,9 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from webapp.appointments.booking import service
+from webapp.appointments.impact.change_lists import LINE_KINDS, update_line
 from webapp.appointments.impact.flags import IDS_AT_ONCE
 from webapp.appointments.impact.schemas import Decision, Pending
-from webapp.appointments.impact.told_changes import BECAME, note_later
 from webapp.appointments.models import PendingDecision
 from webapp.appointments.queries import visible_to
 from webapp.appointments.schemas import Cancellation, Move
@@ -134,14 +134,14 @@ def _do_some(session: Session, actor: Actor, *, now: datetime) -> _Batch:
         decision = Decision.model_construct(
             kind=stored_one.kind, version=stored_one.version, starts_at=stored_one.starts_at
         )
-        became = BECAME[stored_one.kind]
+        became = LINE_KINDS[stored_one.kind]
         try:
             with session.begin_nested():
                 move_or_cancel(session, actor, row.reference, decision, stored_one.code, stored_one.why, now=now)
         except AppError:
             left, became = left + 1, "kept"
         decided_at = stored_one.decided_at
-        note_later(session, stored_one.appointment_id, became, was_at=row.starts_at, decided_at=decided_at)
+        update_line(session, stored_one.appointment_id, became, was_at=row.starts_at, decided_at=decided_at)
         session.execute(sa.delete(PendingDecision).where(PendingDecision.appointment_id == stored_one.appointment_id))
         done += 1
         if monotonic() > ends:

@@ -18,7 +18,7 @@ from webapp.appointments.booking.appointment_row import publish_freed_time, reco
 from webapp.appointments.exceptions import ChangedMeanwhile
 from webapp.appointments.impact.pending_decisions import PAUSE_SECONDS
 from webapp.appointments.impact.schemas import ImpactResult
-from webapp.appointments.messages import told_lists
+from webapp.appointments.messages import notification_lists
 from webapp.auth.schemas import Actor
 from webapp.clinic import settings
 from webapp.clinic.service import Clinic, get_clinic
@@ -114,8 +114,8 @@ def tell_hours(
 ) -> int:
     """Let upcoming appointments keep their instants, and tell the patients the hour; returns how many.
 
-    With a reference, this concerns only that appointment. The `impact` of a change of the time zone gets the list of
-    who was told.
+    With a reference, this concerns only that appointment. The `impact` of a change of the time zone gets the
+    notification list.
     """
     clinic = get_clinic(session)
     _count, broken = find_broken(session, clinic, now=now, any_status=reference is None)
@@ -125,10 +125,10 @@ def tell_hours(
     for each in broken:
         before = _tell(session, actor, clinic, each, now=now)
         if impact is not None and before is not None:
-            list_id = list_id or told_lists.begin(session, actor, "change", now=now)
-            told_lists.note(session, list_id, each.id, "moved", was_at=before, here=each.status not in ACTIVE)
+            list_id = list_id or notification_lists.begin(session, actor, "change", now=now)
+            notification_lists.note(session, list_id, each.id, "moved", was_at=before, here=each.status not in ACTIVE)
     if impact is not None and list_id is not None:
-        impact.told.append(list_id)
+        impact.list_ids.append(list_id)
     return len(broken)
 
 

@@ -74,7 +74,7 @@ class ImpactResult:
     """The result for the affected appointments: `later` are left to `finish`, the others are done.
 
     `unflagged` need no decision any more because of the change; `left` could not be moved or cancelled by `finish`.
-    `told` are the lists of who was told.
+    `list_ids` are the notification lists.
     """
 
     kept: int = 0
@@ -83,4 +83,4 @@ class ImpactResult:
     later: int = 0
     unflagged: int = 0
     left: int = 0
-    told: list[int] = field(default_factory=list)
+    list_ids: list[int] = field(default_factory=list)

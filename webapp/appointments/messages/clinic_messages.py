@@ -1,8 +1,9 @@
 """A message in the clinic's own words to the patients of several appointments, each address once.
 
 Every address gets one message, which names all of its appointments among those that were chosen: a patient with two
-appointments, and a parent with two children, read the words once. Patients whom no message reaches are on the list of
-who was told, with a call to make. Patients who had such a message within a day get another one only if staff say so.
+appointments, and a parent with two children, read the words once. Patients whom no message reaches are on the
+notification list, with a call to make. Patients who had such a message within a day get another one only if staff say
+so.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from webapp.appointments.messages import appointment_messages, daytime, told_lists
+from webapp.appointments.messages import appointment_messages, daytime, notification_lists
 from webapp.appointments.messages.appointment_messages import CLINIC_MESSAGE
 from webapp.appointments.messages.recipients import (
     FACTS,
@@ -25,7 +26,7 @@ from webapp.appointments.messages.recipients import (
     recipients_of,
     short,
 )
-from webapp.appointments.models import ToldLine, ToldList
+from webapp.appointments.models import NotificationLine, NotificationList
 from webapp.appointments.queries import visible_to
 from webapp.audit import service as audit
 from webapp.auth.schemas import Actor
@@ -55,7 +56,7 @@ class Letter(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """The result: the list of who was told, how many patients it has, and how many messages were written."""
+    """The result: the notification list, how many patients it has, and how many messages were written."""
 
     list_id: int
     patients: int
@@ -120,7 +121,7 @@ def written_recently(
     A message counts for a patient who was to be called instead, and for one whose recipients got it about another
     patient: a parent of two children has read the words.
     """
-    lists, lines = table_of(ToldList), table_of(ToldLine)
+    lists, lines = table_of(NotificationList), table_of(NotificationLine)
     query = (
         sa.select(_OF.patient_id, lists.c.made_at, lists.c.words, lines.c.messages)
         .join_from(lists, lines, lines.c.list_id == lists.c.id)
@@ -154,7 +155,7 @@ def send(
     again: Collection[int] = (),
     now: datetime,
 ) -> Outcome | None:
-    """Write the messages about these appointments, and the list of who was told; None if this form was sent before.
+    """Write the messages about these appointments, and the notification list; None if this form was sent before.
 
     The audit log says who wrote to whom, but not what. `again` are the patients who get it although they had another
     message within a day.
@@ -163,7 +164,7 @@ def send(
         NoOneToTell: none of the appointments is upcoming.
         WrittenToRecently: another patient had one within a day.
     """
-    made = told_lists.begin_once(session, actor, "message", words=words, once=once, now=now)
+    made = notification_lists.begin_once(session, actor, "message", words=words, once=once, now=now)
     if made is None:
         return None
     # Data that is read after the locks stays true until the end, because cancelling and moving take them, too.
@@ -187,7 +188,7 @@ def send(
     first = {facts.patient_id: facts for facts in reversed(upcoming)}
     for patient_id, facts in first.items():
         messages = list(dict.fromkeys(told.get(patient_id, ())))
-        told_lists.note(session, made, facts.id, "message", was_at=facts.starts_at, messages=messages)
+        notification_lists.note(session, made, facts.id, "message", was_at=facts.starts_at, messages=messages)
     audit.record_all_by(session, actor, "patient_messaged", subject_type="patient", subject_ids=sorted(first), now=now)
     return Outcome(made, len(first), written)
 
@@ -195,7 +196,7 @@ def send(
 def withdraw_about(session: Session, appointment_id: int) -> None:
     """Withdraw the messages that wait and name an appointment which was cancelled or got another time, doctor or type.
 
-    The rest of their content is on the list of who was told, with calls to make.
+    The rest of their content is on the notification list, with calls to make.
     """
     if outbox.is_any_waiting(session, CLINIC_MESSAGE):
         facts = facts_of(session, appointment_id)
@@ -205,7 +206,7 @@ def withdraw_about(session: Session, appointment_id: int) -> None:
 
 def withdraw_naming(session: Session, address: str, references: Collection[str]) -> None:
     """Withdraw waiting messages to an address that may no longer read about one of these appointments. Recipients who
-    should still read the words for another appointment are on the list of who was told, with a call to make.
+    should still read the words for another appointment are on the notification list, with a call to make.
     """
     of = OutboxMessage
     waiting = of.recipient == address, of.template == CLINIC_MESSAGE, of.status == "waiting"

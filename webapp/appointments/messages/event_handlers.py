@@ -59,7 +59,7 @@ def announce_hour(session: Session, event: AppointmentHourChanged, /, *, now: da
 def withdraw_reminders(session: Session, event: AppointmentHourKept, /, *, now: datetime) -> None:  # noqa: ARG001
     """Withdraw waiting reminders of an appointment whose instant moved; they are written again with the new one.
 
-    Messages in the clinic's words, which name the old instant, are not: the list of who was told asks for a call.
+    Messages in the clinic's words, which name the old instant, are not: the notification list asks for a call.
     """
     clinic_messages.withdraw_about(session, event.appointment_id)
     withdraw_reminders_of(session, event.appointment_id, event.before)

@@ -16,10 +16,10 @@ from sqlalchemy.orm import Session
 from webapp.appointments import queries
 from webapp.appointments.booking.appointment_row import record, update_row
 from webapp.appointments.exceptions import ChangedMeanwhile, NotActive, SamePatient
-from webapp.appointments.messages import clinic_messages, told_lists
+from webapp.appointments.messages import clinic_messages, notification_lists
 from webapp.appointments.messages.appointment_messages import CANCELLED, Notice, enqueue, withdraw_reminders_of
+from webapp.appointments.messages.notification_lines import SOON
 from webapp.appointments.messages.recipients import FACTS, AppointmentFacts, addresses_of
-from webapp.appointments.messages.told_lines import SOON
 from webapp.appointments.schemas import AppointmentView, GiveToPatient
 from webapp.auth.schemas import Actor
 from webapp.clinic.service import get_clinic
@@ -63,7 +63,7 @@ def give_to_patient(session: Session, actor: Actor, reference: str, command: Giv
         values["override_reason"] = command.override_reason
     with checks.guarded():
         update_row(session, view, now=now, patient_id=command.patient_id, link_key=secrets.token_urlsafe(16), **values)
-    told_lists.forget_appointment(session, view.id)
+    notification_lists.forget_appointment(session, view.id)
     details = {"from": str(view.patient_id), "to": str(command.patient_id)}
     record(session, actor, "given_to_patient", view.id, now, details)
     given = AppointmentReassigned(

@@ -2,7 +2,7 @@
 
 When an address is corrected, messages to the wrong one have often failed already. Those that are still true are sent to
 the new one. Reminders are only withdrawn: the next run writes them for the new address while they are due. So are
-messages in the clinic's own words, which may name several people's appointments: the list of who was told then asks for
+messages in the clinic's own words, which may name several people's appointments: the notification list then asks for
 a call.
 """
 

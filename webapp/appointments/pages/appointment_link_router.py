@@ -34,7 +34,7 @@ def show_appointment_by_link(page: CurrentPage) -> Response:
     return page.render(
         "appointments/pages/detail.html",
         appointment=view,
-        told=False,
+        tell_patient=False,
         just_booked=False,
         mailed_to=None,
         mine=True,

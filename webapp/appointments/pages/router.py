@@ -61,7 +61,7 @@ def show_appointment(page: CurrentPage, reference: str) -> Response:
         "appointments/pages/detail.html",
         appointment=view,
         just_booked=mine and "booked" in page.request.query_params and view.status == "scheduled",
-        told="booked" in page.request.query_params and actor.is_staff and view.is_active(page.now),
+        tell_patient="booked" in page.request.query_params and actor.is_staff and view.is_active(page.now),
         mailed_to=_mailed_to(page, actor) if "booked" in page.request.query_params else None,
         mine=mine,
         whose=view.whose(actor),

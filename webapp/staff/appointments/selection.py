@@ -1,6 +1,6 @@
 """Bulk actions: for which of the chosen appointments an action is possible, and carrying it out. Each appointment is
 changed in its own transaction, so bookings never wait for a long selection, and an appointment that another person
-changed meanwhile does not block the others. The list of who was told is written in the same transaction.
+changed meanwhile does not block the others. The notification list is written in the same transaction.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from webapp.appointments import queries
 from webapp.appointments.booking import service, status_service, statuses
-from webapp.appointments.messages import told_lists
+from webapp.appointments.messages import notification_lists
 from webapp.appointments.schemas import AppointmentView, Cancellation, ChangeStatus, UndoStatus
 from webapp.auth.schemas import Actor
 from webapp.database import Database
@@ -41,7 +41,7 @@ class Judged(NamedTuple):
 
 
 class Order(NamedTuple):
-    """The parameters of an action: `words` is the text for patients, `list_id` the list of who was told, if any."""
+    """The parameters of an action: `words` is the text for patients, `list_id` the notification list, if any."""
 
     words: str = ""
     list_id: int | None = None
@@ -57,7 +57,7 @@ class Action(NamedTuple):
 
 
 class Result(NamedTuple):
-    """The reasons of failures by reference, and the list of who was told."""
+    """The reasons of failures by reference, and the notification list."""
 
     failed: dict[str, AppError]
     list_id: int | None = None
@@ -88,7 +88,7 @@ def _cancel(session: Session, actor: Actor, named: Named, order: Order, *, now: 
     view = queries.get_appointment(session, actor, named.reference)
     service.cancel(session, actor, named.reference, command, now=now, why=BY_CLINIC, say=order.words)
     if order.list_id is not None:
-        told_lists.note(session, order.list_id, view.id, "cancelled", was_at=view.starts_at)
+        notification_lists.note(session, order.list_id, view.id, "cancelled", was_at=view.starts_at)
 
 
 def _not_restorable(view: AppointmentView, now: datetime) -> str:
@@ -138,9 +138,9 @@ def carry_out(
     """
     list_id, begun = None, False
     if action == "cancel":
-        list_id = database.write(told_lists.begin_once, actor, "cancel", words=words, once=once, now=now)
+        list_id = database.write(notification_lists.begin_once, actor, "cancel", words=words, once=once, now=now)
         begun = list_id is not None
-        list_id = list_id or database.write(told_lists.made_once, once)
+        list_id = list_id or database.write(notification_lists.made_once, once)
     do = ACTIONS[action].do
     if do is None:
         raise ValueError(f"{action} is not done with one appointment after the other.")
@@ -153,8 +153,8 @@ def carry_out(
     if list_id is None:
         return Result(failed)
     with database.reading() as session:
-        done = told_lists.references_on(session, list_id)
+        done = notification_lists.references_on(session, list_id)
     failed = {reference: error for reference, error in failed.items() if reference not in done}
     # Another request may be about to write to a list that it has begun.
-    ended = begun and database.write(told_lists.end_if_empty, list_id)
+    ended = begun and database.write(notification_lists.end_if_empty, list_id)
     return Result(failed, None if ended else list_id)

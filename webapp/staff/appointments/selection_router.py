@@ -10,10 +10,10 @@ from starlette.datastructures import FormData
 from starlette.responses import Response
 
 from webapp.appointments.booking import status_service
-from webapp.appointments.messages import clinic_messages, told_lists
+from webapp.appointments.messages import clinic_messages, notification_lists
 from webapp.appointments.messages.appointment_messages import CLINIC_MESSAGE
 from webapp.appointments.messages.clinic_messages import Written
-from webapp.appointments.messages.told_lists import Reached
+from webapp.appointments.messages.notification_lists import MessageReach
 from webapp.appointments.schemas import AppointmentView
 from webapp.auth.dependencies import DESK, signed_in
 from webapp.auth.schemas import Actor
@@ -29,7 +29,7 @@ from webapp.i18n import language, ngettext
 from webapp.notifications.rendering import Rendered, render
 from webapp.staff.appointments import selection
 from webapp.staff.appointments.selection import ACTIONS, MOST_CHOSEN, Judged, Named
-from webapp.staff.desk.told_presenters import CHANNELS, WHYS, told_address
+from webapp.staff.desk.notification_lists_presenters import CHANNELS, WHYS, list_address
 from webapp.staff.messages.previews import DEAD_KEYS
 
 router = Router()
@@ -126,7 +126,7 @@ def carry_out(page: CurrentPage, sent: SentForm) -> Response:
     result = selection.carry_out(
         page.database, actor, asked.action, chosen, words=asked.words, once=asked.once, now=page.now
     )
-    list_href = told_address(result.list_id) if result.list_id is not None else ""
+    list_href = list_address(result.list_id) if result.list_id is not None else ""
     said = _said(asked.action, len(chosen) - len(result.failed))
     if not result.failed:
         return page.redirect(list_href or local_path(asked.back, default=LIST), flash=said)
@@ -152,8 +152,8 @@ def _send(page: Page, actor: Actor, asked: Asked, *, sure: bool) -> Response:
     except AppError as error:
         return _show(page, actor, asked, Answer(trouble=error.message, status=error.status))
     if outcome is None:
-        made = told_lists.made_once(page.session, asked.once)
-        return page.redirect(LIST if made is None else told_address(made))
+        made = notification_lists.made_once(page.session, asked.once)
+        return page.redirect(LIST if made is None else list_address(made))
     said = ngettext(
         "The message to %(n)d patient is on its way.",
         "The messages to %(n)d patients are on their way.",
@@ -161,7 +161,7 @@ def _send(page: Page, actor: Actor, asked: Asked, *, sure: bool) -> Response:
     )
     if not outcome.messages:
         said = ngettext("%(n)d patient needs a call.", "%(n)d patients need a call.", outcome.patients)
-    return page.redirect(told_address(outcome.list_id), flash=said % {"n": outcome.patients})
+    return page.redirect(list_address(outcome.list_id), flash=said % {"n": outcome.patients})
 
 
 def _wrong_with(asked: Asked) -> str:
@@ -205,7 +205,7 @@ def _show(page: Page, actor: Actor, asked: Asked, answer: Answer | None = None) 
         Judged(each.appointment, answer.problems.get(each.appointment.reference) or each.why_not) for each in judged
     ]
     possible = [each.appointment for each in left if not each.why_not]
-    reached = told_lists.reach_of(page.session, actor, [each.id for each in possible])
+    reached = notification_lists.reach_of(page.session, actor, [each.id for each in possible])
     response = page.render(
         "staff/appointments/selection.html",
         status=answer.status,
@@ -240,14 +240,14 @@ def _recent(page: Page, actor: Actor, asked: Asked, possible: Sequence[Appointme
     return [Recent(each, found[each.patient_id], each.reference in asked.again) for each in theirs]
 
 
-def _reach_words(reached: Reached) -> str:
+def _reach_words(reached: MessageReach) -> str:
     """'Email, Text message', or why the patient has to be called."""
     if reached.channels:
         return ", ".join(str(CHANNELS[each]) for each in reached.channels)
     return _("Call: %(why)s") % {"why": WHYS[reached.why]}
 
 
-def _count_unreached(possible: Sequence[AppointmentView], reached: dict[int, Reached]) -> int:
+def _count_unreached(possible: Sequence[AppointmentView], reached: dict[int, MessageReach]) -> int:
     """How many patients no message reaches."""
     told = {each.patient_id for each in possible if reached[each.id].channels}
     return len({each.patient_id for each in possible} - told)

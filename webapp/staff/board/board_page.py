@@ -11,7 +11,7 @@ from starlette.responses import Response
 from webapp.appointments import queries
 from webapp.appointments.booking import status_service, statuses
 from webapp.appointments.booking.status_service import SavedDeskNote
-from webapp.appointments.messages import told_lists
+from webapp.appointments.messages import notification_lists
 from webapp.appointments.pages import detail_presenters
 from webapp.appointments.pages.detail_presenters import StaffDetails
 from webapp.appointments.schemas import AppointmentView
@@ -160,8 +160,8 @@ def _squeeze_address(page: Page, view: AppointmentView) -> str:
 
 def _board_of(page: Page, actor: Actor, shown: Sequence[DoctorRow] | None, day: date) -> Day:
     clinic = current_clinic(page)
-    told = told_lists.open_on(page.session, actor, clinic, day)
-    return build_board(page.session, clinic, shown, day, why_off=actor.manages, told=told, now=page.now)
+    calls = notification_lists.open_calls_on(page.session, actor, clinic, day)
+    return build_board(page.session, clinic, shown, day, why_off=actor.manages, calls=calls, now=page.now)
 
 
 def _in_second_half(board: Day, panel: Panel) -> bool:

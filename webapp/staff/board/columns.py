@@ -13,6 +13,7 @@ from typing import Literal, NamedTuple
 
 from webapp.appointments.booking import statuses
 from webapp.appointments.booking.statuses import Wait
+from webapp.appointments.messages.notification_lists import CallsToMake
 from webapp.doctors.lateness import late_by
 from webapp.doctors.service import DoctorRow
 from webapp.i18n import Sentence
@@ -59,8 +60,8 @@ class Item(NamedTuple):
 
 class Column(NamedTuple):
     """One doctor's day, in order. `open` and `buffers` are the classes of places; `late` is by how many minutes
-    the doctor is running late; `told` is the list of who was told that the doctor is away, and how many of them are
-    still to be called, or None."""
+    the doctor is running late; `calls` are still to be made because the doctor is away.
+    """
 
     doctor: DoctorRow
     href: str
@@ -69,7 +70,7 @@ class Column(NamedTuple):
     buffers: list[str]
     items: list[Item]
     late: int = 0
-    told: tuple[int, int] | None = None
+    calls: CallsToMake | None = None
 
 
 class Frame(NamedTuple):
@@ -90,7 +91,7 @@ class Frame(NamedTuple):
 
 
 class Outline(NamedTuple):
-    """The data of one column. `version` is that of the doctor's schedule, None if it is not known. `told`: see
+    """The data of one column. `version` is that of the doctor's schedule, None if it is not known. `calls`: see
     `Column`.
     """
 
@@ -100,7 +101,7 @@ class Outline(NamedTuple):
     hours: DayHours
     taken: Taken
     version: Hashable
-    told: tuple[int, int] | None = None
+    calls: CallsToMake | None = None
 
     @property
     def appointments(self) -> list[BoardAppointment]:
@@ -122,7 +123,7 @@ class Outline(NamedTuple):
             -(-self.frame.now // step),
             -(-begins // step),
             ends,
-            (self.frame.today, minute, self.doctor.late_minutes, self.doctor.late_on, self.told),
+            (self.frame.today, minute, self.doctor.late_minutes, self.doctor.late_on, self.calls),
             self.taken.text,
         )
 
@@ -188,7 +189,7 @@ def _column(of: Outline) -> Column:
         buffers=[place(*span) for each in appointments if each.status in OCCUPYING for span in _buffers(each)],
         items=items,
         late=late_by(doctor, frame.day),
-        told=of.told,
+        calls=of.calls,
     )
 
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from sqlalchemy.orm import Session
 
 from webapp.appointments.booking import statuses
-from webapp.appointments.messages.told_lists import OpenOn
+from webapp.appointments.messages.notification_lists import NO_CALLS, CallsToMake, OpenCalls
 from webapp.clinic.schedule_versions import versions_seen
 from webapp.clinic.service import Clinic, find_closures
 from webapp.core import formats
@@ -50,7 +50,7 @@ class Day(NamedTuple):
 
     `away` are the doctors who neither work nor have appointments on the day. `appointment_ids` are those of all others.
     `waiting`: patients are waiting, so that minutes pass on the board. `calls` are still to be made about a closure or
-    another change of the day: see `OpenOn`.
+    another change of the day: see `OpenCalls`.
     """
 
     day: date
@@ -71,7 +71,7 @@ class Day(NamedTuple):
     away: list[DoctorRow]
     appointment_ids: list[int]
     waiting: bool
-    calls: Sequence[tuple[int, int]] = ()
+    calls: Sequence[CallsToMake] = ()
 
 
 def build_board(
@@ -81,12 +81,12 @@ def build_board(
     day: date,
     *,
     why_off: bool = False,
-    told: OpenOn | None = None,
+    calls: OpenCalls = NO_CALLS,
     now: datetime,
 ) -> Day:
     """The day of these doctors; of all who work or have appointments on it, if `shown` is None.
 
-    `told` says whom to call about doctors who are away, and about changes of the day.
+    `calls` are still to be made about doctors who are away, and about changes of the day.
 
     With `why_off` it says why they take time off, which is for admins. The scale is the same for any choice of doctors,
     so that one column can take the place of another.
@@ -102,7 +102,7 @@ def build_board(
     if not why_off:
         hours = {number: each.without_reasons() for number, each in hours.items()}
     here = [doctor for doctor in everyone if shown is not None or hours[doctor.id].worked or doctor.id in taking]
-    versions, told = versions_seen(session), told or OpenOn({}, [])
+    versions = versions_seen(session)
     columns = [
         Outline(
             frame,
@@ -111,13 +111,13 @@ def build_board(
             hours[doctor.id],
             taking.get(doctor.id, NOTHING_TAKEN),
             versions and versions.of_doctor(doctor.id),
-            told.away.get(doctor.id),
+            calls.away.get(doctor.id),
         )
         for doctor in here
     ]
     closure = next((each.name for each in find_closures(session, day, day)), "")
     away = [doctor for doctor in everyone if doctor not in here]
-    return _day_of(clinic, frame, scale, columns, away, closure, now=now)._replace(calls=told.changes)
+    return _day_of(clinic, frame, scale, columns, away, closure, now=now)._replace(calls=calls.changes)
 
 
 def _day_of(

@@ -31,7 +31,7 @@ from webapp.exceptions import NotFound
 from webapp.i18n import gettext as _
 from webapp.i18n import ngettext
 from webapp.patients import records
-from webapp.staff.desk.told_presenters import told_address
+from webapp.staff.desk.notification_lists_presenters import list_address
 
 router = Router()
 
@@ -101,7 +101,7 @@ def take_off(page: CurrentPage, sent: SentForm) -> Response:
         outcome = page.write(absence.take_off, of.actor, of.doctor.id, of.day, chosen_in(sent), why, now=page.now)
     except NotDecided as error:
         return _show(page, of, typed, message=error.message, problems=error.problems, status=error.status)
-    onward = of.back if outcome.told is None else told_address(outcome.told)
+    onward = of.back if outcome.list_id is None else list_address(outcome.list_id)
     return page.redirect(onward, flash=" ".join(_what_became(of, outcome, current_clinic(page))))
 
 

@@ -20,7 +20,7 @@ from webapp.doctors.hours import Period, PeriodHours
 from webapp.exceptions import NotFound
 from webapp.i18n import gettext as _
 from webapp.staff import impact_pages
-from webapp.staff.desk.told_presenters import told_page_or
+from webapp.staff.desk.notification_lists_presenters import page_after_change
 from webapp.staff.doctors import presenters
 from webapp.staff.doctors.hours_access import HoursAccess, hours_access
 from webapp.staff.doctors.hours_forms import (
@@ -134,7 +134,8 @@ def remove_extra_hours(page: CurrentPage, day: str, sent: SentForm) -> Response:
             page, owner, extra, RemoveExtraHoursForm(sent), status=asked.status, change=asked.change
         )
     return page.redirect(
-        told_page_or(impact.told, f"{owner.base}/hours", own=owner.own), flash=_("The extra hours are removed.")
+        page_after_change(impact.list_ids, f"{owner.base}/hours", own=owner.own),
+        flash=_("The extra hours are removed."),
     )
 
 
@@ -192,7 +193,7 @@ def remove_hours(page: CurrentPage, period: str, sent: SentForm) -> Response:
         now_saved = error.saved if isinstance(error.saved, PeriodHours) else saved
         return _removal_page(page, owner, now_saved, form, status=error.status)
     return page.redirect(
-        told_page_or(impact.told, f"{owner.base}/hours", own=owner.own), flash=_("The hours are removed.")
+        page_after_change(impact.list_ids, f"{owner.base}/hours", own=owner.own), flash=_("The hours are removed.")
     )
 
 

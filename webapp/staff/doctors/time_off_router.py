@@ -14,7 +14,7 @@ from webapp.doctors import time_off
 from webapp.doctors.time_off import TimeOffRow
 from webapp.i18n import ngettext
 from webapp.staff import impact_pages
-from webapp.staff.desk.told_presenters import told_page_or
+from webapp.staff.desk.notification_lists_presenters import page_after_change
 from webapp.staff.doctors import presenters
 from webapp.staff.doctors.hours_access import HoursAccess, hours_access
 from webapp.staff.doctors.time_off_forms import RemoveTimeOffForm, TimeOffForm, proposed
@@ -98,7 +98,7 @@ def remove_time_off(page: CurrentPage, time_off_id: PathId, sent: SentForm) -> R
     except Asked as asked:
         return _removal_page(page, owner, row, form, status=asked.status, change=asked.change)
     words = ngettext("The time off is removed.", "The time off is removed for %(n)d weeks.", times)
-    back = told_page_or(impact.told, f"{owner.base}/time-off", own=owner.own)
+    back = page_after_change(impact.list_ids, f"{owner.base}/time-off", own=owner.own)
     return page.redirect(back, flash=words % {"n": times})
 
 

@@ -1,4 +1,4 @@
-"""Lists of who was told of a change, in words: what happened, how each patient hears of it, and whom to call."""
+"""Notification lists in words: what happened, how each patient hears of it, and whom to call."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from datetime import date
 from typing import NamedTuple
 
-from webapp.appointments.messages.told_lines import Line, SentMessage
-from webapp.appointments.messages.told_lists import ToldListView
+from webapp.appointments.messages.notification_lines import NotificationLineView, SentMessage
+from webapp.appointments.messages.notification_lists import NotificationListView
 from webapp.auth.schemas import Actor
 from webapp.clinic.service import Clinic
 from webapp.core import formats
@@ -28,31 +28,31 @@ STATES = {
 FAILING = Badge(_l("failed, trying again"), "warn", "arrow-path")
 
 
-class Told(NamedTuple):
+class ShownLine(NamedTuple):
     """One line in words: what happened, how the patient hears of it, why to call or '', and what it is `now` or ''."""
 
-    line: Line
+    line: NotificationLineView
     what: str
     ways: list[tuple[Sentence, Badge]]
     why: str
     now: str
 
 
-class Entry(NamedTuple):
+class ShownList(NamedTuple):
     """One list among others, and how many calls are still to be made for it."""
 
-    of: ToldListView
+    of: NotificationListView
     title: str
     href: str
     open: int
 
 
-def told_address(list_id: int) -> str:
+def list_address(list_id: int) -> str:
     """The page of a list."""
     return f"{ADDRESS}/{list_id}"
 
 
-def told_page_or(lists: Sequence[int], otherwise: str, *, own: bool = False) -> str:
+def page_after_change(lists: Sequence[int], otherwise: str, *, own: bool = False) -> str:
     """The next page after a change that made these lists: the only list, or the page of all lists, which is for the
     front desk.
 
@@ -60,10 +60,10 @@ def told_page_or(lists: Sequence[int], otherwise: str, *, own: bool = False) -> 
     """
     if not lists:
         return otherwise
-    return told_address(lists[0]) if len(lists) == 1 or own else ADDRESS
+    return list_address(lists[0]) if len(lists) == 1 or own else ADDRESS
 
 
-def title_of(found: ToldListView, clinic: Clinic) -> str:
+def title_of(found: NotificationListView, clinic: Clinic) -> str:
     """'Dr. Okafor is away: Tuesday 3 March 2026', 'Appointments cancelled together'."""
     if found.day is not None:
         return _("%(name)s is away: %(day)s") % {
@@ -77,18 +77,18 @@ def title_of(found: ToldListView, clinic: Clinic) -> str:
     return _("Message to several patients")
 
 
-def is_of_one_day(found: ToldListView, clinic: Clinic) -> bool:
+def is_of_one_day(found: NotificationListView, clinic: Clinic) -> bool:
     """Whether the title names the day of all appointments, so that their lines need only times."""
     return found.day is not None or (found.kind in ("closure", "change") and len(set(_days_of(found, clinic))) == 1)
 
 
-def _days_of(found: ToldListView, clinic: Clinic) -> list[date]:
+def _days_of(found: NotificationListView, clinic: Clinic) -> list[date]:
     """The local days of the first and the last appointment; empty on an empty list."""
     ends = [each for each in (found.first_at, found.last_at) if each is not None]
     return [formats.local_date(each, clinic.zone) for each in ends]
 
 
-def _title_of_change(found: ToldListView, clinic: Clinic) -> str:
+def _title_of_change(found: NotificationListView, clinic: Clinic) -> str:
     """'The clinic is closed: 3 to 5 March 2026', 'Appointments affected by a change: Dr. Okafor, 3 March 2026'."""
     days = ""
     if ends := _days_of(found, clinic):
@@ -102,7 +102,7 @@ def _title_of_change(found: ToldListView, clinic: Clinic) -> str:
     return _("Appointments affected by a change: %(what)s") % {"what": what}
 
 
-def back_of(actor: Actor, found: ToldListView) -> tuple[str, str]:
+def back_of(actor: Actor, found: NotificationListView) -> tuple[str, str]:
     """The page that leads here, and its name."""
     if not actor.sees_all:
         return (f"/schedule/{found.day}" if found.day is not None else "/schedule"), _("My day")
@@ -111,10 +111,10 @@ def back_of(actor: Actor, found: ToldListView) -> tuple[str, str]:
     return ADDRESS, _("Who was told")
 
 
-def told_in_words(line: Line, clinic: Clinic) -> Told:
+def show_line(line: NotificationLineView, clinic: Clinic) -> ShownLine:
     """One line, as the page shows it."""
     ways = [(CHANNELS[each.channel], _badge(each)) for each in line.messages]
-    return Told(line, _what(line, clinic), ways, str(WHYS.get(line.why, "")), _now(line, clinic))
+    return ShownLine(line, _what(line, clinic), ways, str(WHYS.get(line.why, "")), _now(line, clinic))
 
 
 def _badge(message: SentMessage) -> Badge:
@@ -131,7 +131,7 @@ WHYS: dict[str, Sentence] = {
 }
 
 
-def _what(line: Line, clinic: Clinic) -> str:
+def _what(line: NotificationLineView, clinic: Clinic) -> str:
     """The change in words that can be read out on the telephone."""
     if line.what == "moved":
         words = {"when": formats.day_and_time(line.starts_at, clinic.zone), "name": line.doctor_name}
@@ -141,7 +141,7 @@ def _what(line: Line, clinic: Clinic) -> str:
     return _("Cancelled") if line.what == "cancelled" else _("Message")
 
 
-def _now(line: Line, clinic: Clinic) -> str:
+def _now(line: NotificationLineView, clinic: Clinic) -> str:
     """The later change in words, or ''."""
     if not line.changed:
         return ""

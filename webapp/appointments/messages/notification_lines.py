@@ -1,4 +1,4 @@
-"""One appointment on a list of who was told: what happened to it, and whether its patient has to be called."""
+"""One appointment on a notification list: what happened to it, and whether its patient has to be called."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from datetime import datetime, timedelta
 from typing import Any, Literal, NamedTuple
 
 from webapp.appointments.messages.appointment_messages import CANCELLED, MOVED
+from webapp.appointments.messages.later_changes import AppointmentHistory, LaterChange
 from webapp.appointments.messages.recipients import AppointmentFacts, addresses_of, recipients_of
-from webapp.appointments.messages.told_since import History, Since
 from webapp.core import phones
 from webapp.notifications import outbox
 
 # Few people read their e-mails again before an appointment that begins sooner than this.
 SOON = timedelta(hours=2)
 
-What = Literal["moved", "cancelled", "kept", "message"]
+LineKind = Literal["moved", "cancelled", "kept", "message"]
 # Why to call: the patient is at the clinic, gets no messages, wants none, got none of them, may not read it in time, or
 # was told of what was undone since.
-Why = Literal["", "here", "no_address", "unwanted", "failed", "soon", "undone"]
-Reach = Literal["", "no_address", "unwanted"]
+CallReason = Literal["", "here", "no_address", "unwanted", "failed", "soon", "undone"]
+NoMessageReason = Literal["", "no_address", "unwanted"]
 # The messages that announce it, by what happened.
 TEMPLATES = {"moved": MOVED, "cancelled": CANCELLED}
 
@@ -38,7 +38,7 @@ class SentMessage(NamedTuple):
         return self.status in outbox.REACHES
 
 
-class Line(NamedTuple):
+class NotificationLineView(NamedTuple):
     """One appointment of a list, by its id. `was_at`, `starts_at` and `doctor_name` are from the time of the change.
 
     `changed`: the appointment has been changed since, and `now` is what it is; `undone`: it is as it was before.
@@ -52,7 +52,7 @@ class Line(NamedTuple):
     patient_name: str
     phone: str
     visit_type_name: str
-    what: What
+    what: LineKind
     was_at: datetime
     starts_at: datetime
     doctor_name: str
@@ -61,7 +61,7 @@ class Line(NamedTuple):
     now: AppointmentFacts
     counts_from: datetime
     messages: list[SentMessage]
-    why: Why
+    why: CallReason
     called_at: datetime | None
     called_by: str
 
@@ -71,14 +71,14 @@ class Line(NamedTuple):
         return bool(self.why) and self.called_at is None
 
 
-class Called(NamedTuple):
+class LastCall(NamedTuple):
     """When the patient was called, and by whom; None and '' if they were not."""
 
     at: datetime | None
     by: str
 
 
-def unreached(facts: AppointmentFacts) -> Reach:
+def why_no_message(facts: AppointmentFacts) -> NoMessageReason:
     """Why no message about this appointment reaches anyone; '' if one does."""
     if next(recipients_of(facts), None) is not None:
         return ""
@@ -86,16 +86,20 @@ def unreached(facts: AppointmentFacts) -> Reach:
     return "unwanted" if known else "no_address"
 
 
-def line_of(
-    row: Any, facts: AppointmentFacts, called: Called, messages: Mapping[int, SentMessage], history: History | None
-) -> Line:
+def view_of(
+    row: Any,
+    facts: AppointmentFacts,
+    called: LastCall,
+    messages: Mapping[int, SentMessage],
+    history: AppointmentHistory | None,
+) -> NotificationLineView:
     """The line of a stored row, with the last call about it, and with its history if it was changed again."""
     written = [messages[each] for each in row.messages if each in messages]
     since = history.since(row.made_at) if history is not None else None
     undone = _is_changed(row, facts) and facts.status != "cancelled" and facts.starts_at == row.was_at
     counts_from = since.at if since is not None and undone else row.made_at
     counts = called.at is not None and called.at >= counts_from
-    return Line(
+    return NotificationLineView(
         facts.id,
         facts.reference,
         facts.patient_id,
@@ -125,24 +129,24 @@ def _is_changed(row: Any, facts: AppointmentFacts) -> bool:
     return elsewhere or facts.status == "cancelled"
 
 
-def has_other_news(row: Any, facts: AppointmentFacts) -> bool:
+def was_changed_again(row: Any, facts: AppointmentFacts) -> bool:
     """Whether it was moved or cancelled, and then changed again."""
     return row.what in TEMPLATES and _is_changed(row, facts)
 
 
 def _why_changed(
-    row: Any, facts: AppointmentFacts, written: Sequence[SentMessage], since: Since, *, undone: bool
-) -> Why:
+    row: Any, facts: AppointmentFacts, written: Sequence[SentMessage], since: LaterChange, *, undone: bool
+) -> CallReason:
     """Why this patient has to be called although the appointment was changed again, or ''."""
     if since.by_patient:
         return ""
     if not undone:
         return _why(row, facts, written)
     knows = since.called or any(each.reaches for each in written)
-    return "undone" if knows and not since.told and facts.status == "scheduled" else ""
+    return "undone" if knows and not since.announced and facts.status == "scheduled" else ""
 
 
-def _why(row: Any, facts: AppointmentFacts, written: Sequence[SentMessage]) -> Why:
+def _why(row: Any, facts: AppointmentFacts, written: Sequence[SentMessage]) -> CallReason:
     """Why this patient has to be called, or ''."""
     if row.here:
         return "here"
@@ -153,6 +157,6 @@ def _why(row: Any, facts: AppointmentFacts, written: Sequence[SentMessage]) -> W
         # The message was about coming; a cancellation is announced by its own messages.
         return ""
     if not any(each.reaches for each in written):
-        return "failed" if row.messages else (unreached(facts) or "failed")
+        return "failed" if row.messages else (why_no_message(facts) or "failed")
     told_by_text = any(each.reaches and each.channel == "sms" for each in written)
     return "soon" if min(row.was_at, row.starts_at) - row.made_at < SOON and not told_by_text else ""

@@ -1,4 +1,4 @@
-"""Lists of who was told of a change that moved or cancelled appointments.
+"""Makes the notification lists of a change that moved or cancelled appointments.
 
 Time off has a list for each day of a doctor. A closure has one list, and so has any other change: of hours, of what is
 offered, of who takes bookings.
@@ -15,10 +15,10 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from webapp.appointments.impact.schemas import Pending
-from webapp.appointments.messages import told_lists
-from webapp.appointments.messages.told_lines import What
-from webapp.appointments.messages.told_lists import Kind
-from webapp.appointments.models import ToldLine, ToldList
+from webapp.appointments.messages import notification_lists
+from webapp.appointments.messages.notification_lines import LineKind
+from webapp.appointments.messages.notification_lists import Kind
+from webapp.appointments.models import NotificationLine, NotificationList
 from webapp.auth.schemas import Actor
 from webapp.clinic.service import Clinic
 from webapp.core import formats
@@ -27,7 +27,7 @@ from webapp.scheduling.models import ACTIVE
 # The code of the reason that patients are told.
 WHY = "time_off"
 _KINDS: dict[str, Kind] = {WHY: "away", "closure": "closure"}
-BECAME: dict[str, What] = {"keep": "kept", "move": "moved", "cancel": "cancelled"}
+LINE_KINDS: dict[str, LineKind] = {"keep": "kept", "move": "moved", "cancel": "cancelled"}
 
 
 class _About(NamedTuple):
@@ -38,21 +38,21 @@ class _About(NamedTuple):
     doctor_id: int | None
 
 
-def note_changes(
+def make_lists(
     session: Session, actor: Actor, clinic: Clinic, pending: Sequence[Pending], *, done: bool, now: datetime
 ) -> list[int]:
     """Make the lists of these decisions, those of days in order, and return their ids.
 
     Decisions that keep every appointment make no list. Unless all is `done`, appointments count as kept until
-    `note_later`.
+    `update_line`.
     """
     made = []
     for about, decided in sorted(_by_list(clinic, pending).items(), key=lambda item: str(item[0].day)):
         if all(each.decision.kind == "keep" for each in decided):
             continue
-        words = decided[0].why
-        doctor_id, day = about.doctor_id, about.day
-        list_id = told_lists.begin(session, actor, about.kind, doctor_id=doctor_id, day=day, words=words, now=now)
+        list_id = notification_lists.begin(
+            session, actor, about.kind, doctor_id=about.doctor_id, day=about.day, words=decided[0].why, now=now
+        )
         made.append(list_id)
         for each in decided:
             _note(session, list_id, each, done=done)
@@ -78,15 +78,17 @@ def _by_list(clinic: Clinic, pending: Sequence[Pending]) -> dict[_About, list[Pe
 def _note(session: Session, list_id: int, each: Pending, *, done: bool) -> None:
     appointment = each.appointment
     here = appointment.status not in ACTIVE
-    what = BECAME[each.decision.kind] if done else "kept"
-    told_lists.note(session, list_id, appointment.id, what, was_at=appointment.starts_at, here=here)
+    what = LINE_KINDS[each.decision.kind] if done else "kept"
+    notification_lists.note(session, list_id, appointment.id, what, was_at=appointment.starts_at, here=here)
 
 
-def note_later(session: Session, appointment_id: int, what: What, *, was_at: datetime, decided_at: datetime) -> None:
-    """Note what became of an appointment in the list that was made with the decision, if there still is one."""
-    line = ToldLine
-    made_then = sa.select(ToldList.id).where(ToldList.made_at == decided_at)
+def update_line(
+    session: Session, appointment_id: int, what: LineKind, *, was_at: datetime, decided_at: datetime
+) -> None:
+    """Note what became of an appointment on the list that was made with the decision, if there still is one."""
+    line = NotificationLine
+    made_then = sa.select(NotificationList.id).where(NotificationList.made_at == decided_at)
     its = sa.delete(line).where(line.appointment_id == appointment_id, line.list_id.in_(made_then))
     list_id = session.scalar(its.returning(line.list_id))
     if list_id is not None:
-        told_lists.note(session, list_id, appointment_id, what, was_at=was_at)
+        notification_lists.note(session, list_id, appointment_id, what, was_at=was_at)

@@ -1,5 +1,5 @@
-"""Lists of who was told of a change of many appointments, and how: by e-mail, by text message, or by a call that is
-still to be made.
+"""Notification lists: how the patients heard of a change of many appointments, by e-mail, by text message, or by a call
+that is still to be made.
 
 A list is made in the transaction of the change, and says of each appointment what happened and which messages were
 written. Whether a call is needed is never stored: it follows from the messages as they are now, so that one which fails
@@ -8,7 +8,7 @@ later makes a call. A call counts from when the list was made; its tick is that 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Literal, NamedTuple
 
@@ -16,20 +16,20 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from webapp.appointments.messages.recipients import FACTS, AppointmentFacts, recipients_of
-from webapp.appointments.messages.told_lines import (
+from webapp.appointments.messages.later_changes import load_histories
+from webapp.appointments.messages.notification_lines import (
     TEMPLATES,
-    Called,
-    Line,
-    Reach,
+    LastCall,
+    LineKind,
+    NoMessageReason,
+    NotificationLineView,
     SentMessage,
-    What,
-    has_other_news,
-    line_of,
-    unreached,
+    view_of,
+    was_changed_again,
+    why_no_message,
 )
-from webapp.appointments.messages.told_since import histories
-from webapp.appointments.models import Call, ToldLine, ToldList
+from webapp.appointments.messages.recipients import FACTS, AppointmentFacts, recipients_of
+from webapp.appointments.models import Call, NotificationLine, NotificationList
 from webapp.appointments.queries import visible_to
 from webapp.auth.models import User
 from webapp.auth.schemas import Actor
@@ -51,8 +51,8 @@ MOST_LISTS = 50
 Kind = Literal["away", "closure", "change", "cancel", "message"]
 
 
-class ToldListView(NamedTuple):
-    """One list; see `ToldList`. `doctor_name` and `made_by` are names, or ''.
+class NotificationListView(NamedTuple):
+    """One list; see `NotificationList`. `doctor_name` and `made_by` are names, or ''.
 
     `first_at` and `last_at` are when the first and the last of its appointments were to start; None on an empty list.
     """
@@ -99,12 +99,12 @@ def begin(
         "made_at": now,
         "made_by": actor.account_id,
     }
-    return session.scalars(sa.insert(ToldList).values(values).returning(ToldList.id)).one()
+    return session.scalars(sa.insert(NotificationList).values(values).returning(NotificationList.id)).one()
 
 
 def begin_once(session: Session, actor: Actor, kind: Kind, *, words: str, once: str, now: datetime) -> int | None:
     """The same for a form with this mark; None if the form has made a list before, or makes one just now."""
-    taken = sa.select(ToldList.id).where(ToldList.once == once)
+    taken = sa.select(NotificationList.id).where(NotificationList.once == once)
     if session.scalar(taken) is not None:
         return None
     try:
@@ -116,26 +116,27 @@ def begin_once(session: Session, actor: Actor, kind: Kind, *, words: str, once: 
 
 def made_once(session: Session, once: str) -> int | None:
     """The list that the form with this mark has made, if it was sent before."""
-    return session.scalar(sa.select(ToldList.id).where(ToldList.once == once))
+    return session.scalar(sa.select(NotificationList.id).where(NotificationList.once == once))
 
 
 def references_on(session: Session, list_id: int) -> set[str]:
     """The references of the appointments on a list."""
-    query = sa.select(Appointment.reference).join(ToldLine, ToldLine.appointment_id == Appointment.id)
-    return set(session.scalars(query.where(ToldLine.list_id == list_id)))
+    query = sa.select(Appointment.reference).join(NotificationLine, NotificationLine.appointment_id == Appointment.id)
+    return set(session.scalars(query.where(NotificationLine.list_id == list_id)))
 
 
 def end_if_empty(session: Session, list_id: int) -> bool:
     """Delete a list that no appointment came onto; whether it was."""
-    empty = sa.delete(ToldList).where(ToldList.id == list_id, ~sa.exists().where(ToldLine.list_id == list_id))
-    return session.scalar(empty.returning(ToldList.id)) is not None
+    of = NotificationList
+    empty = sa.delete(of).where(of.id == list_id, ~sa.exists().where(NotificationLine.list_id == list_id))
+    return session.scalar(empty.returning(of.id)) is not None
 
 
 def note(
     session: Session,
     list_id: int,
     appointment_id: int,
-    what: What,
+    what: LineKind,
     *,
     was_at: datetime,
     here: bool = False,
@@ -150,7 +151,7 @@ def note(
         beginning = f"{template}:{appointment_id}:{version}:"
         messages = outbox.ids_about(session, ("appointment", appointment_id), beginning) if template else []
     session.execute(
-        sa.insert(ToldLine).values(
+        sa.insert(NotificationLine).values(
             list_id=list_id,
             appointment_id=appointment_id,
             what=what,
@@ -165,29 +166,29 @@ def note(
 
 def forget_appointment(session: Session, appointment_id: int) -> None:
     """Delete what lists say of an appointment, and the tick of a call about it: it is another patient's now."""
-    for table in (ToldLine, Call):
+    for table in (NotificationLine, Call):
         session.execute(sa.delete(table).where(table.appointment_id == appointment_id))
 
 
-class Reached(NamedTuple):
+class MessageReach(NamedTuple):
     """How messages about an appointment reach its patient: by which channels, or why by none."""
 
     channels: list[str]
-    why: Reach
+    why: NoMessageReason
 
 
-def reach_of(session: Session, actor: Actor, ids: Collection[int]) -> dict[int, Reached]:
+def reach_of(session: Session, actor: Actor, ids: Collection[int]) -> dict[int, MessageReach]:
     """How messages about these appointments would reach their patients, by the appointment's id."""
     return {
-        number: Reached(sorted({each.channel for each in recipients_of(facts)}), unreached(facts))
+        number: MessageReach(sorted({each.channel for each in recipients_of(facts)}), why_no_message(facts))
         for number, (facts, _called) in _facts_of(session, actor, ids).items()
     }
 
 
 # ----------------------------------------------------------------------------------------------- reading lists
 
-_LINE = table_of(ToldLine).c
-_LIST, _DOCTOR, _MAKER = table_of(ToldList).c, table_of(Doctor).c, table_of(User).alias("maker").c
+_LINE = table_of(NotificationLine).c
+_LIST, _DOCTOR, _MAKER = table_of(NotificationList).c, table_of(Doctor).c, table_of(User).alias("maker").c
 _LISTS = (
     sa.select(
         _LIST.id,
@@ -204,7 +205,7 @@ _LISTS = (
             for extreme in (sa.func.min, sa.func.max)
         ),
     )
-    .select_from(table_of(ToldList))
+    .select_from(table_of(NotificationList))
     .outerjoin(table_of(Doctor), _DOCTOR.id == _LIST.doctor_id)
     .outerjoin(_MAKER.id.table, _MAKER.id == _LIST.made_by)
     .order_by(_LIST.id.desc())
@@ -227,26 +228,26 @@ _OF_DAY = (
 )
 
 
-def get_list(session: Session, actor: Actor, list_id: int) -> ToldListView:
+def get_list(session: Session, actor: Actor, list_id: int) -> NotificationListView:
     """One list: the front desk sees all, doctors those about their own days and hours.
 
     Raises:
         NotFound: there is no such list, or the actor may not see it.
     """
     row = session.execute(_LISTS.where(_LIST.id == list_id)).one_or_none()
-    found = None if row is None else ToldListView(*row)
+    found = None if row is None else NotificationListView(*row)
     own = actor.role == "doctor" and found and found.doctor_id == get_doctor_of_user(session, actor.user_id).id
     if found is None or not (actor.sees_all or own):
         raise NotFound(_("This list does not exist. Lists are kept for 30 days."))
     return found
 
 
-def list_lists(session: Session) -> list[ToldListView]:
+def list_lists(session: Session) -> list[NotificationListView]:
     """The newest lists, newest first."""
-    return [ToldListView(*row) for row in session.execute(_LISTS.limit(MOST_LISTS))]
+    return [NotificationListView(*row) for row in session.execute(_LISTS.limit(MOST_LISTS))]
 
 
-def open_calls(session: Session, actor: Actor, list_ids: Collection[int]) -> dict[int, int]:
+def count_open_calls(session: Session, actor: Actor, list_ids: Collection[int]) -> dict[int, int]:
     """How many calls are still to be made for each of these lists."""
     found = dict.fromkeys(list_ids, 0)
     for list_id, lines in lines_of(session, actor, list_ids).items():
@@ -254,40 +255,51 @@ def open_calls(session: Session, actor: Actor, list_ids: Collection[int]) -> dic
     return found
 
 
-class OpenOn(NamedTuple):
-    """The calls that are to be made about a day: the id of each list with open ones, and how many.
+class CallsToMake(NamedTuple):
+    """How many calls are still to be made for a list."""
 
-    `away` has the lists of doctors who are away, by the doctor's id, `changes` those of closures and other changes.
+    list_id: int
+    number: int
+
+
+class OpenCalls(NamedTuple):
+    """The calls that are still to be made about a day.
+
+    `away` has those about doctors who are away, by the doctor's id, `changes` those about closures and other changes.
     """
 
-    away: dict[int, tuple[int, int]]
-    changes: list[tuple[int, int]]
+    away: Mapping[int, CallsToMake]
+    changes: Sequence[CallsToMake]
 
 
-def open_on(session: Session, actor: Actor, clinic: Clinic, day: date) -> OpenOn:
+NO_CALLS = OpenCalls({}, ())
+
+
+def open_calls_on(session: Session, actor: Actor, clinic: Clinic, day: date) -> OpenCalls:
     """The calls that are still to be made about a day on which doctors were away, or that was changed."""
     low, high = (first_instant(day + timedelta(days=days), clinic.zone) for days in (0, 1))
-    found = OpenOn({}, [])
+    away: dict[int, CallsToMake] = {}
+    changes: list[CallsToMake] = []
     lists = rows(session, _OF_DAY, day=day, low=low, high=high).all()
     lines = lines_of(session, actor, [each.id for each in lists])
     for each in lists:
         is_away = each.kind == "away"
         number = sum(line.is_open and (is_away or low <= line.was_at < high) for line in lines[each.id])
         if number and is_away:
-            found.away[each.doctor_id] = each.id, number
+            away[each.doctor_id] = CallsToMake(each.id, number)
         elif number:
-            found.changes.append((each.id, number))
-    return found
+            changes.append(CallsToMake(each.id, number))
+    return OpenCalls(away, changes)
 
 
-def lines_of(session: Session, actor: Actor, list_ids: Collection[int]) -> dict[int, list[Line]]:
+def lines_of(session: Session, actor: Actor, list_ids: Collection[int]) -> dict[int, list[NotificationLineView]]:
     """The appointments of lists that the actor may see, in order of the time that they had, in a few queries."""
     if not list_ids:
         return {}
-    line, of = table_of(ToldLine).c, table_of(ToldList).c
+    line, of = table_of(NotificationLine).c, table_of(NotificationList).c
     query = (
-        sa.select(table_of(ToldLine), of.made_at, _DOCTOR.name.label("doctor_name"))
-        .join(table_of(ToldList), of.id == line.list_id)
+        sa.select(table_of(NotificationLine), of.made_at, _DOCTOR.name.label("doctor_name"))
+        .join(table_of(NotificationList), of.id == line.list_id)
         .join(table_of(Doctor), _DOCTOR.id == line.doctor_id)
         .where(line.list_id.in_(list_ids))
         .order_by(line.was_at, line.appointment_id)
@@ -296,32 +308,33 @@ def lines_of(session: Session, actor: Actor, list_ids: Collection[int]) -> dict[
     facts = _facts_of(session, actor, {row.appointment_id for row in stored})
     messages = _messages(session, {each for row in stored for each in row.messages})
     seen = [row for row in stored if row.appointment_id in facts]
-    changed = {row.appointment_id for row in seen if has_other_news(row, facts[row.appointment_id][0])}
-    known = histories(session, changed)
-    found: dict[int, list[Line]] = {list_id: [] for list_id in list_ids}
+    changed = {row.appointment_id for row in seen if was_changed_again(row, facts[row.appointment_id][0])}
+    known = load_histories(session, changed)
+    found: dict[int, list[NotificationLineView]] = {list_id: [] for list_id in list_ids}
     for row in seen:
         number = row.appointment_id
-        found[row.list_id].append(line_of(row, *facts[number], messages, known.get(number)))
+        found[row.list_id].append(view_of(row, *facts[number], messages, known.get(number)))
     return found
 
 
 _CALL, _CALLER = table_of(Call).c, table_of(User).alias("caller").c
 
 
-def _facts_of(session: Session, actor: Actor, ids: Collection[int]) -> dict[int, tuple[AppointmentFacts, Called]]:
+def _facts_of(session: Session, actor: Actor, ids: Collection[int]) -> dict[int, tuple[AppointmentFacts, LastCall]]:
     """The appointments among these that the actor may see, each with the last call about it."""
-    found: dict[int, tuple[AppointmentFacts, Called]] = {}
+    found: dict[int, tuple[AppointmentFacts, LastCall]] = {}
     calls = (
         sa.select(_CALL.appointment_id, _CALL.called_at, _CALLER.name)
         .select_from(table_of(Call))
         .join(_CALLER.id.table, _CALLER.id == _CALL.called_by)
     )
     for part in outbox.portions(ids):
-        made = {row[0]: Called(row[1], row[2]) for row in session.execute(calls.where(_CALL.appointment_id.in_(part)))}
+        about = session.execute(calls.where(_CALL.appointment_id.in_(part)))
+        made = {number: LastCall(at, by) for number, at, by in about}
         query = FACTS.where(table_of(Appointment).c.id.in_(part), visible_to(actor))
         for row in session.execute(query):
             facts = AppointmentFacts._make(row)
-            found[facts.id] = facts, made.get(facts.id, Called(None, ""))
+            found[facts.id] = facts, made.get(facts.id, LastCall(None, ""))
     return found
 
 

@@ -1,4 +1,4 @@
-"""Who was told of a change, and how, and who needs a call; on both databases."""
+"""Notification lists: who was told of a change, and how, and who needs a call; on both databases."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from webapp.appointments import calls
 from webapp.appointments.booking import service, status_service
 from webapp.appointments.impact import absence
 from webapp.appointments.impact.absence import Chosen
-from webapp.appointments.messages import reassigning, told_lists
-from webapp.appointments.messages.told_lines import Line
+from webapp.appointments.messages import notification_lists, reassigning
+from webapp.appointments.messages.notification_lines import NotificationLineView
 from webapp.appointments.schemas import Cancellation, GiveToPatient, UndoStatus
 from webapp.auth.schemas import Actor
 from webapp.doctors import service as doctors
@@ -50,15 +50,15 @@ def away(cast: Cast) -> Cast:
     return cast
 
 
-def lines(cast: Cast, actor: Actor | None = None) -> list[Line]:
+def lines(cast: Cast, actor: Actor | None = None) -> list[NotificationLineView]:
     """The lines of the first list, in order of time."""
     with cast.database.reading() as session:
-        return told_lists.lines_of(session, actor or cast.fiona, [1])[1]
+        return notification_lists.lines_of(session, actor or cast.fiona, [1])[1]
 
 
 def open_calls(cast: Cast) -> int:
     with cast.database.reading() as session:
-        return told_lists.open_calls(session, cast.fiona, [1])[1]
+        return notification_lists.count_open_calls(session, cast.fiona, [1])[1]
 
 
 def version(cast: Cast) -> str:
@@ -82,7 +82,7 @@ def test_a_call_is_needed_where_the_patient_is_here_or_no_message_reaches_them_i
 
 
 def test_an_email_about_an_appointment_that_begins_soon_is_not_enough_but_a_text_is(away: Cast) -> None:
-    line, message = models.ToldLine, models.OutboxMessage
+    line, message = models.NotificationLine, models.OutboxMessage
     soon = sa.update(line).where(line.was_at == local(f"{DAY} 14:00"))
     away.change(soon.values(was_at=local(f"{DAY} 11:00"), starts_at=local(f"{DAY} 11:00")))
     told = next(each for each in lines(away) if each.messages)
@@ -95,7 +95,7 @@ def test_a_tick_counts_from_when_the_list_was_made_and_can_be_undone(away: Cast)
     olive = lines(away)[1].reference
     # She was called about the same appointment this morning, before Bob was away.
     with away.database.reading() as session:
-        made_at = told_lists.get_list(session, away.fiona, 1).made_at
+        made_at = notification_lists.get_list(session, away.fiona, 1).made_at
     away.database.write(calls.tick, away.fiona, olive, now=made_at - timedelta(hours=1))
     assert open_calls(away) == 2
     away.now += timedelta(minutes=5)
@@ -119,7 +119,7 @@ def test_an_undone_change_asks_for_a_call_only_if_the_patient_was_told(away: Cas
     assert [(each.undone, each.why) for each in lines(away)[:2]] == [(False, "here"), (True, "")]
     assert open_calls(away) == 1
 
-    def redo(minutes: int, reference: str) -> Line:
+    def redo(minutes: int, reference: str) -> NotificationLineView:
         away.now += timedelta(minutes=minutes)
         away.database.write(status_service.undo, away.fiona, reference, UndoStatus(), now=away.now)
         return next(each for each in lines(away) if each.reference == reference)
@@ -153,10 +153,10 @@ def test_doctors_see_lists_about_their_own_days_and_only_their_own_appointments(
     )
     assert [each.patient_name for each in lines(away, away.bob)].count("Olive Other") == 0
     with away.database.reading() as session:
-        assert told_lists.get_list(session, away.bob, 1).doctor_slug == "bob"
+        assert notification_lists.get_list(session, away.bob, 1).doctor_slug == "bob"
         for actor, number in ((away.erin, 1), (away.fiona, 2)):
             with pytest.raises(NotFound):
-                told_lists.get_list(session, actor, number)
+                notification_lists.get_list(session, actor, number)
 
 
 def test_lists_end_after_30_days_and_what_they_say_of_a_person_with_the_person(away: Cast) -> None:
@@ -170,12 +170,12 @@ def test_lists_end_after_30_days_and_what_they_say_of_a_person_with_the_person(a
     assert [each.patient_name for each in lines(away)] == ["Alice Adams"]
     assert retention.run(away.database, now=away.now + timedelta(days=31))["told_lists"] == 1
     with away.database.reading() as session:
-        assert session.scalars(sa.select(models.ToldLine.appointment_id)).all() == []
+        assert session.scalars(sa.select(models.NotificationLine.appointment_id)).all() == []
 
 
 def test_the_boards_column_leads_to_the_calls_until_all_are_made(client: TestClient, away: Cast) -> None:
     # The client's clock is stopped at 8:00.
-    away.change(sa.update(models.ToldList).values(made_at=NOW))
+    away.change(sa.update(models.NotificationList).values(made_at=NOW))
     log_in(client, "fiona")
     assert "2 calls to make" in read(client.get(f"/board/{DAY}")).text
     address = "/desk/told/1"
@@ -196,7 +196,7 @@ def test_the_boards_column_leads_to_the_calls_until_all_are_made(client: TestCli
 
 @pytest.mark.both_databases
 def test_the_board_of_a_day_that_was_closed_or_changed_leads_to_its_calls(client: TestClient, away: Cast) -> None:
-    away.change(sa.update(models.ToldList).values(kind="closure", doctor_id=None, day=None, made_at=NOW))
+    away.change(sa.update(models.NotificationList).values(kind="closure", doctor_id=None, day=None, made_at=NOW))
     log_in(client, "fiona")
     assert "moved or cancelled. 2 calls to make" in read(client.get(f"/board/{DAY}")).text
     assert "/desk/told/1" not in read(client.get("/board/2026-03-03")).links

@@ -1,4 +1,4 @@
-"""Changes of appointments after a list of who was told, so that the list asks only for calls that are still needed."""
+"""Later changes of the appointments on a notification list, which then asks only for calls that are still needed."""
 
 from __future__ import annotations
 
@@ -31,36 +31,36 @@ _NEWS = sa.select(_MESSAGE.subject_id, _MESSAGE.created_at).where(
 )
 
 
-class Since(NamedTuple):
+class LaterChange(NamedTuple):
     """The last change of an appointment, when it was, and whether the patient made it.
 
-    `called`: they had been called about the earlier one. `told`: a message about this one reaches them.
+    `called`: they had been called about the earlier one. `announced`: a message about this one reaches them.
     """
 
     at: datetime
     by_patient: bool
     called: bool
-    told: bool
+    announced: bool
 
 
-class History(NamedTuple):
+class AppointmentHistory(NamedTuple):
     """The changes of an appointment and the calls about it, as rows of the audit log, and when news of it were sent."""
 
     events: Sequence[sa.Row[int, datetime, str, str]]
     news: Sequence[datetime]
 
-    def since(self, made_at: datetime) -> Since | None:
+    def since(self, made_at: datetime) -> LaterChange | None:
         """The last change, as a list that was made at `made_at` needs it; None if nothing has changed."""
         found, called = None, False
         for _number, at, action, role in self.events:
             if action in _CHANGES:
-                found = Since(at, role == "patient", called, any(each >= at for each in self.news))
+                found = LaterChange(at, role == "patient", called, any(each >= at for each in self.news))
             elif at >= made_at:
                 called = action == "called"
         return found
 
 
-def histories(session: Session, ids: Collection[int]) -> dict[int, History]:
+def load_histories(session: Session, ids: Collection[int]) -> dict[int, AppointmentHistory]:
     """The histories of these appointments."""
     events: dict[int, list[sa.Row[int, datetime, str, str]]] = defaultdict(list)
     news: dict[int, list[datetime]] = defaultdict(list)
@@ -69,4 +69,4 @@ def histories(session: Session, ids: Collection[int]) -> dict[int, History]:
             events[row.subject_id].append(row)
         for number, sent_at in session.execute(_NEWS.where(_MESSAGE.subject_id.in_(part))):
             news[number].append(sent_at)
-    return {each: History(events[each], news[each]) for each in ids}
+    return {each: AppointmentHistory(events[each], news[each]) for each in ids}
