@@ -50,13 +50,27 @@ def _visible(kind: str, user_id: Any, appointment_id: Any) -> sa.ColumnElement[b
         return sa.true()
     if kind == "doctor":
         return Appointment.doctor_id.in_(sa.select(Doctor.id).where(Doctor.user_id == user_id))
-    own = sa.select(_READER.id).where(_READER.user_id == user_id).scalar_subquery()
-    theirs = sa.and_(_MINE.managed_by_id == own, link_is_active(_MINE))
+    own, theirs = _own_id(user_id), _books_for(user_id)
     # One subquery: with two, joined by OR, PostgreSQL reads the appointments of all patients.
     patients = sa.select(_MINE.id).where(sa.or_(_MINE.user_id == user_id, theirs))
     # A confidential appointment exists for the patient, but not for the person who books for them.
     shown = sa.or_(Appointment.confidential.is_(False), Appointment.patient_id == own)
     return sa.and_(Appointment.patient_id.in_(patients), shown)
+
+
+def _own_id(user_id: Any) -> sa.ScalarSelect[int]:
+    """The id of a reader's own record."""
+    return sa.select(_READER.id).where(_READER.user_id == user_id).scalar_subquery()
+
+
+def _books_for(user_id: Any) -> sa.ColumnElement[bool]:
+    """The condition that a reader books for the patient `_MINE`, who is another person."""
+    return sa.and_(_MINE.managed_by_id == _own_id(user_id), link_is_active(_MINE))
+
+
+def _books_for_others(user_id: Any) -> sa.ColumnElement[bool]:
+    """Whether a reader books for other people, too. It is read once for a query, not for each row."""
+    return sa.exists().where(_books_for(user_id))
 
 
 def readable_note(appointment: Any) -> sa.ColumnElement[str]:
@@ -225,8 +239,10 @@ def list_appointments(
 def _list_queries(kind: str, show: Listed) -> tuple[sa.Select[*tuple[Any, ...]], sa.Select[*tuple[Any, ...]]]:
     number = sa.bindparam("user_id", type_=sa.Integer), sa.bindparam("appointment_id", type_=sa.Integer)
     now = sa.bindparam("now", type_=UtcDateTime)
-    # With the words of `OPEN`, SQLite would read the index of all open appointments instead of the patient's.
-    ahead = sa.and_(Appointment.ends_at > now, Appointment.status.in_((*ACTIVE, "arrived")))
+    # With the words of `OPEN`, SQLite would read the index of all open appointments instead of the patient's. With
+    # IN, SQLAlchemy would write the statement again at each run.
+    may_come = sa.or_(*(Appointment.status == status for status in (*ACTIVE, "arrived")))
+    ahead = sa.and_(Appointment.ends_at > now, may_come)
     cancelled = Appointment.status == "cancelled"
     listed = {"upcoming": ahead, "past": sa.and_(~ahead, ~cancelled), "cancelled": cancelled}
     condition = sa.and_(_visible(kind, *number), listed[show])
@@ -238,10 +254,9 @@ def _list_queries(kind: str, show: Listed) -> tuple[sa.Select[*tuple[Any, ...]],
             Appointment.starts_at,
             Appointment.ends_at,
             Doctor.name,
-            Doctor.specialty,
-            Doctor.tint,
             VisitType.name,
             shown_name_column(),
+            _books_for_others(number[0]),
         )
         .join(Patient, Patient.id == Appointment.patient_id)
         .join(Doctor, Doctor.id == Appointment.doctor_id)
@@ -271,7 +286,7 @@ def find_booked_reference(
 
 def find_same_booking(session: Session, actor: Actor, command: Booking) -> str | None:
     """The reference of the appointment that this very command has booked already, or None."""
-    own = sa.select(_READER.id).where(_READER.user_id == actor.user_id).scalar_subquery()
+    own = _own_id(actor.user_id)
     query = sa.select(Appointment.reference).where(
         visible_to(actor),
         Appointment.patient_id == (own if command.patient_id is None else command.patient_id),

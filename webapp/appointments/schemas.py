@@ -239,17 +239,19 @@ class AppointmentView(NamedTuple):
 
 
 class AppointmentLine(NamedTuple):
-    """One appointment as a list shows it. Instants are UTC."""
+    """One appointment as a patient's list shows it. Instants are UTC.
+
+    `names_patient`: the list says whose appointment it is, because its reader also books for other people.
+    """
 
     reference: str
     status: str
     starts_at: datetime
     ends_at: datetime
     doctor_name: str
-    doctor_specialty: str
-    doctor_tint: int
     visit_type_name: str
     patient_name: str
+    names_patient: bool
 
     @property
     def minutes(self) -> int:

@@ -19,7 +19,6 @@ from webapp.core.parsing import whole_number
 from webapp.core.routing import Router
 from webapp.core.web import CurrentPage, Page
 from webapp.patients import message_preferences
-from webapp.patients import service as patients
 
 router = Router()
 
@@ -42,7 +41,6 @@ def list_appointments(page: CurrentPage) -> Response:
     return page.render(
         "appointments/pages/list.html",
         show=show,
-        several=len(patients.bookable_patients(page.session, actor)) > 1,
         appointments=found.lines,
         pages=paginate("/appointments", number, found.total, PAGE_SIZE, show=show if show != "upcoming" else None),
     )
