@@ -150,17 +150,6 @@ def test_rows_replaced_on_sqlite_leave_no_double_time(sqlite_without_keys: Cast)
     cast.change(sa.delete(Appointment))
     assert busy(cast) == []
 
-    # An appointment replaced by its reference leaves a row behind: its time is blocked, and the check reports it.
-    first = appointment(cast, TEN)
-    insert(cast, first)
-    second = appointment(cast, "2026-03-03 12:00") | {"reference": first["reference"], "id": 77}
-    execute(cast, sa.insert(Appointment).prefix_with("OR REPLACE").values(second))
-    problems = list(find_problems(cast.database, now=NOW))
-    assert ["is taken in busy_times" in problem for problem in problems] == [False, True]
-    assert problems[0] == "Rows of busy_times whose appointment_id refers to no row of appointments: 1."
-    with pytest.raises(IntegrityError, match=GUARDS["doctor"]):
-        put(cast, TEN)
-
 
 def test_a_replica_of_postgresql_keeps_the_table(postgresql_url: str) -> None:
     """The triggers fire in a session that applies another server's changes or loads a copy as a replica."""

@@ -309,20 +309,6 @@ def test_a_missing_trigger_is_reported(cast: Cast) -> None:
     assert any(name in problem for problem in find_problems(cast.database, now=NOW))
 
 
-def test_a_row_that_replaces_one_of_another_doctor_changes_both_versions(sqlite_cast: Cast) -> None:
-    cast, hours = sqlite_cast, TABLES["working_hours"]
-    bob, erin = cast.doctor_ids["bob"], cast.doctor_ids["erin"]
-    with cast.database.reading() as session:
-        number = session.scalar(sa.select(hours.c.id).where(hours.c.doctor_id == bob).limit(1))
-        before = [_version(session, doctor) for doctor in (bob, erin)]
-    row = {"id": number, "doctor_id": erin, "weekday": 6, "start_minute": 600, "end_minute": 660}
-    replacement = sa.insert(hours).prefix_with("OR REPLACE").values(row)
-    cast.database.write(lambda session: session.execute(replacement))
-    with cast.database.reading() as session:
-        after = [_version(session, doctor) for doctor in (bob, erin)]
-    assert all(new != old for new, old in zip(after, before, strict=True))
-
-
 @pytest.fixture
 def postgresql_cast(postgresql_url: str, open_database: Callable[[str], Database]) -> Iterator[Cast]:
     """The cast on PostgreSQL alone: SQLite has one writer at a time."""

@@ -46,15 +46,11 @@ _RAISED_ON_SQLITE = """
 
 def sqlite_triggers() -> Iterator[str]:
     """The triggers on SQLite. They delete and insert, because an outer OR IGNORE cannot suppress either."""
-    for table in _HOURS:
-        # REPLACE deletes a row without a trigger for deletions; it may have been another doctor's.
-        found = f"(SELECT doctor_id FROM {table} WHERE id = NEW.id)"
-        yield f"""
-    CREATE TRIGGER {table}_schedule_version_on_replace BEFORE INSERT ON {table}
-    WHEN EXISTS {found}
-    BEGIN{_RAISED_ON_SQLITE.format(found)}
-    END
-    """
+    over = f"{{0}}starts_at < datetime('now', '-{OVER_FOR_DAYS} day')"
+    month = "-CAST(strftime('%Y%m', {0}starts_at) AS INTEGER)"
+    for table in OF_DOCTOR:
+        yield from _sqlite_triggers_of_replaced(table, "doctor_id")
+    yield from _sqlite_triggers_of_replaced(OF_MONTH, month.format(""), f" AND {over.format('')}")
     for table in (*OF_DOCTOR, *OF_CLINIC):
         for event, rows_changed in (("INSERT", ("NEW",)), ("UPDATE", ("OLD", "NEW")), ("DELETE", ("OLD",))):
             changed = [f"{row}.doctor_id" for row in rows_changed] if table in OF_DOCTOR else [str(CLINIC)]
@@ -64,13 +60,27 @@ def sqlite_triggers() -> Iterator[str]:
     BEGIN{raised}
     END
     """
-    over = f"{{0}}.starts_at < datetime('now', '-{OVER_FOR_DAYS} day')"
-    month = "-CAST(strftime('%Y%m', {0}.starts_at) AS INTEGER)"
     for event, row in _CHANGES_OF_MONTH:
         yield f"""
     CREATE TRIGGER {OF_MONTH}_schedule_version_on_{event.lower()}_{row.lower()} AFTER {event} ON {OF_MONTH}
-    WHEN {over.format(row)}
-    BEGIN{_RAISED_ON_SQLITE.format(month.format(row))}
+    WHEN {over.format(f"{row}.")}
+    BEGIN{_RAISED_ON_SQLITE.format(month.format(f"{row}."))}
+    END
+    """
+
+
+def _sqlite_triggers_of_replaced(table: str, number: str, condition: str = "") -> Iterator[str]:
+    """The triggers for the row that stands under the id that a row gets: REPLACE deletes it without a trigger for
+    deletions.
+
+    An UPDATE has no list of columns, because an id that is set by the name rowid is not in it.
+    """
+    found = f"(SELECT {number} FROM {table} WHERE id = NEW.id{condition})"
+    for name, event, when in (("replace", "INSERT", ""), ("replacing_update", "UPDATE", "NEW.id IS NOT OLD.id AND ")):
+        yield f"""
+    CREATE TRIGGER {table}_schedule_version_on_{name} BEFORE {event} ON {table}
+    WHEN {when}EXISTS {found}
+    BEGIN{_RAISED_ON_SQLITE.format(found)}
     END
     """
 

@@ -6,9 +6,8 @@ its appointments changes, because reports count these. Neither a program nor a p
 free times or reports without a new version, so what a process has computed for a version is valid as long as that
 version is current.
 
-On SQLite there is one exception, for a person at a console: REPLACE deletes rows without firing triggers for deletions.
-An insert that replaces hours is noticed; `UPDATE OR REPLACE` of their ids, and replacing a row of `busy_times` or an
-appointment of a past month, are not noticed for the row that vanishes. Docket uses none of them.
+SQLite's REPLACE deletes rows without firing triggers for deletions. Other triggers look for the row that stands under
+the new row's id, and no appointment can be replaced by its reference or its link.
 
 A version is a random number instead of a count, because after a rollback or a restored backup the same number must not
 stand for other data. If a doctor or the clinic has no row, nothing has changed since versions were introduced; that

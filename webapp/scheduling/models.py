@@ -187,7 +187,27 @@ _POSTGRESQL_GUARD = f"""
     (patient_id WITH =, tstzrange(starts_at, ends_at, '[)') WITH &&) WHERE ({OCCUPIES_WORDS})
 """
 
-SQLITE_GUARD = [_sqlite_trigger(event) for event in ("INSERT", "UPDATE")]
+
+def _sqlite_replace_trigger(name: str, event: str, its_own: str) -> str:
+    """A trigger that aborts when another appointment has the new row's reference or link: REPLACE would delete it
+    without a trigger for deletions, and its time would stay taken.
+    """
+    return f"""
+    CREATE TRIGGER appointments_no_replace_on_{name} BEFORE {event} ON appointments
+    BEGIN
+        SELECT RAISE(ABORT, 'appointments_reference_or_link_taken') WHERE EXISTS (
+            SELECT 1 FROM appointments
+            WHERE (reference = NEW.reference OR link_key = NEW.link_key) AND id NOT IN ({its_own})
+        );
+    END
+    """
+
+
+SQLITE_GUARD = [
+    *(_sqlite_trigger(event) for event in ("INSERT", "UPDATE")),
+    _sqlite_replace_trigger("insert", "INSERT", "NEW.id"),
+    _sqlite_replace_trigger("update", "UPDATE OF reference, link_key", "OLD.id, NEW.id"),
+]
 """The triggers. A migration that re-creates the appointments table on SQLite must create these again."""
 
 for _statement in SQLITE_GUARD:
