@@ -26,7 +26,7 @@ from webapp.database import Database
 from webapp.i18n import ENGLISH, speaking
 from webapp.notifications.outbox import Channel
 from webapp.staff.messages.examples import EMAIL
-from webapp.staff.messages.previews import KINDS, Kind, write_example
+from webapp.staff.messages.previews import KINDS, MessageKind, write_example
 
 READERS = ("guest", "alice", "bob", "carol")
 # Columns that contain users' own text, names or addresses.
@@ -172,7 +172,7 @@ def test_two_readers_at_the_same_time_have_each_their_own_language(access: Acces
 
 @pytest.mark.parametrize(("kind", "channel"), [(kind, channel) for kind in KINDS for channel in kind.channels])
 def test_every_message_is_in_the_language_of_its_recipient(
-    access: AccessClinic, known: set[str], kind: Kind, channel: Channel
+    access: AccessClinic, known: set[str], kind: MessageKind, channel: Channel
 ) -> None:
     learn(known, access.cast.database)
     with access.cast.database.reading() as session:

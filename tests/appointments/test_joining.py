@@ -56,7 +56,7 @@ def register(cast: Cast, name: str = "Paula de Groot", email: str = EMAIL, **det
     return Actor(user_id, 0, name, email, "patient")
 
 
-def confirm(cast: Cast, actor: Actor, *, signed_in: bool = True) -> address_confirmation.Outcome:
+def confirm(cast: Cast, actor: Actor, *, signed_in: bool = True) -> address_confirmation.ConfirmedAddress:
     """Follow the link in the mail, signed in to the account or not."""
     return cast.database.write(
         address_confirmation.confirm_address,
@@ -251,7 +251,7 @@ def test_a_booking_while_the_records_join_is_in_the_record_that_stays(cast: Cast
             link = [nina.user_id, email]
             joins = pool.submit(at_once, address_confirmation.confirm_address, link, actor=nina, address="")
             books = pool.submit(at_once, booking.book, nina, command)
-            assert isinstance(joins.result(), address_confirmation.Outcome)
+            assert isinstance(joins.result(), address_confirmation.ConfirmedAddress)
             reference = books.result()
         assert record_of(cast, nina).id == made
         assert references(cast, made) == {reference}

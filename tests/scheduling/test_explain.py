@@ -12,7 +12,7 @@ from tests.cast import NOW, Cast, assemble
 from webapp.core.parsing import typed_instants
 from webapp.event_handlers import wired_database
 from webapp.exceptions import Invalid, NotFound
-from webapp.scheduling.explain import Answer, explain
+from webapp.scheduling.explain import Explanation, explain
 
 AMSTERDAM = ZoneInfo("Europe/Amsterdam")
 
@@ -25,13 +25,13 @@ def clinic(sqlite_url: str) -> Iterator[Cast]:
     database.dispose()
 
 
-def why(clinic: Cast, time: str, visit_type: str | None = None, doctor: str = "bob") -> list[Answer]:
+def why(clinic: Cast, time: str, visit_type: str | None = None, doctor: str = "bob") -> list[Explanation]:
     """Ask why on Monday 2 March."""
     with clinic.database.reading() as session:
         return explain(session, doctor, time, visit_type, now=NOW)
 
 
-def codes(answer: Answer) -> list[str]:
+def codes(answer: Explanation) -> list[str]:
     """The codes of the rules that refuse."""
     return [code for code, _ in answer.refusals]
 

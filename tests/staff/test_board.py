@@ -13,17 +13,17 @@ from tests.cast import Cast, local
 from webapp import models
 from webapp.clinic.service import get_clinic
 from webapp.staff.board import choices
-from webapp.staff.board.days import Day, build_board
+from webapp.staff.board.days import BoardDay, build_board
 
 DAY = date(2026, 3, 3)
 
 
-def board_of(cast: Cast, day: date = DAY, *, now: str = "2026-03-02 08:00") -> Day:
+def board_of(cast: Cast, day: date = DAY, *, now: str = "2026-03-02 08:00") -> BoardDay:
     with cast.database.reading() as session:
         return build_board(session, get_clinic(session), None, day, now=local(now))
 
 
-def told(board: Day) -> list[str]:
+def told(board: BoardDay) -> list[str]:
     """The first doctor's day in short."""
     return [f"{item.start} {item.kind} {item.name}".strip() for item in board.columns[0].column().items]
 

@@ -22,7 +22,7 @@ from webapp.patients import records
 from webapp.patients.schemas import PatientDetails
 from webapp.scheduling.slots import to_datetime
 from webapp.scheduling.viewer import Viewer
-from webapp.staff.desk.free_times import Wanted, find_near, find_offers, requests_for
+from webapp.staff.desk.free_times import WantedTimes, find_near, find_offers, requests_for
 
 HERE = "/desk/booking"
 WHY = "She stands at the desk"
@@ -54,7 +54,7 @@ def test_the_first_times_of_all_doctors_are_one_list(cast: Cast) -> None:
     with cast.database.reading() as session:
         clinic = get_clinic(session)
         requests = requests_for(doctors.list_doctors(session), visit_type_id=cast.long)
-        wanted = Wanted(date(2026, 3, 2), date(2026, 3, 31))
+        wanted = WantedTimes(date(2026, 3, 2), date(2026, 3, 31))
         days = find_offers(session, clinic, requests, wanted, viewer=Viewer(by_staff=True), now=NOW)
     first = [(offer.time.minute // 60, offer.time.minute % 60, offer.request.doctor.slug) for offer in days[0].offers]
     # It is 08:00, and patients book two hours ahead. Erin starts at each half hour, Bob at each quarter.
@@ -67,7 +67,7 @@ def test_the_first_times_of_all_doctors_are_one_list(cast: Cast) -> None:
 def test_days_and_hours_that_the_caller_cannot_come_are_left_out(cast: Cast) -> None:
     with cast.database.reading() as session:
         requests = requests_for(doctors.list_doctors(session), specialty="General practice")
-        wanted = Wanted(date(2026, 3, 2), date(2026, 3, 31), frozenset({1, 3}), since=13 * 60)
+        wanted = WantedTimes(date(2026, 3, 2), date(2026, 3, 31), frozenset({1, 3}), since=13 * 60)
         days = find_offers(session, get_clinic(session), requests, wanted, viewer=Viewer(by_staff=True), now=NOW)
     assert [day.day for day in days] == [date(2026, 3, day) for day in (3, 5, 10, 12)]
     assert {offer.time.minute >= 13 * 60 for day in days for offer in day.offers} == {True}
@@ -77,7 +77,7 @@ def test_days_and_hours_that_the_caller_cannot_come_are_left_out(cast: Cast) -> 
 def test_the_number_of_doctors_adds_no_query(cast: Cast) -> None:
     with cast.database.reading() as session:
         requests = requests_for(doctors.list_doctors(session), visit_type_id=cast.long)
-    wanted = Wanted(date(2026, 3, 2), date(2026, 3, 31))
+    wanted = WantedTimes(date(2026, 3, 2), date(2026, 3, 31))
     for some in (requests[:1], requests):
         process = Database(cast.database.url.render_as_string(hide_password=False))
         with process.reading() as session:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
 
-from webapp.staff.schedule.week_scale import MOST_LANES, Place, Scale, scale_of
+from webapp.staff.schedule.week_scale import MOST_LANES, GridPlace, Scale, scale_of
 
 AMSTERDAM = ZoneInfo("Europe/Amsterdam")
 DAY = date(2026, 3, 3)
@@ -28,14 +28,14 @@ def test_the_scale_goes_from_the_earliest_start_to_the_latest_end_in_full_hours(
 def test_a_clock_that_changes_moves_no_row() -> None:
     scale = Scale(8, 18, AMSTERDAM)
     for day in (date(2026, 3, 28), date(2026, 3, 29), date(2026, 10, 25)):
-        assert scale.places(day, [(at("10:10", day), at("10:25", day))]) == [Place(2, 2, 0, 3)]
+        assert scale.places(day, [(at("10:10", day), at("10:25", day))]) == [GridPlace(2, 2, 0, 3)]
 
 
 def test_spans_outside_the_scale_are_cut_and_keep_one_row() -> None:
     scale = Scale(9, 17, AMSTERDAM)
-    assert scale.places(DAY, [(at("00:00"), at("23:59"))]) == [Place(0, 0, 8, 0)]
-    assert scale.places(DAY, [(at("06:00"), at("07:00"))]) == [Place(0, 0, 0, 1)]
-    assert scale.places(DAY, [(at("20:00"), at("21:00"))]) == [Place(7, 11, 0, 1)]
+    assert scale.places(DAY, [(at("00:00"), at("23:59"))]) == [GridPlace(0, 0, 8, 0)]
+    assert scale.places(DAY, [(at("06:00"), at("07:00"))]) == [GridPlace(0, 0, 0, 1)]
+    assert scale.places(DAY, [(at("20:00"), at("21:00"))]) == [GridPlace(7, 11, 0, 1)]
 
 
 def test_overlapping_spans_are_side_by_side_and_the_others_are_wide() -> None:
@@ -55,5 +55,5 @@ def test_more_than_the_stylesheet_draws_side_by_side_shares_the_last_lane() -> N
 
 
 def test_a_place_is_written_as_a_few_classes() -> None:
-    assert Place(2, 6, 0, 3).classes == "h2 r6 v3"
-    assert Place(0, 0, 1, 0, 2, 2).classes == "u1 k2 n2"
+    assert GridPlace(2, 6, 0, 3).classes == "h2 r6 v3"
+    assert GridPlace(0, 0, 1, 0, 2, 2).classes == "u1 k2 n2"

@@ -20,7 +20,7 @@ from webapp.auth.schemas import Actor
 from webapp.clinic.service import get_clinic
 
 
-class Outcome(NamedTuple):
+class ConfirmedAddress(NamedTuple):
     """The result of following the link. `waits`: a record waits for the account, whose owner has to sign in to join
     it.
     """
@@ -31,7 +31,9 @@ class Outcome(NamedTuple):
     waits: bool
 
 
-def confirm_address(session: Session, said: Any, *, actor: Actor | None, address: str, now: datetime) -> Outcome:
+def confirm_address(
+    session: Session, said: Any, *, actor: Actor | None, address: str, now: datetime
+) -> ConfirmedAddress:
     """Confirm the address of a link. Repeating it does no harm. `said` is the content of the link's token.
 
     Raises:
@@ -47,7 +49,7 @@ def confirm_address(session: Session, said: Any, *, actor: Actor | None, address
     if not joined:
         joining.note_records_with_address(session, found.user_id, now=now)
     waits = not own and joining.find_waiting_record(session, found.user_id) is not None
-    return Outcome(found.email, found.wanted, joined, waits)
+    return ConfirmedAddress(found.email, found.wanted, joined, waits)
 
 
 def _replace(session: Session, found: Address, *, address: str, now: datetime) -> None:

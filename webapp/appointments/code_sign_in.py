@@ -29,7 +29,7 @@ from webapp.patients import service as patients
 from webapp.patients.schemas import NewPatient, Origin
 
 
-class Typed(NamedTuple):
+class EnteredCode(NamedTuple):
     """A code that was typed: in which browser, and for which address. `known`: this browser has signed in to the
     account before.
     """
@@ -40,7 +40,7 @@ class Typed(NamedTuple):
     known: bool
 
 
-class Entered(NamedTuple):
+class CodeResult(NamedTuple):
     """The result of a code. `secret` is the id of the session that it opened; '': there is no account yet.
 
     `over`: the account was not confirmed, so its earlier password or sessions have ended. `made`: the account is new.
@@ -53,7 +53,7 @@ class Entered(NamedTuple):
     made: bool = False
 
 
-class Registered(NamedTuple):
+class RegistrationResult(NamedTuple):
     """The result of a program's code: the account that it created; 0 and '' for none."""
 
     verdict: Verdict
@@ -62,23 +62,23 @@ class Registered(NamedTuple):
 
 
 def enter_code(
-    session: Session, typed: Typed, origin: Origin, *, attempt_id: int, keys: Sequence[str], now: datetime
-) -> Entered:
+    session: Session, typed: EnteredCode, origin: Origin, *, attempt_id: int, keys: Sequence[str], now: datetime
+) -> CodeResult:
     """Sign in with a code that was typed, or count it as a failed attempt. The verdict says what it was."""
     verdict = _judge(session, typed, attempt_id, keys=keys, now=now)
     if verdict != "right":
-        return Entered(verdict)
+        return CodeResult(verdict)
     kept = sign_in_codes.take_registration(session, typed.browser, typed.email)
     return (
         _open(session, typed, origin, now=now)
         or (_finish_registration(session, kept, typed, origin, now=now) if kept else None)
-        or Entered("right")
+        or CodeResult("right")
     )
 
 
 def confirm_registration(
-    session: Session, typed: Typed, origin: Origin, *, attempt_id: int, keys: Sequence[str], now: datetime
-) -> Registered:
+    session: Session, typed: EnteredCode, origin: Origin, *, attempt_id: int, keys: Sequence[str], now: datetime
+) -> RegistrationResult:
     """Create the account that a program registered, with the code, without signing in.
 
     Raises:
@@ -87,17 +87,17 @@ def confirm_registration(
     verdict = _judge(session, typed, attempt_id, keys=keys, now=now)
     kept = sign_in_codes.take_registration(session, typed.browser, typed.email) if verdict == "right" else None
     if kept is None:
-        return Registered(verdict)
+        return RegistrationResult(verdict)
     user_id = registration.finish(session, kept, typed.email, now=now)
     sign_in_codes.use_proof(session, typed.browser, typed.email, now=now)
     actor = Actor(user_id, 0, kept["name"], typed.email, "patient", origin.address)
     _confirm(session, actor, known=True, now=now)
     # The record that it joined may have another.
     name = session.scalars(sa.select(User.name).where(User.id == user_id)).one()
-    return Registered(verdict, user_id, name)
+    return RegistrationResult(verdict, user_id, name)
 
 
-def _judge(session: Session, typed: Typed, attempt_id: int, *, keys: Sequence[str], now: datetime) -> Verdict:
+def _judge(session: Session, typed: EnteredCode, attempt_id: int, *, keys: Sequence[str], now: datetime) -> Verdict:
     verdict = sign_in_codes.enter(session, typed.browser, typed.email, typed.code, keys=keys, now=now)
     if verdict == "right":
         login_throttle.forget(session, attempt_id)
@@ -108,8 +108,8 @@ def _judge(session: Session, typed: Typed, attempt_id: int, *, keys: Sequence[st
 
 
 def _finish_registration(
-    session: Session, kept: dict[str, Any], typed: Typed, origin: Origin, *, now: datetime
-) -> Entered | None:
+    session: Session, kept: dict[str, Any], typed: EnteredCode, origin: Origin, *, now: datetime
+) -> CodeResult | None:
     """Create the account that was registered before the code was sent, and sign in to it. None if the clinic has begun
     to ask for more meanwhile: the person is then asked again, without a password.
     """
@@ -123,7 +123,9 @@ def _finish_registration(
     return entered._replace(made=True) if entered else None
 
 
-def create_account(session: Session, command: NewPatient, typed: Typed, origin: Origin, *, now: datetime) -> Entered:
+def create_account(
+    session: Session, command: NewPatient, typed: EnteredCode, origin: Origin, *, now: datetime
+) -> CodeResult:
     """Create an account for the owner of the mailbox, who has just entered the code, and sign in.
 
     If the account exists by now, because the form was sent twice, this signs in to it.
@@ -142,14 +144,14 @@ def create_account(session: Session, command: NewPatient, typed: Typed, origin: 
     return entered
 
 
-def _open(session: Session, typed: Typed, origin: Origin, *, now: datetime) -> Entered | None:
+def _open(session: Session, typed: EnteredCode, origin: Origin, *, now: datetime) -> CodeResult | None:
     """Sign in to the account with this address; None if there is no such account."""
     query = sa.select(User.id, User.name, User.role, User.active).where(User.email == typed.email)
     row = session.execute(query.with_for_update(key_share=True)).one_or_none()
     if row is None:
         return None
     if not row.active:
-        return Entered("expired")
+        return CodeResult("expired")
     role = cast(Role, row.role)
     actor = Actor(row.id, 0, row.name, typed.email, role, origin.address)
     over = _confirm(session, actor, known=typed.known, now=now)
@@ -157,7 +159,7 @@ def _open(session: Session, typed: Typed, origin: Origin, *, now: datetime) -> E
     secret = sessions.start_session(
         session, row.id, address=origin.address, user_agent=origin.user_agent, now=now, how=sign_in_codes.ENTERING
     )
-    return Entered("right", secret, role, over)
+    return CodeResult("right", secret, role, over)
 
 
 def _confirm(session: Session, actor: Actor, *, known: bool, now: datetime) -> bool:

@@ -63,7 +63,7 @@ class Record(NamedTuple):
 PICKED = ("name", "birth_date", "phone", "email")
 
 
-class Choice(NamedTuple):
+class Difference(NamedTuple):
     """A detail in which two records differ; `wins` is the id of the record whose detail stays unless staff choose."""
 
     name: str
@@ -175,7 +175,7 @@ def join_records(
     return stays.id
 
 
-def compare(session: Session, first: int, second: int) -> tuple[list[Choice], str]:
+def compare(session: Session, first: int, second: int) -> tuple[list[Difference], str]:
     """The differences of two records, and a fingerprint of both.
 
     Raises:
@@ -189,7 +189,7 @@ def compare(session: Session, first: int, second: int) -> tuple[list[Choice], st
         # The address of an account stays the account's.
         del wins["email"]
     choices = [
-        Choice(name, getattr(one, name), getattr(other, name), record.id)
+        Difference(name, getattr(one, name), getattr(other, name), record.id)
         for name, record in wins.items()
         if getattr(one, name) and getattr(other, name) and getattr(one, name) != getattr(other, name)
     ]

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field, StringConstraints
 from starlette.responses import Response
 
 from webapp.appointments import code_sign_in
-from webapp.appointments.code_sign_in import Typed
+from webapp.appointments.code_sign_in import EnteredCode
 from webapp.audit.security_events import Seen
 from webapp.auth import login_throttle
 from webapp.auth.exceptions import TooManyLogins, TooManyWrongCodes, WrongCode
@@ -54,7 +54,7 @@ def confirm_registration(page: CurrentPage, body: ConfirmRegistration) -> Respon
     Access: everyone who has the code; attempts are limited.
     """
     page.close()
-    typed = Typed(body.registration, body.email, body.code, known=False)
+    typed = EnteredCode(body.registration, body.email, body.code, known=False)
     made = page.write(
         code_sign_in.confirm_registration,
         typed,

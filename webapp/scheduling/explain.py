@@ -23,7 +23,7 @@ from webapp.scheduling.slots import to_minute
 from webapp.scheduling.viewer import Viewer
 
 
-class Answer(NamedTuple):
+class Explanation(NamedTuple):
     """One instant in words, with the code and sentence of each rule that refuses it.
 
     `in_the_way` maps the code of a rule to the references of the appointments that clash.
@@ -35,7 +35,7 @@ class Answer(NamedTuple):
     in_the_way: dict[str, list[str]]
 
 
-def explain(session: Session, slug: str, time: str, visit_type: str | None, *, now: datetime) -> list[Answer]:
+def explain(session: Session, slug: str, time: str, visit_type: str | None, *, now: datetime) -> list[Explanation]:
     """The answers for a time as a person types it: two if the clocks go back and the time occurs twice.
 
     Raises:
@@ -54,7 +54,7 @@ def explain_request(
     now: datetime,
     patient_id: int | None = None,
     to_staff: bool = False,
-) -> list[Answer]:
+) -> list[Explanation]:
     """The answers for this visit type and doctor, and for a certain patient if one is given.
 
     The answers say what patients are offered. `to_staff` words them for staff and names the appointments that clash.
@@ -77,7 +77,7 @@ def explain_request(
                 if code in CLASHES
             }
         answers.append(
-            Answer(f"{request.doctor.name}, {request.visit_type.name}, {when}:", refusals, instant, in_the_way)
+            Explanation(f"{request.doctor.name}, {request.visit_type.name}, {when}:", refusals, instant, in_the_way)
         )
     return answers
 

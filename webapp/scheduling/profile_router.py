@@ -114,13 +114,13 @@ def _visit_type(page: Page, doctor: DoctorRow, wanted: str | None, viewer: Viewe
 
 def _place(
     doctor: DoctorRow, kind: VisitTypeRow, viewer: Viewer, patient_id: int | None, *, keep_type: bool
-) -> week_calendar.Place:
+) -> week_calendar.CalendarPlace:
     """Where the profile's calendar is shown. Its links keep the patient, and the visit type if the address has one."""
     path = f"/doctors/{doctor.slug}"
     keep: dict[str, object] = {"visit_type": kind.id} if keep_type else {}
     if patient_id is not None:
         keep["patient"] = patient_id
-    return week_calendar.Place(
+    return week_calendar.CalendarPlace(
         page=path,
         fragment=f"{path}/calendar",
         slot_address=booking_address(doctor.slug, kind.id, patient_id),

@@ -104,7 +104,7 @@ class Calendar(NamedTuple):
         return next((place for place in coming if not self.days[place].reason), min(coming, default=0))
 
 
-class Place(NamedTuple):
+class CalendarPlace(NamedTuple):
     """Where a calendar is shown: its page, its fragment, and the beginning of a free time's address.
 
     The start in ISO 8601 completes `slot_address`.
@@ -148,7 +148,7 @@ def week_calendar(
     session: Session,
     clinic: Clinic,
     request: BookingRequest,
-    place: Place,
+    place: CalendarPlace,
     *,
     week: date | None,
     now: datetime,
@@ -181,7 +181,7 @@ def _make_calendar(
     session: Session,
     clinic: Clinic,
     request: BookingRequest,
-    place: Place,
+    place: CalendarPlace,
     *,
     week: date | None,
     now: datetime,
@@ -262,7 +262,9 @@ def _read_week(
     return _Week(monday, facts, times, first, notice)
 
 
-def _next_free(place: Place, clinic: Clinic, first: FreeTime | None, monday: date) -> tuple[str, str, str] | None:
+def _next_free(
+    place: CalendarPlace, clinic: Clinic, first: FreeTime | None, monday: date
+) -> tuple[str, str, str] | None:
     """The link to the next free time, if it is in another week than the one shown."""
     if first is None or _monday_of(first, default=monday) == monday:
         return None
@@ -278,7 +280,7 @@ def _monday_of(time: FreeTime | None, *, default: date) -> date:
     return day - timedelta(days=day.weekday())
 
 
-def _link(place: Place, monday: date) -> Link:
+def _link(place: CalendarPlace, monday: date) -> Link:
     values = {**place.keep, "week": week_name(monday)}
     return with_query(place.page, **values), with_query(place.fragment, **values)
 

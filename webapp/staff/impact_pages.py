@@ -43,7 +43,7 @@ ARRIVED = "arrived"
 SHOWN = 300
 
 
-class Choice(NamedTuple):
+class AffectedRow(NamedTuple):
     """An appointment that the change affects, and what was chosen for it so far: one of `KINDS`, or ''."""
 
     appointment: Affected
@@ -51,7 +51,7 @@ class Choice(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class ChangeView:
     """The data of `staff/_change.html`: the effect, the affected appointments, and what was typed and chosen so far.
 
     `choices` holds the first `SHOWN` of `count` appointments. `listed` says which appointments in which state the page
@@ -60,7 +60,7 @@ class Change:
     """
 
     effect: Effect | None = None
-    choices: Sequence[Choice] = ()
+    choices: Sequence[AffectedRow] = ()
     count: int = 0
     listed: str = ""
     message: str = ""
@@ -69,14 +69,14 @@ class Change:
     proposals_from: ProposalsFrom = "next_working_day"
 
 
-NOTHING_ASKED = Change()
+NOTHING_ASKED = ChangeView()
 """The state of a form that is opened for the first time."""
 
 
-class Asked(Exception):
+class ChangeNotMade(Exception):
     """The change was not made: the page is shown again with `change`, under `status`."""
 
-    def __init__(self, change: Change, status: int) -> None:
+    def __init__(self, change: ChangeView, status: int) -> None:
         super().__init__()
         self.change = change
         self.status = status
@@ -131,7 +131,7 @@ class ChangeSubmission(Submission):
         return self.change is not NOTHING_ASKED
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> bool:
-        if isinstance(error, Asked):
+        if isinstance(error, ChangeNotMade):
             self.change, self.status = error.change, error.status
             return True
         return super().__exit__(kind, error, at)
@@ -159,7 +159,7 @@ def make(
             now=page.now,
             proposals_from=_proposals_from(sent, "proposals-from"),
         )
-        raise Asked(_shown(effect.appointments, sent, effect=effect), 200)
+        raise ChangeNotMade(_shown(effect.appointments, sent, effect=effect), 200)
     impact = impact if impact is not None else ImpactResult()
     try:
         result = page.database.write(
@@ -173,7 +173,9 @@ def make(
             impact=impact,
         )
     except AppointmentsAffected as affected:
-        raise Asked(_shown(affected.appointments, sent, message=affected.message), affected.status) from affected
+        raise ChangeNotMade(
+            _shown(affected.appointments, sent, message=affected.message), affected.status
+        ) from affected
     if impact.later:
         finish_after_redirect(page, actor, impact.later)
     page.add_to_flash(_what_became(impact))
@@ -232,11 +234,13 @@ def _proposals_from(sent: FormData, field: str) -> ProposalsFrom:
     return "today" if sent.get(field) == "today" else "next_working_day"
 
 
-def _shown(appointments: list[Affected], sent: FormData, *, message: str = "", effect: Effect | None = None) -> Change:
-    return Change(
+def _shown(
+    appointments: list[Affected], sent: FormData, *, message: str = "", effect: Effect | None = None
+) -> ChangeView:
+    return ChangeView(
         effect=effect,
         choices=[
-            Choice(appointment, _chosen(appointment, str(sent.get(f"decide-{appointment.reference}", ""))))
+            AffectedRow(appointment, _chosen(appointment, str(sent.get(f"decide-{appointment.reference}", ""))))
             for appointment in appointments[:SHOWN]
         ],
         count=len(appointments),

@@ -8,7 +8,7 @@ from webapp.auth.schemas import Role
 from webapp.i18n import lazy_gettext as _l
 
 
-class Place(NamedTuple):
+class MenuItem(NamedTuple):
     """One line of the menu; `current` marks the page that is shown."""
 
     href: str
@@ -17,7 +17,7 @@ class Place(NamedTuple):
     current: bool
 
 
-def staff_places(role: Role, path: str) -> tuple[Place, ...]:
+def staff_places(role: Role, path: str) -> tuple[MenuItem, ...]:
     """The menu of a role for the page at `path`: the place with the longest matching address is current.
 
     Pages beside the menu belong to the board for the front desk, and to their own day for doctors.
@@ -29,7 +29,7 @@ def staff_places(role: Role, path: str) -> tuple[Place, ...]:
         here = "/schedule" if role == "doctor" else "/board"
     elif not here and _is_within(path, "/book"):
         here = "/desk/booking"
-    return tuple(Place(href, str(text), icon, href == here) for href, text, icon in places)
+    return tuple(MenuItem(href, str(text), icon, href == here) for href, text, icon in places)
 
 
 def _is_within(path: str, href: str) -> bool:

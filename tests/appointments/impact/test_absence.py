@@ -13,7 +13,7 @@ from tests.cast import Cast, local, log_in
 from tests.reading import read
 from webapp import models
 from webapp.appointments.impact import absence
-from webapp.appointments.impact.absence import Chosen, Left, NotDecided
+from webapp.appointments.impact.absence import AbsenceDecision, NotDecided, RemainingAppointment
 from webapp.appointments.impact.alternative_times import Colleague
 from webapp.auth.schemas import Actor
 from webapp.doctors import service as doctors
@@ -38,14 +38,14 @@ def morning(cast: Cast) -> Cast:
     return cast
 
 
-def left(cast: Cast, actor: Actor | None = None, day: str = DAY) -> list[Left]:
+def left(cast: Cast, actor: Actor | None = None, day: str = DAY) -> list[RemainingAppointment]:
     """The remaining appointments of Bob's day."""
     with cast.database.reading() as session:
         bob = doctors.get_doctor(session, "bob")
     return absence.list_left(cast.database, actor or cast.fiona, bob, date.fromisoformat(day), now=cast.now)
 
 
-def take_off(cast: Cast, chosen: dict[str, Chosen], day: str = DAY) -> absence.Outcome:
+def take_off(cast: Cast, chosen: dict[str, AbsenceDecision], day: str = DAY) -> absence.AbsenceResult:
     """Bob is away; the front desk decides this."""
     bob = cast.doctor_ids["bob"]
     when = date.fromisoformat(day)
@@ -66,10 +66,10 @@ def leaves(cast: Cast) -> list[tuple[object, ...]]:
         return [tuple(row) for row in session.execute(sa.select(models.TimeOff.starts_at, models.TimeOff.ends_at))]
 
 
-def colleague(each: Left) -> Chosen:
+def colleague(each: RemainingAppointment) -> AbsenceDecision:
     """This appointment goes to the colleague that is proposed."""
     assert each.colleague is not None
-    return Chosen("colleague", each.version, each.colleague.starts_at, each.colleague.doctor_id)
+    return AbsenceDecision("colleague", each.version, each.colleague.starts_at, each.colleague.doctor_id)
 
 
 def test_each_is_proposed_a_colleagues_time_that_is_not_before_its_own_and_a_later_day(morning: Cast) -> None:
@@ -91,7 +91,7 @@ def test_each_is_proposed_a_colleagues_time_that_is_not_before_its_own_and_a_lat
 def test_all_decisions_are_made_together_and_a_patient_who_is_here_stays_arrived(morning: Cast) -> None:
     here, next_one, last = left(morning)
     assert last.later is not None
-    later = Chosen("later", last.version, last.later)
+    later = AbsenceDecision("later", last.version, last.later)
     outcome = take_off(
         morning, {here.reference: colleague(here), next_one.reference: colleague(next_one), last.reference: later}
     )
@@ -116,9 +116,9 @@ def test_those_who_are_here_can_be_cancelled_moved_to_another_day_or_kept(mornin
     take_off(
         morning,
         {
-            here.reference: Chosen("later", here.version, here.later),
-            next_one.reference: Chosen("cancel", next_one.version),
-            last.reference: Chosen("keep", last.version),
+            here.reference: AbsenceDecision("later", here.version, here.later),
+            next_one.reference: AbsenceDecision("cancel", next_one.version),
+            last.reference: AbsenceDecision("keep", last.version),
         },
     )
     bob = morning.doctor_ids["bob"]
@@ -133,7 +133,7 @@ def test_those_who_are_here_can_be_cancelled_moved_to_another_day_or_kept(mornin
 
 def test_nothing_happens_while_one_is_undecided_or_its_new_time_is_taken(morning: Cast) -> None:
     here, next_one, last = left(morning)
-    cancel = {each.reference: Chosen("cancel", each.version) for each in (next_one, last)}
+    cancel = {each.reference: AbsenceDecision("cancel", each.version) for each in (next_one, last)}
     before = rows(morning)
     with pytest.raises(NotDecided) as undecided:
         take_off(morning, cancel)
@@ -182,7 +182,7 @@ def test_a_later_day_is_taken_off_whole_and_nothing_is_proposed_on_it_by_the_sam
     ] * 2
     take_off(
         morning,
-        {first.reference: colleague(first), second.reference: Chosen("cancel", second.version)},
+        {first.reference: colleague(first), second.reference: AbsenceDecision("cancel", second.version)},
         day,
     )
     assert leaves(morning) == [(local(f"{day} 00:00"), local("2026-03-04 00:00"))]

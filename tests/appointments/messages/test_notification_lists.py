@@ -15,7 +15,7 @@ from webapp import models
 from webapp.appointments import calls
 from webapp.appointments.booking import service, status_service
 from webapp.appointments.impact import absence
-from webapp.appointments.impact.absence import Chosen
+from webapp.appointments.impact.absence import AbsenceDecision
 from webapp.appointments.messages import notification_lists, reassigning
 from webapp.appointments.messages.notification_lines import NotificationLineView
 from webapp.appointments.schemas import Cancellation, GiveToPatient, UndoStatus
@@ -42,9 +42,9 @@ def away(cast: Cast) -> Cast:
     with cast.database.reading() as session:
         bob = doctors.get_doctor(session, "bob")
     left = absence.list_left(cast.database, cast.fiona, bob, date.fromisoformat(DAY), now=cast.now)
-    chosen = {each.reference: Chosen("cancel", each.version) for each in left}
+    chosen = {each.reference: AbsenceDecision("cancel", each.version) for each in left}
     kept = next(each for each in left if each.starts_at == local(f"{DAY} 11:00"))
-    chosen[kept.reference] = Chosen("keep", kept.version)
+    chosen[kept.reference] = AbsenceDecision("keep", kept.version)
     day = date.fromisoformat(DAY)
     cast.database.write(absence.take_off, cast.fiona, bob.id, day, chosen, "Bob is away", now=cast.now)
     return cast

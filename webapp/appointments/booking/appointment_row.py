@@ -57,7 +57,7 @@ def lock_for_change(
     return view
 
 
-class Stored(Protocol):
+class ChangeableRow(Protocol):
     """The parts of a row that are needed to change it."""
 
     @property
@@ -72,7 +72,7 @@ class Stored(Protocol):
     def busy_until(self) -> datetime: ...
 
 
-def update_row(session: Session, view: Stored, *, now: datetime, **values: object) -> None:
+def update_row(session: Session, view: ChangeableRow, *, now: datetime, **values: object) -> None:
     """Update the row if its version has not changed since it was read."""
     updated = session.execute(
         sa.update(Appointment)
@@ -135,7 +135,7 @@ def record(
 def publish_freed_time(
     session: Session,
     actor: Actor,
-    view: Stored,
+    view: ChangeableRow,
     *,
     still_busy: tuple[datetime, datetime] | None = None,
     now: datetime,

@@ -87,7 +87,7 @@ class EarlierAppointment(NamedTuple):
     private_note: str
 
 
-class Leave(NamedTuple):
+class TimeOffSpan(NamedTuple):
     """A span of time when the doctor is away, and why. Instants are UTC."""
 
     starts_at: datetime
@@ -265,9 +265,9 @@ def _earlier_in(text: str) -> Sequence[EarlierAppointment]:
     ]
 
 
-def list_leave(session: Session, doctor_id: int, low: datetime, high: datetime) -> list[Leave]:
+def list_leave(session: Session, doctor_id: int, low: datetime, high: datetime) -> list[TimeOffSpan]:
     """A doctor's time off that overlaps [low, high), in order."""
-    return [Leave._make(row) for row in rows(session, _LEAVE, doctor_id=doctor_id, low=low, high=high)]
+    return [TimeOffSpan._make(row) for row in rows(session, _LEAVE, doctor_id=doctor_id, low=low, high=high)]
 
 
 def age_on(day: date, birth_date: date | None) -> int | None:

@@ -71,7 +71,7 @@ class Wait(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class Transition:
     """One row of the table: a status, those it may follow, when it is possible, and the message if it is too early.
 
     `by_link`: a client with the appointment's link may also set this status, as long as the appointment is upcoming.
@@ -99,15 +99,15 @@ def _begun(starts_at: datetime, _clinic: Clinic, now: datetime) -> bool:
 _STEPS = {
     step.status: step
     for step in (
-        Step("arrived", ACTIVE, _on_its_day, _l("A patient can only arrive on the day of the appointment.")),
-        Step(
+        Transition("arrived", ACTIVE, _on_its_day, _l("A patient can only arrive on the day of the appointment.")),
+        Transition(
             "completed",
             (*ACTIVE, "arrived"),
             _begun,
             _l("A patient can’t be marked as seen before the appointment starts."),
         ),
-        Step("confirmed", ("scheduled",), _always, by_link=True),
-        Step("no_show", ACTIVE, _begun, _l("An appointment can’t be a no-show before it starts.")),
+        Transition("confirmed", ("scheduled",), _always, by_link=True),
+        Transition("no_show", ACTIVE, _begun, _l("An appointment can’t be a no-show before it starts.")),
     )
 }
 

@@ -50,7 +50,7 @@ from webapp.scheduling.slots import to_minute
 Fate = Literal["keep", "colleague", "later", "cancel"]
 
 
-class Chosen(NamedTuple):
+class AbsenceDecision(NamedTuple):
     """The decision about one appointment, in the version that was seen, and its new time if it moves."""
 
     fate: Fate
@@ -59,7 +59,7 @@ class Chosen(NamedTuple):
     doctor_id: int | None = None
 
 
-class Left(NamedTuple):
+class RemainingAppointment(NamedTuple):
     """A remaining appointment of the day. `colleague` and `later` are free times that it can move to."""
 
     id: int
@@ -94,7 +94,7 @@ class NotDecided(Conflict):
 
 
 @dataclass
-class Outcome:
+class AbsenceResult:
     """How many appointments went to colleagues, moved to another day, were cancelled, and were kept.
 
     `list_id` is the notification list, if there was an appointment.
@@ -107,7 +107,9 @@ class Outcome:
     list_id: int | None = None
 
 
-def list_left(database: Database, actor: Actor, doctor: DoctorRow, day: date, *, now: datetime) -> list[Left]:
+def list_left(
+    database: Database, actor: Actor, doctor: DoctorRow, day: date, *, now: datetime
+) -> list[RemainingAppointment]:
     """The remaining appointments of the doctor's day with proposals; those of patients who have arrived come first.
 
     Only the front desk gives appointments to colleagues. The proposals are computed after the reading session has
@@ -129,7 +131,7 @@ def list_left(database: Database, actor: Actor, doctor: DoctorRow, day: date, *,
     later = propose(alternatives)
     same_day = propose_colleagues(colleagues) if colleagues is not None else {}
     return [
-        Left(
+        RemainingAppointment(
             each.id,
             each.reference,
             each.version,
@@ -146,8 +148,15 @@ def list_left(database: Database, actor: Actor, doctor: DoctorRow, day: date, *,
 
 
 def take_off(
-    session: Session, actor: Actor, doctor_id: int, day: date, chosen: Mapping[str, Chosen], why: str, *, now: datetime
-) -> Outcome:
+    session: Session,
+    actor: Actor,
+    doctor_id: int,
+    day: date,
+    chosen: Mapping[str, AbsenceDecision],
+    why: str,
+    *,
+    now: datetime,
+) -> AbsenceResult:
     """Enter the time off for the rest of a day, and carry out the decision about each remaining appointment.
 
     `why` is what staff typed: it is kept with flags, with cancellations, and with times inside the minimum notice.
@@ -168,7 +177,7 @@ def take_off(
     pending = [Pending(each, keep, WHY, why) for each in decided]
     lock_patients(session, pending)
     flag(session, actor, [each for each in pending if chosen[each.appointment.reference].fate == "keep"], now=now)
-    outcome, problems = Outcome(), dict[str, str]()
+    outcome, problems = AbsenceResult(), dict[str, str]()
     for each in decided:
         wanted = chosen[each.reference]
         try:
@@ -198,7 +207,7 @@ def _make_list(
     doctor_id: int,
     day: date,
     decided: Sequence[UpcomingAppointment],
-    chosen: Mapping[str, Chosen],
+    chosen: Mapping[str, AbsenceDecision],
     why: str,
     *,
     now: datetime,
@@ -242,13 +251,13 @@ def _people(session: Session, left: Sequence[UpcomingAppointment]) -> dict[int, 
     return {row.id: (row.name, row.phone) for row in session.execute(query)}
 
 
-def _holds(appointment: UpcomingAppointment, chosen: Chosen) -> bool:
+def _holds(appointment: UpcomingAppointment, chosen: AbsenceDecision) -> bool:
     """Whether the decision is about the present version of the appointment."""
     moves = chosen.fate in ("colleague", "later")
     return chosen.version == appointment.version and not (moves and chosen.starts_at is None)
 
 
-def _undecided(appointment: UpcomingAppointment, chosen: Mapping[str, Chosen]) -> str:
+def _undecided(appointment: UpcomingAppointment, chosen: Mapping[str, AbsenceDecision]) -> str:
     """The sentence for an appointment without a valid decision."""
     decision = chosen.get(appointment.reference)
     if decision is not None and decision.version != appointment.version:
@@ -269,7 +278,7 @@ def _enter(session: Session, actor: Actor, clinic: Clinic, doctor_id: int, day: 
     time_off.add_time_off(session, actor, doctor_id, command, now=now, exactly=(start, end))
 
 
-def _do(session: Session, actor: Actor, reference: str, chosen: Chosen, why: str, *, now: datetime) -> None:
+def _do(session: Session, actor: Actor, reference: str, chosen: AbsenceDecision, why: str, *, now: datetime) -> None:
     if chosen.fate == "cancel":
         cancellation = Cancellation(reason=why, version=chosen.version)
         service.cancel(session, actor, reference, cancellation, now=now, why=WHY, even_arrived=True)

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from webapp.appointments.impact.schemas import Pending
 from webapp.appointments.messages import notification_lists
 from webapp.appointments.messages.notification_lines import LineKind
-from webapp.appointments.messages.notification_lists import Kind
+from webapp.appointments.messages.notification_lists import ListKind
 from webapp.appointments.models import NotificationLine, NotificationList
 from webapp.auth.schemas import Actor
 from webapp.clinic.service import Clinic
@@ -26,14 +26,14 @@ from webapp.scheduling.models import ACTIVE
 
 # The code of the reason that patients are told.
 WHY = "time_off"
-_KINDS: dict[str, Kind] = {WHY: "away", "closure": "closure"}
+_KINDS: dict[str, ListKind] = {WHY: "away", "closure": "closure"}
 LINE_KINDS: dict[str, LineKind] = {"keep": "kept", "move": "moved", "cancel": "cancelled"}
 
 
 class _About(NamedTuple):
     """The subject of a list. The doctor and the day are those of time off; other changes may be of one doctor."""
 
-    kind: Kind
+    kind: ListKind
     day: date | None
     doctor_id: int | None
 

@@ -46,7 +46,7 @@ ABOUT_APPOINTMENTS = (BOOKED, MOVED, CANCELLED, RESTORED, REMINDER, LATE, CLINIC
 CLOCK = "clock_changed"
 
 
-class Former(NamedTuple):
+class FormerValues(NamedTuple):
     """The earlier values of an appointment whose doctor or visit type staff changed; '' and 0 for unchanged ones.
 
     A visit type that messages may not name is left out.
@@ -64,7 +64,7 @@ class Notice(NamedTuple):
     by: DoneBy
     before: datetime | None = None
     why: str = ""
-    was: Former = Former()
+    was: FormerValues = FormerValues()
 
 
 def enqueue(session: Session, appointment_id: int, notice: Notice, *, now: datetime) -> None:
@@ -118,7 +118,7 @@ def notice_values(
     }
 
 
-def former_of(session: Session, doctor_id: int | None, visit_type_id: int | None, minutes: int | None) -> Former:
+def former_of(session: Session, doctor_id: int | None, visit_type_id: int | None, minutes: int | None) -> FormerValues:
     """The earlier values of an appointment in words; None means unchanged."""
     doctor = kind = None
     if doctor_id is not None:
@@ -126,7 +126,7 @@ def former_of(session: Session, doctor_id: int | None, visit_type_id: int | None
     if visit_type_id is not None:
         query = sa.select(VisitType.name).where(VisitType.id == visit_type_id, VisitType.named_in_messages.is_(True))
         kind = session.scalar(query)
-    return Former(doctor or "", kind or "", minutes or 0)
+    return FormerValues(doctor or "", kind or "", minutes or 0)
 
 
 def addressed_values(

@@ -48,14 +48,14 @@ RECENTLY = timedelta(hours=24)
 _OF = table_of(Appointment).c
 
 
-class Letter(NamedTuple):
+class AddressedMessage(NamedTuple):
     """One message: to whom, and about which appointments, each with the recipient's relation to it."""
 
     recipient: Recipient
     appointments: list[tuple[AppointmentFacts, Recipient]]
 
 
-class Outcome(NamedTuple):
+class SendResult(NamedTuple):
     """The result: the notification list, how many patients it has, and how many messages were written."""
 
     list_id: int
@@ -63,7 +63,7 @@ class Outcome(NamedTuple):
     messages: int
 
 
-class Written(NamedTuple):
+class EarlierMessage(NamedTuple):
     """The last message that a patient got: when, and what it said."""
 
     at: datetime
@@ -94,28 +94,28 @@ def find_upcoming(session: Session, actor: Actor, ids: Sequence[int], *, now: da
     return [AppointmentFacts._make(row) for row in session.execute(query.order_by(_OF.starts_at, _OF.id))]
 
 
-def letters_of(appointments: Sequence[AppointmentFacts]) -> list[Letter]:
+def addressed_messages(appointments: Sequence[AppointmentFacts]) -> list[AddressedMessage]:
     """The messages about these appointments, one for each address."""
-    found: dict[tuple[Channel, str], Letter] = {}
+    found: dict[tuple[Channel, str], AddressedMessage] = {}
     for facts in appointments:
         for recipient in recipients_of(facts):
-            letter = found.setdefault((recipient.channel, recipient.address), Letter(recipient, []))
-            letter.appointments.append((facts, recipient))
+            message = found.setdefault((recipient.channel, recipient.address), AddressedMessage(recipient, []))
+            message.appointments.append((facts, recipient))
     return list(found.values())
 
 
-def values_of(letter: Letter, clinic: Clinic, words: str, *, now: datetime) -> dict[str, Any]:
+def values_of(message: AddressedMessage, clinic: Clinic, words: str, *, now: datetime) -> dict[str, Any]:
     """The values of a message's template."""
     told = [
         appointment_messages.appointment_values(facts, recipient, clinic, now=now)
-        for facts, recipient in letter.appointments
+        for facts, recipient in message.appointments
     ]
     return {"clinic": clinic.letterhead, "said": words, "visits": told}
 
 
 def written_recently(
     session: Session, appointments: Sequence[AppointmentFacts], *, now: datetime
-) -> dict[int, Written]:
+) -> dict[int, EarlierMessage]:
     """The last such message of each patient of these appointments who had one within a day, by the patient's id.
 
     A message counts for a patient who was to be called instead, and for one whose recipients got it about another
@@ -131,12 +131,12 @@ def written_recently(
     )
     told = session.execute(query).all()
     addresses = outbox.recipients_of(session, {number for row in told for number in row.messages})
-    by_patient: dict[int, Written] = {}
-    by_address: dict[str, Written] = {}
+    by_patient: dict[int, EarlierMessage] = {}
+    by_address: dict[str, EarlierMessage] = {}
     for row in told:
-        by_patient[row.patient_id] = written = Written(row.made_at, row.words)
+        by_patient[row.patient_id] = written = EarlierMessage(row.made_at, row.words)
         by_address |= {addresses[number]: written for number in row.messages if number in addresses}
-    found: dict[int, Written] = {}
+    found: dict[int, EarlierMessage] = {}
     for facts in appointments:
         theirs = [by_address.get(recipient.address) for recipient in recipients_of(facts)]
         known = [each for each in (by_patient.get(facts.patient_id), *theirs) if each is not None]
@@ -154,7 +154,7 @@ def send(
     once: str,
     again: Collection[int] = (),
     now: datetime,
-) -> Outcome | None:
+) -> SendResult | None:
     """Write the messages about these appointments, and the notification list; None if this form was sent before.
 
     The audit log says who wrote to whom, but not what. `again` are the patients who get it although they had another
@@ -178,19 +178,19 @@ def send(
     clinic = get_clinic(session)
     told: dict[int, list[int]] = {}
     written = 0
-    for letter in letters_of(upcoming):
-        number = _write(session, clinic, made, letter, words, now=now)
+    for message in addressed_messages(upcoming):
+        number = _write(session, clinic, made, message, words, now=now)
         if number is None:
             continue
         written += 1
-        for facts, _recipient in letter.appointments:
+        for facts, _recipient in message.appointments:
             told.setdefault(facts.patient_id, []).append(number)
     first = {facts.patient_id: facts for facts in reversed(upcoming)}
     for patient_id, facts in first.items():
         messages = list(dict.fromkeys(told.get(patient_id, ())))
         notification_lists.note(session, made, facts.id, "message", was_at=facts.starts_at, messages=messages)
     audit.record_all_by(session, actor, "patient_messaged", subject_type="patient", subject_ids=sorted(first), now=now)
-    return Outcome(made, len(first), written)
+    return SendResult(made, len(first), written)
 
 
 def withdraw_about(session: Session, appointment_id: int) -> None:
@@ -217,9 +217,11 @@ def withdraw_naming(session: Session, address: str, references: Collection[str])
         session.execute(gone.execution_options(synchronize_session=False))
 
 
-def _write(session: Session, clinic: Clinic, list_id: int, letter: Letter, words: str, *, now: datetime) -> int | None:
+def _write(
+    session: Session, clinic: Clinic, list_id: int, addressed: AddressedMessage, words: str, *, now: datetime
+) -> int | None:
     """Write one message; its id, or None if it could only be sent after the first appointment begins."""
-    recipient, soonest = letter.recipient, letter.appointments[0][0].starts_at
+    recipient, soonest = addressed.recipient, addressed.appointments[0][0].starts_at
     due_at = daytime.due_at(clinic, recipient.channel, soonest, urgent=True, now=now)
     expires_at = min(now + LIFETIME, soonest)
     if due_at >= expires_at:
@@ -231,7 +233,7 @@ def _write(session: Session, clinic: Clinic, list_id: int, letter: Letter, words
         channel=recipient.channel,
         recipient=recipient.address,
         template=CLINIC_MESSAGE,
-        values=values_of(letter, clinic, words, now=now),
+        values=values_of(addressed, clinic, words, now=now),
         subject=subject,
         due_at=due_at,
         expires_at=expires_at,

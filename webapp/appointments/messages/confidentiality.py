@@ -24,7 +24,7 @@ from webapp.notifications.models import OutboxMessage
 from webapp.patients.models import Patient, link_is_active
 
 
-class Told(NamedTuple):
+class InformedGuardian(NamedTuple):
     """The name of the person who books for the patient, or '', and how many messages about it they have got before."""
 
     guardian: str
@@ -40,7 +40,7 @@ class _Guardian(NamedTuple):
 
 def set_confidential(
     session: Session, actor: Actor, reference: str, command: ChangeConfidentiality, *, now: datetime
-) -> Told:
+) -> InformedGuardian:
     """Hide an appointment from the person who books for the patient, or show it again; staff.
 
     Raises:
@@ -57,8 +57,8 @@ def set_confidential(
         if guardian is not None and command.confidential:
             withdraw_from(session, view.patient_id, guardian.id, guardian.email, guardian.phone, now=now)
     if guardian is None:
-        return Told("", 0)
-    return Told(guardian.name, _count_sent(session, guardian, view.id, view.reference))
+        return InformedGuardian("", 0)
+    return InformedGuardian(guardian.name, _count_sent(session, guardian, view.id, view.reference))
 
 
 def _find_guardian(session: Session, patient_id: int) -> _Guardian | None:

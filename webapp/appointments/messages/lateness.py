@@ -47,25 +47,25 @@ _SOON = FACTS.where(
 ).order_by(_APPOINTMENT.starts_at, _APPOINTMENT.id)
 
 
-class Told(NamedTuple):
+class AnnouncedDelay(NamedTuple):
     """The delay that people were told last, in minutes, and when."""
 
     minutes: int
     at: datetime
 
 
-class Expected(NamedTuple):
+class ExpectedPatient(NamedTuple):
     """An appointment that begins soon, who is told about it and from when on, and of how many minutes they were told
     last."""
 
     facts: AppointmentFacts
     recipients: list[Recipient]
     due_at: datetime
-    told: int
+    announced: int
 
     def hears_of(self, minutes: int) -> bool:
         """Whether this lateness is news to them, and reaches them before they come."""
-        return abs(minutes - self.told) >= MATTERS and self.due_at < self.facts.starts_at
+        return abs(minutes - self.announced) >= MATTERS and self.due_at < self.facts.starts_at
 
 
 class Audience(NamedTuple):
@@ -74,7 +74,7 @@ class Audience(NamedTuple):
     """
 
     hours: int
-    expected: list[Expected]
+    expected: list[ExpectedPatient]
 
     def count(self, minutes: int) -> int:
         """The number of appointments for which messages about this delay would be sent."""
@@ -91,18 +91,20 @@ def find_audience(session: Session, doctor_id: int, *, now: datetime) -> Audienc
     tomorrow = first_instant(today + timedelta(days=1), clinic.zone)
     found = rows(session, _SOON, doctor_id=doctor_id, now=now, until=until, tomorrow=tomorrow)
     reached = [(facts, list(recipients_of(facts))) for facts in (AppointmentFacts(*row) for row in found)]
-    told = _told(session, reached, since=first_instant(today, clinic.zone))
+    announced = _announced_delays(session, reached, since=first_instant(today, clinic.zone))
     expected = [
-        _expected(facts, recipients, told.get(facts.id), now=now) for facts, recipients in reached if recipients
+        _expected(facts, recipients, announced.get(facts.id), now=now) for facts, recipients in reached if recipients
     ]
     return Audience(clinic.tell_late_hours, expected)
 
 
-def _expected(facts: AppointmentFacts, recipients: list[Recipient], told: Told | None, *, now: datetime) -> Expected:
-    if told is None:
-        return Expected(facts, recipients, now, 0)
-    later, last = told.at + PAUSE, facts.starts_at - LAST_MOMENT
-    return Expected(facts, recipients, max(min(later, last) if last > now else later, now), told.minutes)
+def _expected(
+    facts: AppointmentFacts, recipients: list[Recipient], announced: AnnouncedDelay | None, *, now: datetime
+) -> ExpectedPatient:
+    if announced is None:
+        return ExpectedPatient(facts, recipients, now, 0)
+    later, last = announced.at + PAUSE, facts.starts_at - LAST_MOMENT
+    return ExpectedPatient(facts, recipients, max(min(later, last) if last > now else later, now), announced.minutes)
 
 
 def run_late(session: Session, actor: Actor, slug: str, command: RunLate, *, now: datetime) -> int:
@@ -136,7 +138,9 @@ def late_values(
     return {"clinic": clinic.letterhead, **addressed, "late": minutes}
 
 
-def _message(clinic: Clinic, expected: Expected, recipient: Recipient, minutes: int, *, now: datetime) -> Message:
+def _message(
+    clinic: Clinic, expected: ExpectedPatient, recipient: Recipient, minutes: int, *, now: datetime
+) -> Message:
     """The message about a delay. Text messages are sent at night, too, because the patient is about to leave home."""
     facts = expected.facts
     return Message(
@@ -151,9 +155,9 @@ def _message(clinic: Clinic, expected: Expected, recipient: Recipient, minutes: 
     )
 
 
-def _told(
+def _announced_delays(
     session: Session, reached: Sequence[tuple[AppointmentFacts, list[Recipient]]], *, since: datetime
-) -> dict[int, Told]:
+) -> dict[int, AnnouncedDelay]:
     """The last delay that the recipients of each appointment were told. Waiting messages do not count, and neither do
     messages to others, such as an earlier patient of the same appointment.
     """
@@ -171,7 +175,7 @@ def _told(
         _MESSAGE.created_at >= since,
     )
     return {
-        number: Told(values["late"], at)
+        number: AnnouncedDelay(values["late"], at)
         for number, recipient, values, at in session.execute(query.order_by(_MESSAGE.id))
         if recipient in addresses[number]
     }

@@ -48,7 +48,7 @@ KEPT = timedelta(days=30)
 # So many lists are shown, newest first.
 MOST_LISTS = 50
 
-Kind = Literal["away", "closure", "change", "cancel", "message"]
+ListKind = Literal["away", "closure", "change", "cancel", "message"]
 
 
 class NotificationListView(NamedTuple):
@@ -58,7 +58,7 @@ class NotificationListView(NamedTuple):
     """
 
     id: int
-    kind: Kind
+    kind: ListKind
     doctor_id: int | None
     doctor_slug: str
     doctor_name: str
@@ -81,7 +81,7 @@ class NotificationListView(NamedTuple):
 def begin(
     session: Session,
     actor: Actor,
-    kind: Kind,
+    kind: ListKind,
     *,
     doctor_id: int | None = None,
     day: date | None = None,
@@ -102,7 +102,7 @@ def begin(
     return session.scalars(sa.insert(NotificationList).values(values).returning(NotificationList.id)).one()
 
 
-def begin_once(session: Session, actor: Actor, kind: Kind, *, words: str, once: str, now: datetime) -> int | None:
+def begin_once(session: Session, actor: Actor, kind: ListKind, *, words: str, once: str, now: datetime) -> int | None:
     """The same for a form with this mark; None if the form has made a list before, or makes one just now."""
     taken = sa.select(NotificationList.id).where(NotificationList.once == once)
     if session.scalar(taken) is not None:

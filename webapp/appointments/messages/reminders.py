@@ -55,7 +55,7 @@ class Reminder(NamedTuple):
     appointments: list[tuple[AppointmentFacts, Recipient]]
 
 
-class Day(NamedTuple):
+class ReminderDay(NamedTuple):
     """A local day whose appointments are this many days ahead; `asked` are the parameters of its queries."""
 
     lead: int
@@ -87,7 +87,7 @@ def enqueue_due(session: Session, *, now: datetime) -> int:
     return written
 
 
-def _days(clinic: Clinic, now: datetime) -> list[Day]:
+def _days(clinic: Clinic, now: datetime) -> list[ReminderDay]:
     """The days for which reminders are due today; none at night."""
     if not is_daytime(clinic, now):
         return []
@@ -95,13 +95,13 @@ def _days(clinic: Clinic, now: datetime) -> list[Day]:
     return [_day(clinic, lead, today) for lead in days_of(clinic.reminder_days)]
 
 
-def _day(clinic: Clinic, lead: int, today: date) -> Day:
+def _day(clinic: Clinic, lead: int, today: date) -> ReminderDay:
     day = today + timedelta(days=lead)
     asked = {"first": day, "last": day + timedelta(days=1), "today": today}
-    return Day(lead, day, {name: first_instant(each, clinic.zone) for name, each in asked.items()})
+    return ReminderDay(lead, day, {name: first_instant(each, clinic.zone) for name, each in asked.items()})
 
 
-def _unwritten(session: Session, clinic: Clinic, day: Day) -> dict[str, list[int]]:
+def _unwritten(session: Session, clinic: Clinic, day: ReminderDay) -> dict[str, list[int]]:
     """The missing reminders for that day: the patients whose appointments they are about, by address."""
     found = _grouped(clinic, (AppointmentFacts(*row) for row in rows(session, _OF_DAY, **day.asked)))
     known = keys_in_outbox(session, [day.key(address) for address in found])
@@ -112,7 +112,9 @@ def _unwritten(session: Session, clinic: Clinic, day: Day) -> dict[str, list[int
     }
 
 
-def _enqueue(session: Session, clinic: Clinic, day: Day, unwritten: dict[str, list[int]], *, now: datetime) -> int:
+def _enqueue(
+    session: Session, clinic: Clinic, day: ReminderDay, unwritten: dict[str, list[int]], *, now: datetime
+) -> int:
     """Write these reminders for that day, if their appointments are still active.
 
     Cancelling and moving take the patient's lock, so data that is read after taking it stays true until the end.

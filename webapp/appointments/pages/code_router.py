@@ -7,7 +7,7 @@ from functools import partial
 from starlette.responses import Response
 
 from webapp.appointments import code_sign_in
-from webapp.appointments.code_sign_in import Entered, Typed
+from webapp.appointments.code_sign_in import CodeResult, EnteredCode
 from webapp.appointments.pages import first_booking_page
 from webapp.appointments.pages.forms import FirstBookingForm
 from webapp.audit.security_events import Seen
@@ -110,7 +110,7 @@ def create_account(page: CurrentPage, sent: SentForm) -> Response:
     return _details_page(page, asked, form, status=submission.status, headers=headers_of(submission.error))
 
 
-def _try(page: Page, asked: Waiting, code: str) -> Entered:
+def _try(page: Page, asked: Waiting, code: str) -> CodeResult:
     """Enter the code, as one of the attempts that a network has.
 
     Raises:
@@ -138,15 +138,15 @@ def _try(page: Page, asked: Waiting, code: str) -> Entered:
     return entered
 
 
-def _typed(page: Page, asked: Waiting, code: str = "") -> Typed:
-    return Typed(asked.browser, asked.email, code, known=bool(known_device(page, asked.email)))
+def _typed(page: Page, asked: Waiting, code: str = "") -> EnteredCode:
+    return EnteredCode(asked.browser, asked.email, code, known=bool(known_device(page, asked.email)))
 
 
 def _origin(page: Page) -> Origin:
     return Origin(page.address, page.request.headers.get("user-agent", ""), session_secret(page))
 
 
-def _signed_in(page: Page, asked: Waiting, entered: Entered, address: str, flash: str | None = None) -> Response:
+def _signed_in(page: Page, asked: Waiting, entered: CodeResult, address: str, flash: str | None = None) -> Response:
     if entered.over:
         flash = _("You’re signed in. Your address wasn’t confirmed before, so a password set earlier no longer works.")
     if entered.made:

@@ -28,7 +28,7 @@ from webapp.scheduling.facts import BookingRequest
 from webapp.scheduling.presenters import appointment_preview
 
 
-class Chosen(NamedTuple):
+class RequestedAppointment(NamedTuple):
     """The appointment that an address of the booking page names."""
 
     doctor: str
@@ -96,7 +96,7 @@ def keep_reason(page: Page, response: Response, actor: Actor, booked: Booked) ->
         keep_draft(page, response, actor, UnsentForm("/appointments", booked.address, [("reason", booked.reason)]))
 
 
-def _chosen(address: str) -> Chosen | None:
+def _chosen(address: str) -> RequestedAppointment | None:
     path, _mark, query = address.partition("?")
     if path != "/book" or not is_clean_text(query.encode()):
         return None
@@ -105,10 +105,10 @@ def _chosen(address: str) -> Chosen | None:
     # A person whom the account books for is chosen on the booking page.
     if start is None or "patient" in values:
         return None
-    return Chosen(values.get("doctor", ""), whole_number(values.get("visit_type")), start)
+    return RequestedAppointment(values.get("doctor", ""), whole_number(values.get("visit_type")), start)
 
 
-def _request(page: Page, chosen: Chosen) -> BookingRequest | None:
+def _request(page: Page, chosen: RequestedAppointment) -> BookingRequest | None:
     try:
         doctor = doctors.get_doctor(page.session, chosen.doctor)
         return checks.find_booking_request(page.session, doctor, chosen.visit_type, by_staff=False)

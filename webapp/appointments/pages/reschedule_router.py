@@ -318,7 +318,7 @@ def _calendar(page: Page, view: AppointmentView, target: MoveTarget, start: date
     Without either, it is the week of the appointment itself, or if that has no free time, of the next free time.
     """
     clinic = current_clinic(page)
-    place = week_calendar.Place(
+    place = week_calendar.CalendarPlace(
         page=target.here,
         fragment=target.here,
         slot_address=target.slots,

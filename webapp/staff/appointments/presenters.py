@@ -20,12 +20,12 @@ from webapp.core.spreadsheets import csv_pieces
 from webapp.core.urls import with_query
 from webapp.core.web import Page
 from webapp.i18n import gettext as _
-from webapp.scheduling.explain import Answer
+from webapp.scheduling.explain import Explanation
 from webapp.scheduling.facts import BookingRequest
 from webapp.scheduling.promised_hours import find_broken
 
 
-class AppointmentLine(NamedTuple):
+class StaffAppointmentLine(NamedTuple):
     """One appointment as the list shows it. Instants are UTC; `day` is 'Tue 3 Mar 2026', `booked` the day of booking.
 
     `steps` are the likely statuses, which one tap sets. `changeable`: it can be moved and cancelled; `choosable`: it
@@ -56,7 +56,7 @@ class AppointmentLine(NamedTuple):
         return f"/appointments/{self.reference}"
 
     @property
-    def appointment(self) -> AppointmentLine:
+    def appointment(self) -> StaffAppointmentLine:
         """The line itself: the macros for status buttons take a card with this member."""
         return self
 
@@ -65,7 +65,7 @@ class DayOfList(NamedTuple):
     """The appointments of one day under its heading, which is '' if the list is not ordered by day."""
 
     title: str
-    lines: list[AppointmentLine]
+    lines: list[StaffAppointmentLine]
 
 
 class PromiseLine(NamedTuple):
@@ -87,7 +87,7 @@ class DayLink(NamedTuple):
     is_shown: bool
 
 
-class Place(NamedTuple):
+class SettingsLink(NamedTuple):
     """Where a rule is set: the name of the page, and its address."""
 
     words: str
@@ -98,7 +98,7 @@ class ShownRule(NamedTuple):
     """A rule that refuses a time, where it is set, and the appointments in the way: reference and address."""
 
     sentence: str
-    place: Place | None
+    place: SettingsLink | None
     appointments: list[tuple[str, str]]
 
 
@@ -138,10 +138,10 @@ def _day_title(day: date | None, today: date, zone: ZoneInfo) -> str:
     return f"{words} · {title}" if words else title
 
 
-def _line(row: AppointmentRow, clinic: Clinic, actor: Actor, now: datetime) -> AppointmentLine:
+def _line(row: AppointmentRow, clinic: Clinic, actor: Actor, now: datetime) -> StaffAppointmentLine:
     day = formats.local_date(row.starts_at, clinic.zone)
     active = statuses.may_take_place(row.status)
-    return AppointmentLine(
+    return StaffAppointmentLine(
         reference=row.reference,
         version=row.version,
         status=row.status,
@@ -203,7 +203,7 @@ def _cells(row: AppointmentRow, clinic: Clinic) -> list[str]:
     return [*when, *texts, f"{booked:%Y-%m-%d}", row.override_reason, row.squeeze_reason]
 
 
-def shown_answer(answer: Answer, request: BookingRequest, patient_id: int | None, *, actor: Actor) -> ShownAnswer:
+def shown_answer(answer: Explanation, request: BookingRequest, patient_id: int | None, *, actor: Actor) -> ShownAnswer:
     """An answer with links to the booking and, for those who may change it, to where each rule is set."""
     rules = [
         ShownRule(
@@ -223,23 +223,23 @@ def shown_answer(answer: Answer, request: BookingRequest, patient_id: int | None
     return ShownAnswer(answer.title.rstrip(":"), rules, book_href)
 
 
-def _place(code: str, request: BookingRequest) -> Place | None:
+def _place(code: str, request: BookingRequest) -> SettingsLink | None:
     """Where a rule is set; None for the rules of time itself."""
     doctor = f"/admin/doctors/{request.doctor.slug}"
-    rules = Place(_("Booking rules"), "/admin/clinic/rules")
+    rules = SettingsLink(_("Booking rules"), "/admin/clinic/rules")
     places = {
-        "doctor_inactive": Place(_("The doctor"), doctor),
-        "visit_type_not_offered": Place(_("The doctor’s visit types"), doctor),
-        "visit_type_not_online": Place(_("Visit types"), "/admin/visit-types"),
-        "off_grid": Place(_("The doctor’s start times"), doctor),
+        "doctor_inactive": SettingsLink(_("The doctor"), doctor),
+        "visit_type_not_offered": SettingsLink(_("The doctor’s visit types"), doctor),
+        "visit_type_not_online": SettingsLink(_("Visit types"), "/admin/visit-types"),
+        "off_grid": SettingsLink(_("The doctor’s start times"), doctor),
         "too_soon": rules,
         "too_far_ahead": rules,
         "patient_gap": rules,
         "too_many_visits": rules,
-        "closure": Place(_("Closures"), "/admin/closures"),
-        "clinic_closed": Place(_("Opening hours"), "/admin/clinic/opening-hours"),
-        "outside_working_hours": Place(_("Working hours"), f"{doctor}/hours"),
-        "time_off": Place(_("Time off"), f"{doctor}/time-off"),
+        "closure": SettingsLink(_("Closures"), "/admin/closures"),
+        "clinic_closed": SettingsLink(_("Opening hours"), "/admin/clinic/opening-hours"),
+        "outside_working_hours": SettingsLink(_("Working hours"), f"{doctor}/hours"),
+        "time_off": SettingsLink(_("Time off"), f"{doctor}/time-off"),
     }
     return places.get(code)
 

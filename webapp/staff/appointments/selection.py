@@ -26,21 +26,21 @@ MOST_CHOSEN = 200
 BY_CLINIC = "by_clinic"
 
 
-class Named(NamedTuple):
+class ChosenAppointment(NamedTuple):
     """An appointment by its reference, in the version that the user saw; None for any version."""
 
     reference: str
     version: int | None = None
 
 
-class Judged(NamedTuple):
+class CheckedAppointment(NamedTuple):
     """A chosen appointment, and why the action is not possible with it; '' if it is."""
 
     appointment: AppointmentView
     why_not: str
 
 
-class Order(NamedTuple):
+class ActionParameters(NamedTuple):
     """The parameters of an action: `words` is the text for patients, `list_id` the notification list, if any."""
 
     words: str = ""
@@ -56,7 +56,7 @@ class Action(NamedTuple):
     do: Callable[..., None] | None = None
 
 
-class Result(NamedTuple):
+class SelectionResult(NamedTuple):
     """The reasons of failures by reference, and the notification list."""
 
     failed: dict[str, AppError]
@@ -73,7 +73,9 @@ def _not_confirmable(view: AppointmentView, now: datetime) -> str:
     return _("It’s already confirmed.") if view.status == "confirmed" else _not_upcoming(view, now, "confirmed")
 
 
-def _confirm(session: Session, actor: Actor, named: Named, _order: Order, *, now: datetime) -> None:
+def _confirm(
+    session: Session, actor: Actor, named: ChosenAppointment, _order: ActionParameters, *, now: datetime
+) -> None:
     status_service.confirm(
         session, actor, named.reference, ChangeStatus(status="confirmed", version=named.version), now=now
     )
@@ -83,7 +85,9 @@ def _not_cancellable(view: AppointmentView, now: datetime) -> str:
     return _("It’s already cancelled.") if view.status == "cancelled" else _not_upcoming(view, now, "cancelled")
 
 
-def _cancel(session: Session, actor: Actor, named: Named, order: Order, *, now: datetime) -> None:
+def _cancel(
+    session: Session, actor: Actor, named: ChosenAppointment, order: ActionParameters, *, now: datetime
+) -> None:
     command = Cancellation(reason=order.words, version=named.version)
     view = queries.get_appointment(session, actor, named.reference)
     service.cancel(session, actor, named.reference, command, now=now, why=BY_CLINIC, say=order.words)
@@ -97,7 +101,9 @@ def _not_restorable(view: AppointmentView, now: datetime) -> str:
     return "" if view.starts_at > now else _("It has already started.")
 
 
-def _restore(session: Session, actor: Actor, named: Named, _order: Order, *, now: datetime) -> None:
+def _restore(
+    session: Session, actor: Actor, named: ChosenAppointment, _order: ActionParameters, *, now: datetime
+) -> None:
     status_service.undo(session, actor, named.reference, UndoStatus(version=named.version), now=now)
 
 
@@ -115,22 +121,24 @@ ACTIONS: dict[str, Action] = {
 }
 
 
-def judge(session: Session, actor: Actor, action: str, references: Sequence[str], *, now: datetime) -> list[Judged]:
+def check(
+    session: Session, actor: Actor, action: str, references: Sequence[str], *, now: datetime
+) -> list[CheckedAppointment]:
     """The chosen appointments that the actor may see, in order of their start."""
     found = queries.get_appointments_named(session, actor, references[:MOST_CHOSEN])
-    return [Judged(view, ACTIONS[action].why_not(view, now)) for view in found]
+    return [CheckedAppointment(view, ACTIONS[action].why_not(view, now)) for view in found]
 
 
 def carry_out(
     database: Database,
     actor: Actor,
     action: str,
-    chosen: Sequence[Named],
+    chosen: Sequence[ChosenAppointment],
     *,
     words: str = "",
     once: str = "",
     now: datetime,
-) -> Result:
+) -> SelectionResult:
     """Carry out the action with each of them. `once` is the mark of the form.
 
     A form that is sent twice has the same effect and the same answer as once: the list has the appointments that it
@@ -147,14 +155,14 @@ def carry_out(
     failed: dict[str, AppError] = {}
     for named in chosen[:MOST_CHOSEN]:
         try:
-            database.write(do, actor, named, Order(words, list_id), now=now)
+            database.write(do, actor, named, ActionParameters(words, list_id), now=now)
         except AppError as error:
             failed[named.reference] = error
     if list_id is None:
-        return Result(failed)
+        return SelectionResult(failed)
     with database.reading() as session:
         done = notification_lists.references_on(session, list_id)
     failed = {reference: error for reference, error in failed.items() if reference not in done}
     # Another request may be about to write to a list that it has begun.
     ended = begun and database.write(notification_lists.end_if_empty, list_id)
-    return Result(failed, None if ended else list_id)
+    return SelectionResult(failed, None if ended else list_id)

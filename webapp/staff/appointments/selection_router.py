@@ -12,7 +12,7 @@ from starlette.responses import Response
 from webapp.appointments.booking import status_service
 from webapp.appointments.messages import clinic_messages, notification_lists
 from webapp.appointments.messages.appointment_messages import CLINIC_MESSAGE
-from webapp.appointments.messages.clinic_messages import Written
+from webapp.appointments.messages.clinic_messages import EarlierMessage
 from webapp.appointments.messages.notification_lists import MessageReach
 from webapp.appointments.schemas import AppointmentView
 from webapp.auth.dependencies import DESK, signed_in
@@ -28,7 +28,7 @@ from webapp.i18n import gettext as _
 from webapp.i18n import language, ngettext
 from webapp.notifications.rendering import Rendered, render
 from webapp.staff.appointments import selection
-from webapp.staff.appointments.selection import ACTIONS, MOST_CHOSEN, Judged, Named
+from webapp.staff.appointments.selection import ACTIONS, MOST_CHOSEN, CheckedAppointment, ChosenAppointment
 from webapp.staff.desk.notification_lists_presenters import CHANNELS, WHYS, list_address
 from webapp.staff.messages.previews import DEAD_KEYS
 
@@ -43,7 +43,7 @@ LONGEST = {"cancel": 200, "message": clinic_messages.LONGEST}
 LONGEST_MARK = 40
 
 
-class Asked(NamedTuple):
+class SelectionRequest(NamedTuple):
     """The action and the typed text in a form. `once` marks the form, so that it counts once. `seen` are the words of
     which the user saw a preview. `warned_of` are references of patients who, as the page said, had a message within a
     day, and `again` of those who get this one, too.
@@ -59,15 +59,15 @@ class Asked(NamedTuple):
     again: frozenset[str] = frozenset()
 
 
-class Recent(NamedTuple):
+class RecentRecipient(NamedTuple):
     """A patient who had a message within a day, by one of the chosen appointments. `again`: they get this one, too."""
 
     appointment: AppointmentView
-    written: Written
+    written: EarlierMessage
     again: bool
 
 
-class Answer(NamedTuple):
+class SelectionAnswer(NamedTuple):
     """The page's answer to an attempt: problems by reference, what was done, an error of the words, or why nothing was
     done.
 
@@ -94,7 +94,9 @@ def preview(page: CurrentPage) -> Response:
     """The patients whom an action reaches, and those for whom it is not possible; front desk. The reading is logged."""
     actor = signed_in(page, *DESK)
     query = page.request.query_params
-    return _show(page, actor, Asked(query.get("action", USUAL), query.getlist("chosen"), query.get("back", "")))
+    return _show(
+        page, actor, SelectionRequest(query.get("action", USUAL), query.getlist("chosen"), query.get("back", ""))
+    )
 
 
 @router.post(ADDRESS)
@@ -102,7 +104,7 @@ def carry_out(page: CurrentPage, sent: SentForm) -> Response:
     """Carry out the action with the appointments that the preview listed; front desk."""
     actor = signed_in(page, *DESK)
     chosen = _named(sent)
-    asked = Asked(
+    asked = SelectionRequest(
         str(sent.get("action", "")),
         [each.reference for each in chosen],
         str(sent.get("back", "")),
@@ -119,7 +121,7 @@ def carry_out(page: CurrentPage, sent: SentForm) -> Response:
         # The session had ended, so the form has to be sent again before anything is done.
         return _show(page, actor, asked._replace(seen=""))
     if error:
-        return _show(page, actor, asked._replace(seen=""), Answer(error=error, status=422))
+        return _show(page, actor, asked._replace(seen=""), SelectionAnswer(error=error, status=422))
     if asked.action == "message":
         return _send(page, actor, asked, sure=sent.get("step") == "send")
     page.close()
@@ -132,25 +134,25 @@ def carry_out(page: CurrentPage, sent: SentForm) -> Response:
         return page.redirect(list_href or local_path(asked.back, default=LIST), flash=said)
     problems = {reference: error.message for reference, error in result.failed.items()}
     left = asked._replace(references=list(result.failed), once="")
-    return _show(page, actor, left, Answer(problems, said, list_href=list_href, status=409))
+    return _show(page, actor, left, SelectionAnswer(problems, said, list_href=list_href, status=409))
 
 
-def _send(page: Page, actor: Actor, asked: Asked, *, sure: bool) -> Response:
+def _send(page: Page, actor: Actor, asked: SelectionRequest, *, sure: bool) -> Response:
     """Show the message, or write it if this very message was shown."""
     if not sure or asked.seen != asked.words:
         return _show(page, actor, asked._replace(seen=asked.words))
-    judged = selection.judge(page.session, actor, asked.action, asked.references, now=page.now)
-    possible = [each.appointment for each in judged if not each.why_not]
+    checked = selection.check(page.session, actor, asked.action, asked.references, now=page.now)
+    possible = [each.appointment for each in checked if not each.why_not]
     again = {each.patient_id for each in possible if each.reference in asked.again}
     left_out = {each.patient_id for each in possible if each.reference in asked.warned_of} - again
     ids = [each.id for each in possible if each.patient_id not in left_out]
     if not ids and left_out:
         trouble = _("All of them had a message in the last 24 hours. Tick who gets this one, too.")
-        return _show(page, actor, asked, Answer(trouble=trouble, status=422))
+        return _show(page, actor, asked, SelectionAnswer(trouble=trouble, status=422))
     try:
         outcome = page.write(clinic_messages.send, actor, ids, asked.words, once=asked.once, again=again, now=page.now)
     except AppError as error:
-        return _show(page, actor, asked, Answer(trouble=error.message, status=error.status))
+        return _show(page, actor, asked, SelectionAnswer(trouble=error.message, status=error.status))
     if outcome is None:
         made = notification_lists.made_once(page.session, asked.once)
         return page.redirect(LIST if made is None else list_address(made))
@@ -164,7 +166,7 @@ def _send(page: Page, actor: Actor, asked: Asked, *, sure: bool) -> Response:
     return page.redirect(list_address(outcome.list_id), flash=said % {"n": outcome.patients})
 
 
-def _wrong_with(asked: Asked) -> str:
+def _wrong_with(asked: SelectionRequest) -> str:
     longest = LONGEST.get(asked.action)
     if longest is None:
         return ""
@@ -184,25 +186,28 @@ def _said(action: str, done: int) -> str:
     return words[action] % {"n": done}
 
 
-def _named(sent: FormData) -> list[Named]:
+def _named(sent: FormData) -> list[ChosenAppointment]:
     """The appointments that a form names, each once, as `K7QM-2F9X.3` with the version that the user saw."""
-    found: dict[str, Named] = {}
+    found: dict[str, ChosenAppointment] = {}
     for text in sent.getlist("chosen"):
         reference, _dot, version = str(text).partition(".")
         if reference_in(reference, surely=True):
-            found.setdefault(reference.upper(), Named(reference.upper(), whole_number(version) or NO_VERSION))
+            found.setdefault(
+                reference.upper(), ChosenAppointment(reference.upper(), whole_number(version) or NO_VERSION)
+            )
     return list(found.values())
 
 
-def _show(page: Page, actor: Actor, asked: Asked, answer: Answer | None = None) -> Response:
+def _show(page: Page, actor: Actor, asked: SelectionRequest, answer: SelectionAnswer | None = None) -> Response:
     """The preview; the reading is logged."""
-    answer = answer or Answer()
+    answer = answer or SelectionAnswer()
     _require_known(asked.action)
     _require_few(asked.references)
     references = [each.upper() for each in asked.references]
-    judged = selection.judge(page.session, actor, asked.action, references, now=page.now)
+    checked = selection.check(page.session, actor, asked.action, references, now=page.now)
     left = [
-        Judged(each.appointment, answer.problems.get(each.appointment.reference) or each.why_not) for each in judged
+        CheckedAppointment(each.appointment, answer.problems.get(each.appointment.reference) or each.why_not)
+        for each in checked
     ]
     possible = [each.appointment for each in left if not each.why_not]
     reached = notification_lists.reach_of(page.session, actor, [each.id for each in possible])
@@ -224,12 +229,14 @@ def _show(page: Page, actor: Actor, asked: Asked, answer: Answer | None = None) 
         examples=_examples(page, actor, possible, asked) if asked.seen else None,
         answer=answer,
     )
-    read = [each.appointment.id for each in judged]
+    read = [each.appointment.id for each in checked]
     page.trace(status_service.record_listing, actor, read, now=page.now)
     return response
 
 
-def _recent(page: Page, actor: Actor, asked: Asked, possible: Sequence[AppointmentView]) -> list[Recent]:
+def _recent(
+    page: Page, actor: Actor, asked: SelectionRequest, possible: Sequence[AppointmentView]
+) -> list[RecentRecipient]:
     """The patients who had a message within a day, if another one is to be written, in order of their appointments."""
     if asked.action != "message":
         return []
@@ -237,7 +244,7 @@ def _recent(page: Page, actor: Actor, asked: Asked, possible: Sequence[Appointme
     upcoming = clinic_messages.find_upcoming(page.session, actor, [each.id for each in possible], now=page.now)
     found = clinic_messages.written_recently(page.session, upcoming, now=page.now)
     theirs = [each for each in possible if each.patient_id in found and each is first[each.patient_id]]
-    return [Recent(each, found[each.patient_id], each.reference in asked.again) for each in theirs]
+    return [RecentRecipient(each, found[each.patient_id], each.reference in asked.again) for each in theirs]
 
 
 def _reach_words(reached: MessageReach) -> str:
@@ -253,19 +260,19 @@ def _count_unreached(possible: Sequence[AppointmentView], reached: dict[int, Mes
     return len({each.patient_id for each in possible} - told)
 
 
-def _examples(page: Page, actor: Actor, possible: Sequence[AppointmentView], asked: Asked) -> Examples:
+def _examples(page: Page, actor: Actor, possible: Sequence[AppointmentView], asked: SelectionRequest) -> Examples:
     """The message as the first recipients get it, with links that lead nowhere."""
     upcoming = clinic_messages.find_upcoming(page.session, actor, [each.id for each in possible], now=page.now)
     clinic = current_clinic(page)
     found: dict[str, Rendered] = {}
-    for letter in clinic_messages.letters_of(upcoming):
-        channel = letter.recipient.channel
+    for message in clinic_messages.addressed_messages(upcoming):
+        channel = message.recipient.channel
         if channel not in found:
-            values = clinic_messages.values_of(letter, clinic, asked.words, now=page.now)
+            values = clinic_messages.values_of(message, clinic, asked.words, now=page.now)
             found[channel] = render(
                 CLINIC_MESSAGE,
                 channel,
-                letter.recipient.address,
+                message.recipient.address,
                 values,
                 base_url=page.base_url,
                 keys=DEAD_KEYS,

@@ -14,7 +14,7 @@ from webapp.appointments.booking import status_service, statuses
 from webapp.appointments.booking.status_service import SavedNote
 from webapp.appointments.exceptions import StatusNotPossible
 from webapp.appointments.messages import appointment_links, confidentiality
-from webapp.appointments.messages.confidentiality import Told
+from webapp.appointments.messages.confidentiality import InformedGuardian
 from webapp.appointments.schemas import AppointmentView, ChangeConfidentiality, ChangeStatus, UndoStatus
 from webapp.auth.dependencies import STAFF, signed_in
 from webapp.auth.schemas import Actor
@@ -75,26 +75,26 @@ def change_confidentiality(page: CurrentPage, reference: str, sent: SentForm) ->
     lead_back_to(page.request, back)
     form, hide = UndoForm(sent), sent.get("confidential") != "no"
     command = ChangeConfidentiality(confidential=hide, version=whole_number(form.version.data))
-    told = page.write(confidentiality.set_confidential, actor, reference, command, now=page.now)
-    return page.redirect(back, flash=_seen_by(told, hidden=hide))
+    informed = page.write(confidentiality.set_confidential, actor, reference, command, now=page.now)
+    return page.redirect(back, flash=_seen_by(informed, hidden=hide))
 
 
-def _seen_by(told: Told, *, hidden: bool) -> str:
+def _seen_by(informed: InformedGuardian, *, hidden: bool) -> str:
     """A sentence: who sees an appointment after the change, and what can't be undone."""
-    if not told.guardian:
+    if not informed.guardian:
         return _("The appointment is confidential.") if hidden else _("The appointment is no longer confidential.")
     if not hidden:
         said = _("%(name)s can see the appointment again, and gets messages about it.")
-        return said % {"name": told.guardian}
-    said = _("%(name)s doesn’t see this appointment any more.") % {"name": told.guardian}
-    if not told.messages:
+        return said % {"name": informed.guardian}
+    said = _("%(name)s doesn’t see this appointment any more.") % {"name": informed.guardian}
+    if not informed.messages:
         return said
     more = ngettext(
         "%(n)d message was sent to them before and can’t be taken back. Its link no longer works for them.",
         "%(n)d messages were sent to them before and can’t be taken back. Their links no longer work for them.",
-        told.messages,
+        informed.messages,
     )
-    return f"{said} {more % {'n': told.messages}}"
+    return f"{said} {more % {'n': informed.messages}}"
 
 
 @router.get("/appointments/{reference}/note")

@@ -67,7 +67,7 @@ class ResolvedSearch(NamedTuple):
     patients: list[FoundPatient]
 
 
-class Entry(NamedTuple):
+class LogEntry(NamedTuple):
     """One row of the log in words. `href` leads to the page of what it concerns, if there is one."""
 
     id: int
@@ -80,7 +80,7 @@ class Entry(NamedTuple):
     address: str
 
 
-class Named(NamedTuple):
+class LinkedName(NamedTuple):
     """The name of a thing, and the address of its page."""
 
     text: str
@@ -140,12 +140,14 @@ def _subjects_of(session: Session, patient_ids: Sequence[int]) -> list[tuple[str
     return [("patient", records), ("appointment", appointments), ("user", users)] if patient_ids else []
 
 
-def list_entries(session: Session, wanted: EventFilter, *, cursor: Cursor[int] = FIRST_PAGE, limit: int) -> list[Entry]:
+def list_entries(
+    session: Session, wanted: EventFilter, *, cursor: Cursor[int] = FIRST_PAGE, limit: int
+) -> list[LogEntry]:
     """Rows of the log in words, as `list_events` reads them, always with the same few queries."""
     return _in_words(session, log.list_events(session, wanted, cursor=cursor, limit=limit))
 
 
-def export(database: Database, wanted: EventFilter) -> tuple[int, Iterator[list[Entry]]]:
+def export(database: Database, wanted: EventFilter) -> tuple[int, Iterator[list[LogEntry]]]:
     """The number of rows that match, and all of them in words and in batches, from one snapshot."""
     return database.stream(
         lambda session: (
@@ -155,7 +157,7 @@ def export(database: Database, wanted: EventFilter) -> tuple[int, Iterator[list[
     )
 
 
-def _in_words(session: Session, events: Sequence[Event]) -> list[Entry]:
+def _in_words(session: Session, events: Sequence[Event]) -> list[LogEntry]:
     people = accounts.names_of(session, [event.actor_user_id for event in events if event.actor_user_id is not None])
     things = _names_of_subjects(session, events)
     entries = []
@@ -164,7 +166,7 @@ def _in_words(session: Session, events: Sequence[Event]) -> list[Entry]:
         what = things.get((event.subject_type, event.subject_id)) or _unnamed(event)
         who = person.name if person else _nameless(event)
         did = action_words(event.action) + _more(event)
-        entries.append(Entry(event.id, event.at, who, role_words(event.actor_role), did, *what, event.address))
+        entries.append(LogEntry(event.id, event.at, who, role_words(event.actor_role), did, *what, event.address))
     return entries
 
 
@@ -191,13 +193,13 @@ def record_reading(
     )
 
 
-def csv_table(batches: Iterable[list[Entry]], clinic: Clinic) -> Iterator[str]:
+def csv_table(batches: Iterable[list[LogEntry]], clinic: Clinic) -> Iterator[str]:
     """The rows as a table for spreadsheets, in pieces."""
     columns = [_("When (UTC)"), _("Day"), _("Time"), _("Who"), _("Role"), _("Action"), _("Item"), _("IP address")]
     return csv_pieces(columns, ([_cells(entry, clinic) for entry in entries] for entries in batches))
 
 
-def _cells(entry: Entry, clinic: Clinic) -> list[str]:
+def _cells(entry: LogEntry, clinic: Clinic) -> list[str]:
     local = entry.at.astimezone(clinic.zone)
     when = [formats.iso(entry.at), f"{local:%Y-%m-%d}", f"{local:%H:%M}"]
     return [*when, entry.who, entry.role, entry.did, entry.what, entry.address]
@@ -215,14 +217,14 @@ def _more(event: Event) -> str:
     return ""
 
 
-def _unnamed(event: Event) -> Named:
+def _unnamed(event: Event) -> LinkedName:
     """The name of a thing that is gone by now, or that has no name."""
     if event.subject_type in PLACES:
         words, address = PLACES[event.subject_type]
-        return Named(str(words), address)
+        return LinkedName(str(words), address)
     if event.subject_type in GONE:
-        return Named(GONE[event.subject_type] % {"id": event.subject_id}, None)
-    return Named(f"{event.subject_type.replace('_', ' ').capitalize()} {event.subject_id}", None)
+        return LinkedName(GONE[event.subject_type] % {"id": event.subject_id}, None)
+    return LinkedName(f"{event.subject_type.replace('_', ' ').capitalize()} {event.subject_id}", None)
 
 
 # Things that exist only once, or that have no page.
@@ -243,9 +245,9 @@ GONE = {
 }
 
 
-def _names_of_subjects(session: Session, events: Sequence[Event]) -> dict[tuple[str, int], Named]:
+def _names_of_subjects(session: Session, events: Sequence[Event]) -> dict[tuple[str, int], LinkedName]:
     """The names of the rows' subjects, with one query for each kind."""
-    found: dict[tuple[str, int], Named] = {}
+    found: dict[tuple[str, int], LinkedName] = {}
     for kind, read in READERS.items():
         ids = {event.subject_id for event in events if event.subject_type == kind}
         if ids:
@@ -253,41 +255,41 @@ def _names_of_subjects(session: Session, events: Sequence[Event]) -> dict[tuple[
     return found
 
 
-def _appointments(session: Session, ids: set[int]) -> dict[int, Named]:
+def _appointments(session: Session, ids: set[int]) -> dict[int, LinkedName]:
     query = sa.select(Appointment.id, Appointment.reference, shown_name_column()).join(
         Patient, Patient.id == Appointment.patient_id
     )
     words = _("Appointment %(reference)s of %(name)s")
     return {
-        row.id: Named(words % {"reference": row.reference, "name": row.name}, f"/appointments/{row.reference}")
+        row.id: LinkedName(words % {"reference": row.reference, "name": row.name}, f"/appointments/{row.reference}")
         for row in session.execute(query.where(Appointment.id.in_(ids)))
     }
 
 
-def _patients(session: Session, ids: set[int]) -> dict[int, Named]:
+def _patients(session: Session, ids: set[int]) -> dict[int, LinkedName]:
     query = sa.select(Patient.id, shown_name_column()).where(Patient.id.in_(ids))
-    return {row.id: Named(row.name, f"/admin/patients/{row.id}") for row in session.execute(query)}
+    return {row.id: LinkedName(row.name, f"/admin/patients/{row.id}") for row in session.execute(query)}
 
 
-def _doctors(session: Session, ids: set[int]) -> dict[int, Named]:
+def _doctors(session: Session, ids: set[int]) -> dict[int, LinkedName]:
     query = sa.select(Doctor.id, Doctor.slug, Doctor.name).where(Doctor.id.in_(ids))
-    return {row.id: Named(row.name, f"/admin/doctors/{row.slug}") for row in session.execute(query)}
+    return {row.id: LinkedName(row.name, f"/admin/doctors/{row.slug}") for row in session.execute(query)}
 
 
-def _visit_types(session: Session, ids: set[int]) -> dict[int, Named]:
+def _visit_types(session: Session, ids: set[int]) -> dict[int, LinkedName]:
     query = sa.select(VisitType.id, VisitType.name).where(VisitType.id.in_(ids))
-    return {row.id: Named(row.name, f"/admin/visit-types/{row.id}") for row in session.execute(query)}
+    return {row.id: LinkedName(row.name, f"/admin/visit-types/{row.id}") for row in session.execute(query)}
 
 
-def _users(session: Session, ids: set[int]) -> dict[int, Named]:
+def _users(session: Session, ids: set[int]) -> dict[int, LinkedName]:
     found = accounts.names_of(session, list(ids))
     return {
-        number: Named(user.name, "/admin/users/tokens" if user.role == MACHINE else f"/admin/users/{number}")
+        number: LinkedName(user.name, "/admin/users/tokens" if user.role == MACHINE else f"/admin/users/{number}")
         for number, user in found.items()
     }
 
 
-READERS: dict[str, Callable[[Session, set[int]], dict[int, Named]]] = {
+READERS: dict[str, Callable[[Session, set[int]], dict[int, LinkedName]]] = {
     "appointment": _appointments,
     "patient": _patients,
     "doctor": _doctors,

@@ -17,7 +17,7 @@ from webapp.exceptions import Invalid
 from webapp.staff.audit import log as audit
 from webapp.staff.audit import security
 from webapp.staff.audit.forms import AuditFilterForm, SecurityFilterForm
-from webapp.staff.audit.log import Entry, FoundPatient, ResolvedSearch
+from webapp.staff.audit.log import FoundPatient, LogEntry, ResolvedSearch
 from webapp.staff.audit.security import SecurityEntry
 
 router = Router()
@@ -109,7 +109,7 @@ def _kept(page: Page) -> dict[str, str]:
 def _log_page(
     page: Page,
     form: AuditFilterForm,
-    entries: list[Entry],
+    entries: list[LogEntry],
     neighbours: Neighbours,
     patients: list[FoundPatient],
     *,

@@ -37,11 +37,11 @@ from webapp.scheduling.lanes import busy_lanes
 from webapp.scheduling.slots import to_minute
 from webapp.staff.board import choices, walk_ins
 from webapp.staff.board.columns import Column, Outline
-from webapp.staff.board.days import Day, build_board
+from webapp.staff.board.days import BoardDay, build_board
 from webapp.staff.board.forms import DeskNoteForm
 
 
-class Shown(NamedTuple):
+class BoardContents(NamedTuple):
     """The data that a board shows: the ids of its appointments, and of the patients who walked in."""
 
     appointment_ids: list[int]
@@ -158,13 +158,13 @@ def _squeeze_address(page: Page, view: AppointmentView) -> str:
     return with_query("/desk/booking", doctor=doctor.slug, starts_at=formats.iso(view.starts_at))
 
 
-def _board_of(page: Page, actor: Actor, shown: Sequence[DoctorRow] | None, day: date) -> Day:
+def _board_of(page: Page, actor: Actor, shown: Sequence[DoctorRow] | None, day: date) -> BoardDay:
     clinic = current_clinic(page)
     calls = notification_lists.open_calls_on(page.session, actor, clinic, day)
     return build_board(page.session, clinic, shown, day, why_off=actor.manages, calls=calls, now=page.now)
 
 
-def _in_second_half(board: Day, panel: Panel) -> bool:
+def _in_second_half(board: BoardDay, panel: Panel) -> bool:
     slugs = [column.doctor.slug for column in board.columns]
     slug = panel.appointment.doctor_slug
     return slug in slugs and slugs.index(slug) * 2 >= len(slugs) > 1
@@ -175,7 +175,7 @@ def _board_again(page: Page, actor: Actor, day: date) -> Response:
     versions, slug = versions_seen(page.session), page.request.query_params.get("doctor", "")
     key = ("board", day, slug, actor.role, choices.get_choice(page.session, actor), language_tag())
     state = (version_seen(page.session), page.now.replace(second=0, microsecond=0))
-    kept: tuple[Response, Shown] | None = versions.cache.find(key, state) if versions else None
+    kept: tuple[Response, BoardContents] | None = versions.cache.find(key, state) if versions else None
     if kept is None:
         response, shown = _board(page, actor, day)
         if versions is not None:
@@ -190,7 +190,7 @@ def _board_again(page: Page, actor: Actor, day: date) -> Response:
 
 def _board(
     page: Page, actor: Actor, day: date, panel: Panel | None = None, error: AppError | None = None
-) -> tuple[Response, Shown]:
+) -> tuple[Response, BoardContents]:
     """The board, and whose data it shows."""
     everyone = doctors.list_doctors(page.session)
     slug = page.request.query_params.get("doctor", "")
@@ -218,12 +218,12 @@ def _board(
         doctor_ids=[doctor.id for doctor in shown or ()],
         now=page.now,
     )
-    on_it = Shown(board.appointment_ids, waiting.patient_ids)
+    on_it = BoardContents(board.appointment_ids, waiting.patient_ids)
     _log(page, actor, day, slug, on_it)
     return response, on_it
 
 
-def _log(page: Page, actor: Actor, day: date, slug: str, shown: Shown) -> None:
+def _log(page: Page, actor: Actor, day: date, slug: str, shown: BoardContents) -> None:
     if not _is_logged(page, ("board", actor.session_id, day, slug), shown.appointment_ids):
         page.trace(audit.record_list_read, actor, "board_read", "appointments", shown.appointment_ids, now=page.now)
     if shown.walk_in_ids and not _is_logged(page, ("walk-ins", actor.session_id, day, slug), shown.walk_in_ids):

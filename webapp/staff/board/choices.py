@@ -18,7 +18,7 @@ from webapp.staff.board.models import BoardChoice
 MOST = 60
 
 
-class Choice(NamedTuple):
+class ColumnChoice(NamedTuple):
     """The columns of one account: of a specialty, or of some doctors, by slug; of all doctors if both are empty."""
 
     specialty: str = ""
@@ -34,25 +34,25 @@ class Choice(NamedTuple):
         return chosen or None
 
 
-ALL = Choice()
+ALL = ColumnChoice()
 _OWN = sa.select(table_of(BoardChoice).c.specialty, table_of(BoardChoice).c.doctors).where(
     table_of(BoardChoice).c.user_id == sa.bindparam("user_id", type_=sa.Integer)
 )
 
 
-def get_choice(session: Session, actor: Actor) -> Choice:
+def get_choice(session: Session, actor: Actor) -> ColumnChoice:
     """The columns that this account chose."""
     found = rows(session, _OWN, user_id=actor.user_id).one_or_none()
-    return ALL if found is None else Choice(found[0], tuple(found[1].split()))
+    return ALL if found is None else ColumnChoice(found[0], tuple(found[1].split()))
 
 
 def choose(session: Session, actor: Actor, *, specialty: str = "", slugs: Sequence[str] = ()) -> None:
     """Remember the columns: of a specialty, else of these doctors, else of all. Unknown names are left out."""
     everyone = doctors.list_doctors(session)
-    chosen = Choice(specialty) if specialty and any(each.specialty == specialty for each in everyone) else ALL
+    chosen = ColumnChoice(specialty) if specialty and any(each.specialty == specialty for each in everyone) else ALL
     if chosen is ALL:
         known = [each.slug for each in everyone if each.slug in set(slugs)][:MOST]
-        chosen = Choice(slugs=tuple(known)) if len(known) < len(everyone) else ALL
+        chosen = ColumnChoice(slugs=tuple(known)) if len(known) < len(everyone) else ALL
     # One after the other: two windows of an account may save at the same moment.
     session.execute(sa.select(User.id).where(User.id == actor.user_id).with_for_update(key_share=True))
     session.execute(sa.delete(BoardChoice).where(BoardChoice.user_id == actor.user_id))

@@ -31,7 +31,7 @@ SHORTEST_REST = 5
 # In a place lower than this many rows, the second line does not fit.
 ROWS_OF_TWO_LINES = 5
 
-Kind = Literal["appointment", "free", "break", "off"]
+ItemKind = Literal["appointment", "free", "break", "off"]
 CLOCK = [f"{minute // HOUR:02d}:{minute % HOUR:02d}" for minute in range(DAY)]
 
 
@@ -43,7 +43,7 @@ class Item(NamedTuple):
     `arriving`: the patient may be marked as arrived; `waiting` is for how long they have been here and not seen.
     """
 
-    kind: Kind
+    kind: ItemKind
     classes: str
     start: str
     end: str

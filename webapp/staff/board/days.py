@@ -45,7 +45,7 @@ from webapp.staff.schedule.week_scale import HOUR, ROW, Scale, row_classes, scal
 COUNTED = ("arrived", "completed", "no_show", "cancelled")
 
 
-class Day(NamedTuple):
+class BoardDay(NamedTuple):
     """The board's day. `now` is the class of the now line's row, or '' if it is not on the scale.
 
     `away` are the doctors who neither work nor have appointments on the day. `appointment_ids` are those of all others.
@@ -83,7 +83,7 @@ def build_board(
     why_off: bool = False,
     calls: OpenCalls = NO_CALLS,
     now: datetime,
-) -> Day:
+) -> BoardDay:
     """The day of these doctors; of all who work or have appointments on it, if `shown` is None.
 
     `calls` are still to be made about doctors who are away, and about changes of the day.
@@ -129,13 +129,13 @@ def _day_of(
     closure: str,
     *,
     now: datetime,
-) -> Day:
+) -> BoardDay:
     """The day with these columns, in words and on its scale."""
     day, today = frame.day, clinic.today(now)
     row = (frame.wall(frame.clock) - scale.first * HOUR) // ROW if day == today else -1
     on_scale = 0 <= row < (scale.last - scale.first) * HOUR // ROW
     statuses_of_day = sum((outline.taken.statuses for outline in columns), Counter[str]())
-    return Day(
+    return BoardDay(
         day=day,
         title=formats.day_full(day, clinic.zone),
         today=day == today,

@@ -20,7 +20,7 @@ from webapp.doctors.service import DoctorRow
 from webapp.scheduling.slots import DAY, grid_starts, minute_reached, pieces_of, to_datetime, to_minute
 
 
-class Waiting(NamedTuple):
+class WaitingWalkIn(NamedTuple):
     """A walk-in who waits. `take_in` is where the appointment is booked; `wait` is None in the first minute.
 
     `doctor_away`: the doctor for whom they wait has time off now.
@@ -35,7 +35,7 @@ class Waiting(NamedTuple):
 class WalkIns(NamedTuple):
     """The waiting walk-ins in order, and those who were taken in or left today, the latest first."""
 
-    waiting: list[Waiting]
+    waiting: list[WaitingWalkIn]
     settled: list[WalkInView]
 
     @property
@@ -59,7 +59,7 @@ def walk_ins_of_today(
     by_id = {doctor.id: doctor for doctor in everyone}
     away = time_off.away_at(session, now) if any(view.doctor_id for view in views) else set()
     waiting = [
-        Waiting(
+        WaitingWalkIn(
             view,
             statuses.wait_of("arrived", to_minute(view.came_at), to_minute(now)),
             _take_in(clinic, view, only, by_id, away, now),

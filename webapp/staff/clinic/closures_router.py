@@ -21,7 +21,7 @@ from webapp.i18n import gettext as _
 from webapp.i18n import ngettext
 from webapp.staff.clinic import presenters
 from webapp.staff.clinic.closures_forms import ClosureForm, HolidaysForm, RemovalForm, WhichHolidaysForm, closure_form
-from webapp.staff.impact_pages import NOTHING_ASKED, Change, ChangeSubmission
+from webapp.staff.impact_pages import NOTHING_ASKED, ChangeSubmission, ChangeView
 
 router = Router()
 
@@ -190,7 +190,7 @@ def _form_page(
     form: ClosureForm,
     closure_id: int | None,
     *,
-    change: Change = NOTHING_ASKED,
+    change: ChangeView = NOTHING_ASKED,
     status: int = 200,
 ) -> Response:
     return page.render(
@@ -207,7 +207,7 @@ def _removal_page(
     saved: SavedClosure,
     form: RemovalForm,
     *,
-    change: Change = NOTHING_ASKED,
+    change: ChangeView = NOTHING_ASKED,
     status: int = 200,
 ) -> Response:
     return page.render(
@@ -225,7 +225,7 @@ def _holidays_page(
     form: HolidaysForm,
     found: _Found,
     *,
-    change: Change = NOTHING_ASKED,
+    change: ChangeView = NOTHING_ASKED,
     status: int = 200,
 ) -> Response:
     zone = current_clinic(page).zone

@@ -44,7 +44,7 @@ from webapp.staff.clinic.forms import (
     search_form,
     zone_form,
 )
-from webapp.staff.impact_pages import NOTHING_ASKED, Change, ChangeSubmission
+from webapp.staff.impact_pages import NOTHING_ASKED, ChangeSubmission, ChangeView
 
 router = Router()
 
@@ -256,7 +256,7 @@ def _zone_page(
     form: ZoneForm,
     *,
     wanted: str = "",
-    change: Change = NOTHING_ASKED,
+    change: ChangeView = NOTHING_ASKED,
     status: int = 200,
 ) -> Response:
     clinic = current_clinic(page)
@@ -281,11 +281,13 @@ def _zone_page(
     )
 
 
-def _opening_page(page: Page, form: OpeningHoursForm, *, change: Change = NOTHING_ASKED, status: int = 200) -> Response:
+def _opening_page(
+    page: Page, form: OpeningHoursForm, *, change: ChangeView = NOTHING_ASKED, status: int = 200
+) -> Response:
     return page.render("staff/clinic/opening_hours.html", status=status, form=form, change=change)
 
 
-def _rules_page(page: Page, form: RulesForm, *, change: Change = NOTHING_ASKED, status: int = 200) -> Response:
+def _rules_page(page: Page, form: RulesForm, *, change: ChangeView = NOTHING_ASKED, status: int = 200) -> Response:
     return page.render("staff/clinic/rules.html", status=status, form=form, change=change)
 
 

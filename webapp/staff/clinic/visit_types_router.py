@@ -15,7 +15,7 @@ from webapp.doctors import offers
 from webapp.doctors.offers import VisitTypeOffer
 from webapp.i18n import gettext as _
 from webapp.staff.clinic.visit_types_forms import ActivityForm, VisitTypeForm, visit_type_form
-from webapp.staff.impact_pages import NOTHING_ASKED, Change, ChangeSubmission
+from webapp.staff.impact_pages import NOTHING_ASKED, ChangeSubmission, ChangeView
 
 router = Router()
 
@@ -125,7 +125,7 @@ def _form_page(
     form: VisitTypeForm,
     saved: SavedVisitType | None,
     *,
-    change: Change = NOTHING_ASKED,
+    change: ChangeView = NOTHING_ASKED,
     status: int = 200,
 ) -> Response:
     form.offer(offers.doctors_to_choose(page.session))
@@ -137,7 +137,7 @@ def _activity_page(
     saved: SavedVisitType,
     form: ActivityForm,
     *,
-    change: Change = NOTHING_ASKED,
+    change: ChangeView = NOTHING_ASKED,
     status: int = 200,
 ) -> Response:
     return page.render("staff/clinic/visit_types/activity.html", status=status, form=form, saved=saved, change=change)

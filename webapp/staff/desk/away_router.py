@@ -12,7 +12,7 @@ from starlette.responses import Response
 from webapp.appointments import walk_ins
 from webapp.appointments.booking import status_service
 from webapp.appointments.impact import absence
-from webapp.appointments.impact.absence import Chosen, Fate, Left, NotDecided, Outcome
+from webapp.appointments.impact.absence import AbsenceDecision, AbsenceResult, Fate, NotDecided, RemainingAppointment
 from webapp.appointments.walk_ins import WalkInView
 from webapp.auth.dependencies import DESK, signed_in
 from webapp.auth.schemas import Actor
@@ -65,12 +65,12 @@ class Absence(NamedTuple):
         return self.actor.role == "doctor"
 
 
-class Choice(NamedTuple):
+class RemainingRow(NamedTuple):
     """A remaining appointment, the choice for it so far ('' without one), and why that is not possible. `listed` is the
     value of a hidden field: its state and its proposals.
     """
 
-    appointment: Left
+    appointment: RemainingAppointment
     chosen: str
     problem: str
     listed: str
@@ -105,10 +105,10 @@ def take_off(page: CurrentPage, sent: SentForm) -> Response:
     return page.redirect(onward, flash=" ".join(_what_became(of, outcome, current_clinic(page))))
 
 
-def chosen_in(sent: FormData) -> dict[str, Chosen]:
+def chosen_in(sent: FormData) -> dict[str, AbsenceDecision]:
     """The decision about each appointment that the form listed; anything unreadable is no decision."""
     for_all = FOR_ALL.get(str(sent.get("decide-all", "")), ())
-    found: dict[str, Chosen] = {}
+    found: dict[str, AbsenceDecision] = {}
     for entry in str(sent.get("listed", "")).split():
         reference, version, arrived, later, doctor_id, colleague = (entry.split("|") + [""] * 6)[:6]
         number, own = whole_number(version), str(sent.get(f"decide-{reference}", ""))
@@ -117,7 +117,7 @@ def chosen_in(sent: FormData) -> dict[str, Chosen]:
         fate = next((each for each in tried if each not in starts or starts[each] is not None), None)
         if number is None or fate is None or not reference_in(reference, surely=True):
             continue
-        found[reference] = Chosen(
+        found[reference] = AbsenceDecision(
             fate=cast("Fate", fate),
             version=number,
             starts_at=starts.get(fate),
@@ -185,7 +185,7 @@ def _show(
     return response
 
 
-def _choice(left: Left, typed: Mapping[str, str], problems: Mapping[str, str]) -> Choice:
+def _choice(left: RemainingAppointment, typed: Mapping[str, str], problems: Mapping[str, str]) -> RemainingRow:
     chosen = typed.get(f"decide-{left.reference}", "")
     possible = {"keep", "cancel"} | {fate for fate in ("colleague", "later") if getattr(left, fate) is not None}
     colleague = left.colleague
@@ -199,10 +199,10 @@ def _choice(left: Left, typed: Mapping[str, str], problems: Mapping[str, str]) -
             formats.iso(colleague.starts_at) if colleague else "",
         )
     )
-    return Choice(left, chosen if chosen in possible else "", problems.get(left.reference, ""), listed)
+    return RemainingRow(left, chosen if chosen in possible else "", problems.get(left.reference, ""), listed)
 
 
-def _offers(left: Sequence[Left]) -> list[str]:
+def _offers(left: Sequence[RemainingAppointment]) -> list[str]:
     """The choices for all of these."""
     with_colleague = any(each.colleague is not None for each in left)
     with_later = any(each.later is not None for each in left)
@@ -222,7 +222,7 @@ def _usual_why(of: Absence, clinic: Clinic) -> str:
     }
 
 
-def _what_became(of: Absence, outcome: Outcome, clinic: Clinic) -> list[str]:
+def _what_became(of: Absence, outcome: AbsenceResult, clinic: Clinic) -> list[str]:
     """'Dr. Okafor is away for the rest of today. 3 appointments went to colleagues.'"""
     said = [
         (

@@ -33,7 +33,7 @@ WEEKDAYS = (_l("Mon"), _l("Tue"), _l("Wed"), _l("Thu"), _l("Fri"), _l("Sat"), _l
 CONTACT = _l("Enter a phone number or an email address, or leave this empty.")
 
 
-class Chosen(NamedTuple):
+class PickedTime(NamedTuple):
     """A time that a button names: the doctor, the visit type and the start."""
 
     doctor: str
@@ -41,7 +41,7 @@ class Chosen(NamedTuple):
     starts_at: datetime
 
     @classmethod
-    def read(cls, text: str) -> Chosen | None:
+    def read(cls, text: str) -> PickedTime | None:
         """The time in a button's value, 'bob 3 2026-03-03T09:00:00Z'; None for anything else."""
         doctor, _space, rest = text.partition(" ")
         kind, _space, start = rest.partition(" ")
@@ -171,7 +171,7 @@ class CallForm(ExceptionForm):
             note=self.queue_note.data or "",
         )
 
-    def booking(self, chosen: Chosen) -> Booking | None:
+    def booking(self, chosen: PickedTime) -> Booking | None:
         """The booking of a chosen time, as the service takes it."""
         return self.parse(
             Booking,

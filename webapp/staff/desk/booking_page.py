@@ -34,9 +34,9 @@ from webapp.scheduling.slots import to_minute
 from webapp.scheduling.suggested_types import doctors_seen, suggested_type
 from webapp.scheduling.viewer import Viewer
 from webapp.staff.desk import booking_presenters as presenters
-from webapp.staff.desk.booking_forms import HOURS, NEW, CallForm, Chosen
+from webapp.staff.desk.booking_forms import HOURS, NEW, CallForm, PickedTime
 from webapp.staff.desk.booking_presenters import ChosenTime, FoundPatients, FreeTimes, TimeButton
-from webapp.staff.desk.free_times import OfferedDay, Wanted, find_near, find_offers, requests_for
+from webapp.staff.desk.free_times import OfferedDay, WantedTimes, find_near, find_offers, requests_for
 
 PATIENTS_SHOWN = 8
 PAGE = "staff/desk/booking.html"
@@ -47,7 +47,7 @@ Part = Literal["found", "times"]
 PARTS: dict[str, Part] = {"found": "found", "times": "times"}
 
 
-class Call:
+class DeskCall:
     """One request of the page: its form, and the objects that its choices name."""
 
     def __init__(self, page: Page, actor: Actor, form: CallForm) -> None:
@@ -155,7 +155,7 @@ class Call:
 
     # -------------------------------------------------------------------------------------- times
 
-    def usual_time(self) -> Chosen | None:
+    def usual_time(self) -> PickedTime | None:
         """The start that the address names, with the chosen visit type or else the one that suits the patient. None if
         no start or no doctor is named.
         """
@@ -165,9 +165,9 @@ class Call:
             return None
         kind = doctor.visit_type(whole_number(self.form.visit_type.data)) if self.form.visit_type.data else None
         kind = kind or suggested_type(doctor, self._seen(), by_staff=True)
-        return Chosen(slug, kind.id, start) if kind is not None else None
+        return PickedTime(slug, kind.id, start) if kind is not None else None
 
-    def named(self, chosen: Chosen | None) -> ChosenTime | None:
+    def named(self, chosen: PickedTime | None) -> ChosenTime | None:
         """The time that a button or an address names, with the rules that refuse it."""
         doctor = self._doctor(chosen.doctor) if chosen is not None else None
         if chosen is None or doctor is None:
@@ -205,7 +205,7 @@ class Call:
         page, form, clinic = self.page, self.form, self.clinic
         today = clinic.today(page.now)
         first, last = form.between(today, clinic.horizon_days)
-        wanted = Wanted(first, last, form.weekdays, *HOURS.get(form.part.data or "", HOURS[""]))
+        wanted = WantedTimes(first, last, form.weekdays, *HOURS.get(form.part.data or "", HOURS[""]))
         after = wanted._replace(first=last + timedelta(days=1), last=today + timedelta(days=clinic.horizon_days))
         # A patient who is here without an appointment waits, or takes a time of the first day that has one.
         is_here = self.walk_in is not None or form.walk_in.data == NEW
@@ -247,7 +247,7 @@ class Call:
     def whole(
         self,
         found: FoundPatients,
-        chosen: Chosen | None = None,
+        chosen: PickedTime | None = None,
         *,
         error: AppError | None = None,
         status: int = 200,

@@ -24,8 +24,8 @@ from webapp.exceptions import AppError, Conflict, Invalid, NotFound, Unavailable
 from webapp.patients import records
 from webapp.patients.exceptions import LikelyDuplicate
 from webapp.patients.schemas import PatientDetails
-from webapp.staff.desk.booking_forms import HERE, CallForm, Chosen
-from webapp.staff.desk.booking_page import NOTHING_FOUND, PARTS, Call
+from webapp.staff.desk.booking_forms import HERE, CallForm, PickedTime
+from webapp.staff.desk.booking_page import NOTHING_FOUND, PARTS, DeskCall
 from webapp.staff.desk.booking_presenters import FoundPatients
 from webapp.staff.desk.bookings import book_for_caller, let_wait
 from webapp.staff.desk.walk_ins_forms import waits_in_words
@@ -40,7 +40,7 @@ def show_booking(page: CurrentPage) -> Response:
     query = page.request.query_params
     form = CallForm.of_address(query)
     form.validate()
-    call = Call(page, actor, form)
+    call = DeskCall(page, actor, form)
     return call.whole(call.family(), call.usual_time())
 
 
@@ -52,16 +52,16 @@ def book(page: CurrentPage, sent: SentForm) -> Response:
     lead_back_to(page.request, form.address())
     actor = signed_in(page, *STAFF)
     fine = form.validate()
-    call = Call(page, actor, form)
+    call = DeskCall(page, actor, form)
     if sent.get("queue") and not form.unsent:
         return _let_wait(call, sent) if fine else call.whole(call.found(), status=422)
-    chosen = Chosen.read(str(sent.get("squeeze") or sent.get("time", "")))
+    chosen = PickedTime.read(str(sent.get("squeeze") or sent.get("time", "")))
     if chosen is None or form.unsent:
         return _look(call)
     return _book(call, chosen, sent) if fine else call.whole(call.found(), chosen, status=422)
 
 
-def _look(call: Call) -> Response:
+def _look(call: DeskCall) -> Response:
     """Look up the typed text. If exactly one patient matches, that patient is chosen, and the address then has all the
     choices.
     """
@@ -77,7 +77,7 @@ def _look(call: Call) -> Response:
     return page.redirect(form.address())
 
 
-def _book(call: Call, chosen: Chosen, sent: FormData) -> Response:
+def _book(call: DeskCall, chosen: PickedTime, sent: FormData) -> Response:
     """Book the chosen time for the chosen patient, or for a new one."""
     page, form = call.page, call.form
     command, new_patient = form.booking(chosen), _new_patient(form)
@@ -107,7 +107,7 @@ def _book(call: Call, chosen: Chosen, sent: FormData) -> Response:
     return _done(page, there)
 
 
-def _let_wait(call: Call, sent: FormData) -> Response:
+def _let_wait(call: DeskCall, sent: FormData) -> Response:
     """Let the chosen patient, or a new one, wait in a queue of today."""
     page, form = call.page, call.form
     queue, new_patient = form.queue(), _new_patient(form)
@@ -130,7 +130,7 @@ def _let_wait(call: Call, sent: FormData) -> Response:
     return _done(page, "/board", said=_who_waits(call, queue, new_patient))
 
 
-def _found_after(call: Call, error: AppError) -> FoundPatients:
+def _found_after(call: DeskCall, error: AppError) -> FoundPatients:
     return call.likely(error) if isinstance(error, LikelyDuplicate) else call.found()
 
 
@@ -150,7 +150,7 @@ def _done(page: Page, there: str, *, said: str | None = None) -> Response:
     return response
 
 
-def _sent_before(call: Call, command: Booking, new_patient: PatientDetails | None) -> str | None:
+def _sent_before(call: DeskCall, command: Booking, new_patient: PatientDetails | None) -> str | None:
     """The appointment that the same form has booked before, for a patient whom it may have added; None otherwise."""
     if new_patient is not None:
         patient_id = _just_added(call, new_patient)
@@ -160,7 +160,7 @@ def _sent_before(call: Call, command: Booking, new_patient: PatientDetails | Non
     return queries.find_same_booking(call.page.session, call.actor, command)
 
 
-def _who_waits(call: Call, queue: Queue, new_patient: PatientDetails | None) -> str | None:
+def _who_waits(call: DeskCall, queue: Queue, new_patient: PatientDetails | None) -> str | None:
     """A sentence about the wait, also if the same form was sent before; None if the patient does not wait in this
     queue.
     """
@@ -171,5 +171,5 @@ def _who_waits(call: Call, queue: Queue, new_patient: PatientDetails | None) -> 
     return None if view is None else waits_in_words(view)
 
 
-def _just_added(call: Call, new_patient: PatientDetails) -> int | None:
+def _just_added(call: DeskCall, new_patient: PatientDetails) -> int | None:
     return records.find_just_added(call.page.session, call.actor, new_patient, now=call.page.now)

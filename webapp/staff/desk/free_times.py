@@ -30,7 +30,7 @@ TIMES_OF_ONE_DAY = 150
 NEAR_SHOWN = 6
 
 
-class Wanted(NamedTuple):
+class WantedTimes(NamedTuple):
     """A caller's wishes: between two days of the clinic, on some weekdays (Monday is 0; empty means all), and between
     two minutes of the wall clock.
     """
@@ -90,7 +90,7 @@ def find_offers(
     session: Session,
     clinic: Clinic,
     requests: Sequence[BookingRequest],
-    wanted: Wanted,
+    wanted: WantedTimes,
     *,
     viewer: Viewer,
     now: datetime,
@@ -127,7 +127,7 @@ def find_near(
     if not requests:
         return []
     facts = load_facts(session, clinic, requests, day, day, now=now, viewer=viewer)
-    offers = _in_order(requests, facts, Wanted(day, day))
+    offers = _in_order(requests, facts, WantedTimes(day, day))
     apart = ((_distance(offer, beside), offer) for offer in offers)
     nearest = nsmallest(NEAR_SHOWN, (each for each in apart if each[0] >= 0), key=lambda each: each[0])
     return sorted((offer for _far, offer in nearest), key=lambda offer: offer.time.start)
@@ -139,13 +139,13 @@ def _distance(offer: Offer, beside: Span) -> int:
     return max(start - beside[1], beside[0] - end)
 
 
-def _in_order(requests: Sequence[BookingRequest], facts: dict[int, Facts], wanted: Wanted) -> Iterator[Offer]:
+def _in_order(requests: Sequence[BookingRequest], facts: dict[int, Facts], wanted: WantedTimes) -> Iterator[Offer]:
     """All offers by start; at the same start in the order of the requests."""
     by_doctor = [_of_one(request, facts[request.doctor.id], wanted) for request in requests]
     return merge(*by_doctor, key=lambda offer: offer.time.start)
 
 
-def _of_one(request: BookingRequest, facts: Facts, wanted: Wanted) -> Iterator[Offer]:
+def _of_one(request: BookingRequest, facts: Facts, wanted: WantedTimes) -> Iterator[Offer]:
     soon = (Offer(request, time, soon=True) for time in within_notice(facts))
     later = (Offer(request, time) for time in places(facts))
     return (offer for offer in chain(soon, later) if wanted.fits(offer.time))

@@ -30,7 +30,7 @@ from webapp.staff.doctors.hours_forms import (
     RemoveHoursForm,
     hours_data,
 )
-from webapp.staff.impact_pages import NOTHING_ASKED, Asked, Change, ChangeSubmission
+from webapp.staff.impact_pages import NOTHING_ASKED, ChangeNotMade, ChangeSubmission, ChangeView
 
 router = Router()
 
@@ -129,7 +129,7 @@ def remove_extra_hours(page: CurrentPage, day: str, sent: SentForm) -> Response:
     impact = ImpactResult()
     try:
         impact_pages.make(page, owner.actor, sent, work, doctor_ids=[owner.doctor.id], impact=impact)
-    except Asked as asked:
+    except ChangeNotMade as asked:
         return _extra_removal_page(
             page, owner, extra, RemoveExtraHoursForm(sent), status=asked.status, change=asked.change
         )
@@ -185,7 +185,7 @@ def remove_hours(page: CurrentPage, period: str, sent: SentForm) -> Response:
     impact = ImpactResult()
     try:
         impact_pages.make(page, owner.actor, sent, work, doctor_ids=[owner.doctor.id], impact=impact)
-    except Asked as asked:
+    except ChangeNotMade as asked:
         return _removal_page(page, owner, saved, form, status=asked.status, change=asked.change)
     except EditedMeanwhile as error:
         form.form_errors.append(_("Someone else changed these hours in the meantime. The current hours are below."))
@@ -244,7 +244,7 @@ def _hours_page(
     form: HoursForm,
     *,
     status: int = 200,
-    change: Change = NOTHING_ASKED,
+    change: ChangeView = NOTHING_ASKED,
 ) -> Response:
     clinic = current_clinic(page)
     address = f"{owner.base}/hours/{period.key if period is not None else 'new'}"
@@ -267,7 +267,7 @@ def _removal_page(
     form: RemoveHoursForm,
     *,
     status: int = 200,
-    change: Change = NOTHING_ASKED,
+    change: ChangeView = NOTHING_ASKED,
 ) -> Response:
     clinic = current_clinic(page)
     before = _ended_for(page, owner, saved.period)
@@ -293,7 +293,7 @@ def _extra_page(
     form: ExtraHoursForm,
     *,
     status: int = 200,
-    change: Change = NOTHING_ASKED,
+    change: ChangeView = NOTHING_ASKED,
 ) -> Response:
     return page.render(
         "staff/doctors/hours/extra.html",
@@ -313,7 +313,7 @@ def _extra_removal_page(
     form: RemoveExtraHoursForm,
     *,
     status: int = 200,
-    change: Change = NOTHING_ASKED,
+    change: ChangeView = NOTHING_ASKED,
 ) -> Response:
     return page.render(
         "staff/doctors/hours/removal.html",

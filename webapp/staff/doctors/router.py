@@ -35,7 +35,7 @@ from webapp.staff.doctors.forms import (
     NewDoctorForm,
     doctor_data,
 )
-from webapp.staff.impact_pages import NOTHING_ASKED, Change, ChangeSubmission
+from webapp.staff.impact_pages import NOTHING_ASKED, ChangeSubmission, ChangeView
 from webapp.staff.users import service as users
 from webapp.staff.users.service import InviteUser
 
@@ -212,7 +212,7 @@ def _form_page(
     saved: SavedDoctor | None,
     *,
     look: DoctorProfile | None = None,
-    change: Change = NOTHING_ASKED,
+    change: ChangeView = NOTHING_ASKED,
     status: int = 200,
 ) -> Response:
     form.offer(_types_to_choose(page))
@@ -232,7 +232,7 @@ def _activity_page(
     saved: SavedDoctor,
     form: DoctorActivityForm,
     *,
-    change: Change = NOTHING_ASKED,
+    change: ChangeView = NOTHING_ASKED,
     status: int = 200,
 ) -> Response:
     return page.render("staff/doctors/activity.html", status=status, form=form, saved=saved, change=change)

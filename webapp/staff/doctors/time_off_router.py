@@ -18,7 +18,7 @@ from webapp.staff.desk.notification_lists_presenters import page_after_change
 from webapp.staff.doctors import presenters
 from webapp.staff.doctors.hours_access import HoursAccess, hours_access
 from webapp.staff.doctors.time_off_forms import RemoveTimeOffForm, TimeOffForm, proposed
-from webapp.staff.impact_pages import NOTHING_ASKED, Asked, Change, ChangeSubmission
+from webapp.staff.impact_pages import NOTHING_ASKED, ChangeNotMade, ChangeSubmission, ChangeView
 
 router = Router()
 
@@ -95,7 +95,7 @@ def remove_time_off(page: CurrentPage, time_off_id: PathId, sent: SentForm) -> R
     impact = ImpactResult()
     try:
         times = impact_pages.make(page, owner.actor, sent, work, doctor_ids=[owner.doctor.id], impact=impact)
-    except Asked as asked:
+    except ChangeNotMade as asked:
         return _removal_page(page, owner, row, form, status=asked.status, change=asked.change)
     words = ngettext("The time off is removed.", "The time off is removed for %(n)d weeks.", times)
     back = page_after_change(impact.list_ids, f"{owner.base}/time-off", own=owner.own)
@@ -111,7 +111,7 @@ def _new_page(
     form: TimeOffForm,
     *,
     status: int = 200,
-    change: Change = NOTHING_ASKED,
+    change: ChangeView = NOTHING_ASKED,
 ) -> Response:
     return page.render(
         "staff/doctors/time_off/new.html",
@@ -131,7 +131,7 @@ def _removal_page(
     form: RemoveTimeOffForm,
     *,
     status: int = 200,
-    change: Change = NOTHING_ASKED,
+    change: ChangeView = NOTHING_ASKED,
 ) -> Response:
     return page.render(
         "staff/doctors/time_off/removal.html",

@@ -105,9 +105,9 @@ def one_reminder(clinic: Clinic, now: datetime, channel: Channel) -> dict[str, A
 def own_words(clinic: Clinic, now: datetime, channel: Channel) -> dict[str, Any]:
     """A message in the clinic's words about one appointment."""
     recipient = _recipient(channel)
-    letter = clinic_messages.Letter(recipient, [(_appointment(clinic, now), recipient)])
+    message = clinic_messages.AddressedMessage(recipient, [(_appointment(clinic, now), recipient)])
     words = _("The lift is broken today. Please use the stairs at the back, or call us if you can’t.")
-    return clinic_messages.values_of(letter, clinic, words, now=now)
+    return clinic_messages.values_of(message, clinic, words, now=now)
 
 
 def reminder_of_family(clinic: Clinic, now: datetime, channel: Channel) -> dict[str, Any]:

@@ -27,7 +27,7 @@ from webapp.notifications.queries import About, MessageFilter, MessageRow, Store
 from webapp.notifications.rendering import NOT_RENDERABLE, Rendered, render
 from webapp.patients.models import Patient
 from webapp.scheduling.models import Appointment
-from webapp.staff.audit.log import READERS, Named
+from webapp.staff.audit.log import READERS, LinkedName
 from webapp.staff.messages.previews import DEAD_KEYS, KINDS
 
 MOST_RECIPIENTS = 100
@@ -71,12 +71,12 @@ class MessageLine(NamedTuple):
     message: MessageRow
     title: str
     badge: Badge
-    about: Named
+    about: LinkedName
     later: str
     at: datetime
 
 
-class Step(NamedTuple):
+class TimelineEntry(NamedTuple):
     """A past or coming event of a message at the instant `at`, with the name of an icon."""
 
     icon: str
@@ -84,7 +84,7 @@ class Step(NamedTuple):
     at: datetime
 
 
-class Letter(NamedTuple):
+class RenderedMessage(NamedTuple):
     """A rendered message; `rendered` is None if that is not possible. `live` says that its links work."""
 
     rendered: Rendered | None
@@ -166,17 +166,17 @@ def badge_of(message: MessageRow | StoredMessage) -> Badge:
     return _FAILING if message.status == "waiting" and message.last_error else STATES[message.status]
 
 
-def steps_of(message: StoredMessage) -> list[Step]:
+def timeline_of(message: StoredMessage) -> list[TimelineEntry]:
     """The past and coming events of a message, in order."""
-    steps = [Step("pencil", _("Created"), message.created_at)]
+    steps = [TimelineEntry("pencil", _("Created"), message.created_at)]
     match message.status:
         case "waiting":
             text = _("Next attempt") if message.last_error else _("To be sent")
-            steps.append(Step("clock", text, message.due_at))
-            steps.append(Step("minus-small", _("Tried until"), message.expires_at))
+            steps.append(TimelineEntry("clock", text, message.due_at))
+            steps.append(TimelineEntry("minus-small", _("Tried until"), message.expires_at))
         case "sending" if message.lease_until is not None:
             text = _("Sending. Next attempt if this fails")
-            steps.append(Step("paper-airplane", text, message.lease_until))
+            steps.append(TimelineEntry("paper-airplane", text, message.lease_until))
         case "sent" | "kept" | "dead" if message.finished_at is not None:
             text = {
                 "sent": _("Accepted for delivery"),
@@ -184,19 +184,19 @@ def steps_of(message: StoredMessage) -> list[Step]:
                 "dead": _("Given up"),
             }[message.status]
             badge = STATES[message.status]
-            steps.append(Step(badge.icon, text, message.finished_at))
+            steps.append(TimelineEntry(badge.icon, text, message.finished_at))
     return steps
 
 
-def subject_of(session: Session, message: StoredMessage) -> Named:
+def subject_of(session: Session, message: StoredMessage) -> LinkedName:
     """The subject of a message."""
     subject = message.subject_type, message.subject_id
     return _names_of(session, {subject})[subject]
 
 
-def _names_of(session: Session, subjects: set[tuple[str, int]]) -> dict[tuple[str, int], Named]:
+def _names_of(session: Session, subjects: set[tuple[str, int]]) -> dict[tuple[str, int], LinkedName]:
     names = {
-        subject: Named(
+        subject: LinkedName(
             _("%(kind)s %(id)d") % {"kind": subject[0].replace("_", " ").capitalize(), "id": subject[1]}, None
         )
         for subject in subjects
@@ -208,7 +208,7 @@ def _names_of(session: Session, subjects: set[tuple[str, int]]) -> dict[tuple[st
     return names
 
 
-def write_out(message: StoredMessage, settings: Settings, *, base_url: str) -> Letter:
+def write_out(message: StoredMessage, settings: Settings, *, base_url: str) -> RenderedMessage:
     """The message as its recipient reads it, except for the links.
 
     Anyone who follows a link of a message acts as its recipient, so the links that an admin sees lead nowhere. On a
@@ -222,8 +222,8 @@ def write_out(message: StoredMessage, settings: Settings, *, base_url: str) -> L
         )
     except NOT_RENDERABLE:
         # The template is gone, or the values are of an older release: the rest of the page is still wanted.
-        return Letter(None, live)
-    return Letter(rendered, live)
+        return RenderedMessage(None, live)
+    return RenderedMessage(rendered, live)
 
 
 def record(session: Session, actor: Actor, action: str, message: StoredMessage, *, now: datetime) -> None:

@@ -38,7 +38,7 @@ DEAD_KEYS = ["a key that signs the dead links of examples"]
 Values = Callable[[Clinic, datetime, Channel], dict[str, Any]]
 
 
-class Kind(NamedTuple):
+class MessageKind(NamedTuple):
     """One kind of message: its name in addresses, its title, when it is sent, and an example's values."""
 
     name: str
@@ -49,7 +49,7 @@ class Kind(NamedTuple):
     values: Values
 
 
-def find_kind(name: str) -> Kind:
+def find_kind(name: str) -> MessageKind:
     """The kind with this name.
 
     Raises:
@@ -61,7 +61,7 @@ def find_kind(name: str) -> Kind:
     return kind
 
 
-def write_example(kind: Kind, channel: Channel, clinic: Clinic, *, base_url: str, now: datetime) -> Rendered:
+def write_example(kind: MessageKind, channel: Channel, clinic: Clinic, *, base_url: str, now: datetime) -> Rendered:
     """An example of this kind, as the clinic would send it."""
     recipient = EMAIL if channel == "email" else PHONE
     values = kind.values(clinic, now, channel)
@@ -71,7 +71,7 @@ def write_example(kind: Kind, channel: Channel, clinic: Clinic, *, base_url: str
 _BOTH: tuple[Channel, ...] = ("email", "sms")
 
 KINDS = (
-    Kind(
+    MessageKind(
         "visit_booked",
         _l("Appointment booked"),
         _l("A patient books an appointment."),
@@ -79,7 +79,7 @@ KINDS = (
         _BOTH,
         partial(examples.notice, template=BOOKED),
     ),
-    Kind(
+    MessageKind(
         "visit_booked_for_child",
         _l("Appointment booked for someone else"),
         _l("The clinic books for a child, and the parent is told. This visit type may be named."),
@@ -87,7 +87,7 @@ KINDS = (
         _BOTH,
         examples.booked_for_child,
     ),
-    Kind(
+    MessageKind(
         "visit_moved",
         _l("Appointment moved"),
         _l("A patient moves their appointment."),
@@ -95,7 +95,7 @@ KINDS = (
         _BOTH,
         partial(examples.notice, template=MOVED, moved=True),
     ),
-    Kind(
+    MessageKind(
         "visit_moved_by_clinic",
         _l("Appointment moved by the clinic"),
         _l("New time off or hours affect an appointment, and staff move it."),
@@ -103,7 +103,7 @@ KINDS = (
         _BOTH,
         partial(examples.notice, template=MOVED, moved=True, by_staff=True, why="time_off"),
     ),
-    Kind(
+    MessageKind(
         "visit_cancelled",
         _l("Appointment cancelled"),
         _l("A patient cancels their appointment."),
@@ -111,7 +111,7 @@ KINDS = (
         _BOTH,
         partial(examples.notice, template=CANCELLED, status="cancelled"),
     ),
-    Kind(
+    MessageKind(
         "visit_cancelled_by_clinic",
         _l("Appointment cancelled by the clinic"),
         _l("Staff cancel an appointment, here because of a closure."),
@@ -119,7 +119,7 @@ KINDS = (
         _BOTH,
         partial(examples.notice, template=CANCELLED, status="cancelled", by_staff=True, why="closure"),
     ),
-    Kind(
+    MessageKind(
         "visit_restored",
         _l("Cancellation undone"),
         _l("Staff undo a cancellation."),
@@ -127,7 +127,7 @@ KINDS = (
         _BOTH,
         partial(examples.notice, template=RESTORED, by_staff=True),
     ),
-    Kind(
+    MessageKind(
         "clinic_message",
         _l("Message in the clinic’s own words"),
         _l("Staff choose several appointments and write to their patients."),
@@ -135,7 +135,7 @@ KINDS = (
         _BOTH,
         examples.own_words,
     ),
-    Kind(
+    MessageKind(
         "visit_reminder",
         _l("Reminder"),
         _l("Some days before an appointment, as set under Reminders."),
@@ -143,7 +143,7 @@ KINDS = (
         _BOTH,
         examples.one_reminder,
     ),
-    Kind(
+    MessageKind(
         "visit_reminder_of_several",
         _l("Reminder of several appointments"),
         _l("One message for all appointments of a day: here the patient’s own, already confirmed, and their child’s."),
@@ -151,7 +151,7 @@ KINDS = (
         _BOTH,
         examples.reminder_of_family,
     ),
-    Kind(
+    MessageKind(
         "visit_late",
         _l("Doctor running late"),
         _l("A doctor is running late, and the appointment starts within the hours set under Reminders."),
@@ -159,7 +159,7 @@ KINDS = (
         _BOTH,
         partial(examples.late, minutes=20),
     ),
-    Kind(
+    MessageKind(
         "visit_on_time_again",
         _l("Doctor on time again"),
         _l("The same doctor has caught up. Sent to those who were told before."),
@@ -167,7 +167,7 @@ KINDS = (
         _BOTH,
         partial(examples.late, minutes=0),
     ),
-    Kind(
+    MessageKind(
         "guardian_ends",
         _l("Guardian’s access ends"),
         _l("Four weeks before the birthday at which a guardian loses access. Sent to the guardian."),
@@ -175,7 +175,7 @@ KINDS = (
         ("email",),
         partial(examples.guardian_ends, own=False),
     ),
-    Kind(
+    MessageKind(
         "guardian_ends_for_patient",
         _l("Guardian’s access ends, to the patient"),
         _l("The same for the young person. Sent to their own email address."),
@@ -183,7 +183,7 @@ KINDS = (
         ("email",),
         partial(examples.guardian_ends, own=True),
     ),
-    Kind(
+    MessageKind(
         "confirm_email",
         _l("Confirm an email address"),
         _l("A patient creates an account, or asks for this email again."),
@@ -191,7 +191,7 @@ KINDS = (
         ("email",),
         examples.account,
     ),
-    Kind(
+    MessageKind(
         "confirm_corrected_email",
         _l("Confirm a corrected email address"),
         _l("Staff correct the email address of a patient’s account. Sent to the new address."),
@@ -199,7 +199,7 @@ KINDS = (
         ("email",),
         examples.corrected_address,
     ),
-    Kind(
+    MessageKind(
         "change_email",
         _l("Confirm a new email address"),
         _l("Someone asks to change the email address of their account. Sent to the new address."),
@@ -207,7 +207,7 @@ KINDS = (
         ("email",),
         examples.account,
     ),
-    Kind(
+    MessageKind(
         "email_change_asked",
         _l("Email address about to change"),
         _l("Someone asks to change the email address of their account. Sent to the old address."),
@@ -215,7 +215,7 @@ KINDS = (
         ("email",),
         partial(examples.old_address, waiting=True),
     ),
-    Kind(
+    MessageKind(
         "email_changed",
         _l("Email address changed"),
         _l("The email address of an account has changed. Sent to the old address."),
@@ -223,7 +223,7 @@ KINDS = (
         ("email",),
         partial(examples.old_address, waiting=False),
     ),
-    Kind(
+    MessageKind(
         "account_exists",
         _l("Account already exists"),
         _l("Someone tries to create an account with the email address of another one."),
@@ -231,7 +231,7 @@ KINDS = (
         ("email",),
         examples.account,
     ),
-    Kind(
+    MessageKind(
         "sign_in_code",
         _l("Code to sign in with"),
         _l("A person signs in, or books for the first time, without a password."),
@@ -239,7 +239,7 @@ KINDS = (
         ("email",),
         examples.account,
     ),
-    Kind(
+    MessageKind(
         "address_taken",
         _l("Code for an existing account"),
         _l("Someone tries to create an account on the page with the email address of another one."),
@@ -247,7 +247,7 @@ KINDS = (
         ("email",),
         examples.taken_address,
     ),
-    Kind(
+    MessageKind(
         "password_changed",
         _l("Password changed"),
         _l("An account’s password has changed. A similar email follows changes to two-step sign-in and passkeys."),
@@ -255,7 +255,7 @@ KINDS = (
         ("email",),
         partial(examples.account_changed, what="password"),
     ),
-    Kind(
+    MessageKind(
         "new_browser",
         _l("New sign-in"),
         _l("A member of staff signs in on a device for the first time."),
@@ -263,7 +263,7 @@ KINDS = (
         ("email",),
         partial(examples.account_changed, what="new_browser"),
     ),
-    Kind(
+    MessageKind(
         "identity_linked",
         _l("Other way to sign in"),
         _l("An account of an identity provider is linked to an account here."),
@@ -271,7 +271,7 @@ KINDS = (
         ("email",),
         partial(examples.account_changed, what="identity_linked"),
     ),
-    Kind(
+    MessageKind(
         "password_reset",
         _l("New password"),
         _l("A person forgot their password."),
@@ -279,7 +279,7 @@ KINDS = (
         ("email",),
         examples.account,
     ),
-    Kind(
+    MessageKind(
         "password_invitation",
         _l("Choose a password"),
         _l("An admin creates an account for a member of staff, or creates a new password link. Sent to its owner."),
@@ -287,7 +287,7 @@ KINDS = (
         ("email",),
         partial(examples.password_link, own=True),
     ),
-    Kind(
+    MessageKind(
         "password_link_note",
         _l("Password link created"),
         _l("The admin who created a password link is told, in case someone else uses their account."),
@@ -295,7 +295,7 @@ KINDS = (
         ("email",),
         partial(examples.password_link, own=False),
     ),
-    Kind(
+    MessageKind(
         "api_token_made",
         _l("API token created"),
         _l("An admin created an API token. All admins are told, in case it wasn’t one of them."),

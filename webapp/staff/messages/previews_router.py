@@ -12,7 +12,7 @@ from webapp.core.web import CurrentPage, Page
 from webapp.notifications.outbox import Channel
 from webapp.notifications.rendering import Rendered
 from webapp.staff.messages import previews
-from webapp.staff.messages.previews import Kind
+from webapp.staff.messages.previews import MessageKind
 
 router = Router()
 
@@ -46,5 +46,5 @@ def show_preview_document(page: CurrentPage, kind: str) -> Response:
     return HTMLResponse(mail.html, headers=DOCUMENT_HEADERS)
 
 
-def _written(page: Page, kind: Kind, channel: Channel) -> Rendered:
+def _written(page: Page, kind: MessageKind, channel: Channel) -> Rendered:
     return previews.write_example(kind, channel, current_clinic(page), base_url=page.base_url, now=page.now)

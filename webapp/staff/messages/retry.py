@@ -56,14 +56,14 @@ class MessageOutdated(Invalid):
     code = "no_news_any_more"
 
 
-class Chance(NamedTuple):
+class RetryLimit(NamedTuple):
     """Until when a message may be tried again; None: not at all, for the reason `why`."""
 
     until: datetime | None
     why: str = ""
 
 
-class Outcome(NamedTuple):
+class RetryResult(NamedTuple):
     """How many messages were sent again, and how many were left out because they are no longer true."""
 
     again: int
@@ -79,27 +79,27 @@ def send_again(session: Session, actor: Actor, number: int, *, now: datetime) ->
     message = get_message(session, actor, number)
     if message.status != "dead":
         raise NotGivenUp
-    chance = judge(session, [message], now=now)[number]
-    if chance.until is None:
-        raise MessageOutdated(chance.why)
-    if not _revive(session, actor, message, chance.until, now=now):
+    limit = find_limits(session, [message], now=now)[number]
+    if limit.until is None:
+        raise MessageOutdated(limit.why)
+    if not _revive(session, actor, message, limit.until, now=now):
         raise NotGivenUp
 
 
-def send_all_again(session: Session, actor: Actor, *, now: datetime) -> Outcome:
+def send_all_again(session: Session, actor: Actor, *, now: datetime) -> RetryResult:
     """Send the messages again that failed lately and are still true."""
     found = list_lately_dead(session, now=now)
-    chances = judge(session, found, now=now)
-    untils = [(message, chances[message.id].until) for message in found]
+    limits = find_limits(session, found, now=now)
+    untils = [(message, limits[message.id].until) for message in found]
     again = sum(until is not None and _revive(session, actor, message, until, now=now) for message, until in untils)
-    return Outcome(again, len(found) - again)
+    return RetryResult(again, len(found) - again)
 
 
-def count_chances(session: Session, *, now: datetime) -> Outcome:
+def count_resendable(session: Session, *, now: datetime) -> RetryResult:
     """The number of messages that `send_all_again` would send, and leave out."""
-    chances = judge(session, list_lately_dead(session, now=now), now=now).values()
-    again = sum(chance.until is not None for chance in chances)
-    return Outcome(again, len(chances) - again)
+    limits = find_limits(session, list_lately_dead(session, now=now), now=now).values()
+    again = sum(limit.until is not None for limit in limits)
+    return RetryResult(again, len(limits) - again)
 
 
 def list_lately_dead(session: Session, *, now: datetime) -> list[StoredMessage]:
@@ -117,7 +117,7 @@ def _revive(session: Session, actor: Actor, message: StoredMessage, until: datet
 # ------------------------------------------------------------------------------------------ what is still true
 
 
-class _Books(NamedTuple):
+class _Known(NamedTuple):
     """The facts to compare with: appointments by reference, as start and status; and addresses of accounts.
 
     These are unconfirmed addresses, and those that owners of accounts want instead of their present ones.
@@ -128,7 +128,7 @@ class _Books(NamedTuple):
     wanted: set[tuple[int, str]]
 
 
-def judge(session: Session, messages: Sequence[StoredMessage], *, now: datetime) -> dict[int, Chance]:
+def find_limits(session: Session, messages: Sequence[StoredMessage], *, now: datetime) -> dict[int, RetryLimit]:
     """Which of the messages may be tried again, by id; three queries for any number of messages."""
     references = {said for message in messages for said, _start in _appointments_named(message)}
     appointments = sa.select(Appointment.reference, Appointment.starts_at, Appointment.status).where(
@@ -138,33 +138,33 @@ def judge(session: Session, messages: Sequence[StoredMessage], *, now: datetime)
     accounts = {each.subject_id for each in messages if each.template in links}
     unconfirmed = sa.select(User.id, User.email).where(User.id.in_(accounts), User.email_confirmed_at.is_(None))
     wanted = sa.select(User.id, User.new_email).where(User.id.in_(accounts), User.new_email_until > now)
-    books = _Books(
+    known = _Known(
         {row.reference: (row.starts_at, row.status) for row in session.execute(appointments)} if references else {},
         {(row.id, row.email) for row in session.execute(unconfirmed)} if accounts else set(),
         {(row.id, row.new_email) for row in session.execute(wanted)} if accounts else set(),
     )
-    return {message.id: _chance(message, books, now) for message in messages}
+    return {message.id: _limit_of(message, known, now) for message in messages}
 
 
-def _chance(message: StoredMessage, books: _Books, now: datetime) -> Chance:
+def _limit_of(message: StoredMessage, known: _Known, now: datetime) -> RetryLimit:
     if message.template in EXPIRED:
         is_over = message.expires_at <= now
-        return Chance(None, str(EXPIRED[message.template])) if is_over else Chance(message.expires_at)
-    if message.template == confirmation.TEMPLATE and (message.subject_id, message.recipient) not in books.unconfirmed:
-        return Chance(None, _("The address is already confirmed, or the account has a different one now."))
-    if message.template == addresses.TO_NEW and (message.subject_id, message.recipient) not in books.wanted:
-        return Chance(None, _("The link in it no longer works. They can request a new one in their account."))
+        return RetryLimit(None, str(EXPIRED[message.template])) if is_over else RetryLimit(message.expires_at)
+    if message.template == confirmation.TEMPLATE and (message.subject_id, message.recipient) not in known.unconfirmed:
+        return RetryLimit(None, _("The address is already confirmed, or the account has a different one now."))
+    if message.template == addresses.TO_NEW and (message.subject_id, message.recipient) not in known.wanted:
+        return RetryLimit(None, _("The link in it no longer works. They can request a new one in their account."))
     if message.template == LATE:
-        return Chance(None, _("It’s out of date. The appointment page shows how late the doctor is now."))
+        return RetryLimit(None, _("It’s out of date. The appointment page shows how late the doctor is now."))
     said = list(_appointments_named(message))
     for reference, starts_at in said:
         if starts_at <= now:
-            return Chance(None, _("The appointment has started or is over."))
-        start, status = books.appointments.get(reference, (None, ""))
+            return RetryLimit(None, _("The appointment has started or is over."))
+        start, status = known.appointments.get(reference, (None, ""))
         is_true = status == "cancelled" if message.template == CANCELLED else status in ACTIVE
         if start != starts_at or not is_true:
-            return Chance(None, _("The appointment has changed since then, so the message is out of date."))
-    return Chance(min([now + LIFETIME, *(starts_at for _reference, starts_at in said)]))
+            return RetryLimit(None, _("The appointment has changed since then, so the message is out of date."))
+    return RetryLimit(min([now + LIFETIME, *(starts_at for _reference, starts_at in said)]))
 
 
 def _appointments_named(message: StoredMessage) -> Iterable[tuple[str, datetime]]:

@@ -19,7 +19,7 @@ from webapp.notifications.queries import StoredMessage
 from webapp.staff.messages import log as messages
 from webapp.staff.messages import retry as messages_again
 from webapp.staff.messages.forms import CHANNELS, MessageFilterForm
-from webapp.staff.messages.log import Letter, MessageLine, MessageSearch
+from webapp.staff.messages.log import MessageLine, MessageSearch, RenderedMessage
 
 router = Router()
 
@@ -50,7 +50,7 @@ def list_messages(page: CurrentPage) -> Response:
 def ask_send_all_again(page: CurrentPage) -> Response:
     """Describe the effect of sending all undelivered messages again; admins."""
     signed_in(page, "admin")
-    outcome = messages_again.count_chances(page.session, now=page.now)
+    outcome = messages_again.count_resendable(page.session, now=page.now)
     return page.render("staff/messages/again.html", outcome=outcome, most=messages_again.MOST_AT_ONCE)
 
 
@@ -117,10 +117,10 @@ def _list_page(
 def _message_page(
     page: Page, actor: Actor, message: StoredMessage, *, problem: str = "", status: int = 200
 ) -> Response:
-    letter = _written(page, message)
-    chance = None
+    preview = _written(page, message)
+    limit = None
     if message.status == "dead":
-        chance = messages_again.judge(page.session, [message], now=page.now)[message.id]
+        limit = messages_again.find_limits(page.session, [message], now=page.now)[message.id]
     response = page.render(
         "staff/messages/message.html",
         status=status,
@@ -130,17 +130,17 @@ def _message_page(
         badge=messages.badge_of(message),
         about=messages.subject_of(page.session, message),
         channel=CHANNELS[message.channel],
-        steps=messages.steps_of(message),
-        letter=letter,
+        steps=messages.timeline_of(message),
+        preview=preview,
         document=_document(page, actor, message),
-        chance=chance,
+        limit=limit,
         problem=problem,
     )
     page.trace(messages.record_reading, actor, message, now=page.now)
     return response
 
 
-def _written(page: Page, message: StoredMessage) -> Letter:
+def _written(page: Page, message: StoredMessage) -> RenderedMessage:
     return messages.write_out(message, page.settings, base_url=page.base_url)
 
 

@@ -17,7 +17,7 @@ from webapp.patients.exceptions import LikelyDuplicate
 from webapp.staff.patients.forms import NewPatientForm
 
 
-class Show(Protocol):
+class ShowForm(Protocol):
     """Shows the form again, with the patients who may be the new one."""
 
     def __call__(
@@ -26,7 +26,7 @@ class Show(Protocol):
 
 
 def add_patient(
-    page: Page, actor: Actor, sent: FormData, *, show: Show, onward: Callable[[NewPatientForm, int], str]
+    page: Page, actor: Actor, sent: FormData, *, show: ShowForm, onward: Callable[[NewPatientForm, int], str]
 ) -> Response:
     """Add the patient and go on to the page that needed them; warn once if they may have a record already.
 

@@ -7,7 +7,7 @@ from datetime import date, datetime
 from typing import Any, NamedTuple
 
 from webapp.appointments.booking.schedule_queries import age_on
-from webapp.appointments.joining import Choice
+from webapp.appointments.joining import Difference
 from webapp.clinic.dependencies import current_clinic
 from webapp.core import formats, phones
 from webapp.core.web import Page
@@ -111,7 +111,7 @@ class ChoiceLine(NamedTuple):
     wins: int
 
 
-def choice_lines(page: Page, choices: Sequence[Choice]) -> list[ChoiceLine]:
+def choice_lines(page: Page, choices: Sequence[Difference]) -> list[ChoiceLine]:
     """The choices of staff when they join two records."""
     country = current_clinic(page).home_country
 

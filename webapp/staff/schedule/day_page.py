@@ -17,15 +17,15 @@ from webapp.core.web import Page
 from webapp.doctors.service import DoctorRow
 from webapp.exceptions import AppError
 from webapp.i18n import gettext as _
-from webapp.staff.schedule.days import Day, build_day
-from webapp.staff.schedule.schedule_week import Card
+from webapp.staff.schedule.days import DoctorDay, build_day
+from webapp.staff.schedule.schedule_week import AppointmentCard
 
 
 class StatusChanged(NamedTuple):
     """The sentence of the day after a change of status, and the card of the appointment, to undo it."""
 
     text: str
-    card: Card
+    card: AppointmentCard
 
 
 def show_day(
@@ -54,7 +54,7 @@ def show_day(
     return response
 
 
-def _said(day: Day, reference: str) -> StatusChanged | None:
+def _said(day: DoctorDay, reference: str) -> StatusChanged | None:
     """'Joanna Hartley: arrived', with the card that says whether it can be undone."""
     cards = (card for row in day.rows for card in row.cards)
     card = next((card for card in cards if card.appointment.reference == reference), None)

@@ -20,28 +20,28 @@ from webapp.scheduling.slots import (
     to_minute,
     wall_of,
 )
-from webapp.staff.schedule.schedule_week import Card, ScheduleWeek
+from webapp.staff.schedule.schedule_week import AppointmentCard, ScheduleWeek
 
 # Shorter gaps between two appointments are useless.
 SHORTEST_GAP = 5
-Kind = Literal["appointment", "buffer", "gap", "break", "off", "now"]
+RowKind = Literal["appointment", "buffer", "gap", "break", "off", "now"]
 
 
-class Row(NamedTuple):
+class DayRow(NamedTuple):
     """One line of the day, in order of time. Instants are UTC. `book` is the first start of free time that fits the
     doctor's grid, and `block` from when until when it can be blocked, on the clinic's wall clock. `beside` are the
     appointments that have a part of this one's time too.
     """
 
-    kind: Kind
+    kind: RowKind
     starts_at: datetime
     ends_at: datetime
     words: str = ""
-    card: Card | None = None
+    card: AppointmentCard | None = None
     book: datetime | None = None
     block: tuple[str, str] | None = None
     all_day: bool = False
-    beside: tuple[Row, ...] = ()
+    beside: tuple[DayRow, ...] = ()
 
     @property
     def minutes(self) -> int:
@@ -57,7 +57,7 @@ class Row(NamedTuple):
         return self.kind, until, self.card and self.card.appointment.id
 
     @property
-    def cards(self) -> list[Card]:
+    def cards(self) -> list[AppointmentCard]:
         """The appointments in the line."""
         return [row.card for row in (self, *self.beside) if row.card]
 
@@ -68,27 +68,27 @@ def rows_of(
     appointments: list[ScheduleAppointment],
     current: ScheduleAppointment | None,
     free: list[Span],
-) -> Iterator[Row]:
+) -> Iterator[DayRow]:
     """All lines of a day except the current time; `place_of` gives their order."""
     for appointment in appointments:
-        yield Row("appointment", appointment.starts_at, appointment.ends_at, card=frame.card(appointment, current))
+        yield DayRow("appointment", appointment.starts_at, appointment.ends_at, card=frame.card(appointment, current))
         # The buffers of one that was squeezed in lie in the time of another.
         if appointment.occupies and not appointment.squeeze_reason:
             if appointment.busy_from < appointment.starts_at:
-                yield Row("buffer", appointment.busy_from, appointment.starts_at)
+                yield DayRow("buffer", appointment.busy_from, appointment.starts_at)
             if appointment.ends_at < appointment.busy_until:
-                yield Row("buffer", appointment.ends_at, appointment.busy_until)
+                yield DayRow("buffer", appointment.ends_at, appointment.busy_until)
     for gap in free:
         yield _gap(frame, gap)
     for start, end in _breaks(frame, day):
-        yield Row("break", to_datetime(start), to_datetime(end))
+        yield DayRow("break", to_datetime(start), to_datetime(end))
     whole = frame.span_of(day)
     for since, until, words in frame.leave_on(day):
         all_day = (to_minute(since), to_minute(until)) == whole
-        yield Row("off", since, until, words=words, all_day=all_day)
+        yield DayRow("off", since, until, words=words, all_day=all_day)
 
 
-def place_of(row: Row) -> tuple[datetime, bool, datetime]:
+def place_of(row: DayRow) -> tuple[datetime, bool, datetime]:
     """The sort key of rows: in order of time; a squeezed-in appointment comes after the one that had the time."""
     return row.starts_at, row.card is not None and bool(row.card.appointment.squeeze_reason), row.ends_at
 
@@ -110,13 +110,13 @@ def _breaks(frame: ScheduleWeek, day: date) -> Iterator[Span]:
         yield from (rest for rest in subtract((end, start), against) if rest[1] - rest[0] >= SHORTEST_GAP)
 
 
-def _gap(frame: ScheduleWeek, gap: Span) -> Row:
+def _gap(frame: ScheduleWeek, gap: Span) -> DayRow:
     """Free time, with what is needed to book it and to block it."""
     start, end = gap
     first = next(iter(grid_starts(frame.time.pieces, frame.doctor.slot_step, start, end)), None)
     book = None if first is None else to_datetime(first)
     block = (_wall_text(frame, start), _wall_text(frame, end))
-    return Row("gap", to_datetime(start), to_datetime(end), book=book, block=block)
+    return DayRow("gap", to_datetime(start), to_datetime(end), book=book, block=block)
 
 
 def _wall_text(frame: ScheduleWeek, minute: Minute) -> str:

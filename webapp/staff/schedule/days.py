@@ -26,9 +26,9 @@ from webapp.i18n import ngettext
 from webapp.scheduling.models import ACTIVE
 from webapp.scheduling.slots import Span
 from webapp.scheduling.week_calendar import week_name
-from webapp.staff.schedule.day_rows import Row, free_spans, place_of, rows_of
+from webapp.staff.schedule.day_rows import DayRow, free_spans, place_of, rows_of
 from webapp.staff.schedule.schedule_week import (
-    Card,
+    AppointmentCard,
     ScheduleWeek,
     count_not_cancelled,
     load_schedule_week,
@@ -53,12 +53,12 @@ class StripDay(NamedTuple):
 class Next(NamedTuple):
     """The next patient, or on a future day the first one, and their earlier appointments with this doctor."""
 
-    card: Card
+    card: AppointmentCard
     label: str
     earlier: Sequence[EarlierAppointment]
 
 
-class Day(NamedTuple):
+class DoctorDay(NamedTuple):
     """The data of the day's page. `now` is None unless the day is today; `closure` is the name of one, or ''.
     `late` is by how many minutes the doctor is running late. `live_version` is that of `live.feed`.
     """
@@ -73,7 +73,7 @@ class Day(NamedTuple):
     week: str
     strip: list[StripDay]
     summary: str
-    rows: list[Row]
+    rows: list[DayRow]
     appointments: int
     coming: Next | None
     totals: list[tuple[str, str]]
@@ -82,7 +82,9 @@ class Day(NamedTuple):
     live_version: str
 
 
-def build_day(session: Session, actor: Actor, clinic: Clinic, doctor: DoctorRow, day: date, *, now: datetime) -> Day:
+def build_day(
+    session: Session, actor: Actor, clinic: Clinic, doctor: DoctorRow, day: date, *, now: datetime
+) -> DoctorDay:
     """The doctor's day with everything in it, in order of time."""
     monday = monday_of(day)
     past = _expected_past(session, doctor, day)
@@ -94,7 +96,7 @@ def build_day(session: Session, actor: Actor, clinic: Clinic, doctor: DoctorRow,
     rows = _side_by_side(sorted(rows_of(frame, day, appointments, current, free), key=place_of))
     if day == today:
         rows = _with_now(rows, appointments, now)
-    return Day(
+    return DoctorDay(
         day=day,
         title=formats.day_full(day, clinic.zone),
         today=day == today,
@@ -115,9 +117,9 @@ def build_day(session: Session, actor: Actor, clinic: Clinic, doctor: DoctorRow,
     )
 
 
-def _side_by_side(rows: list[Row]) -> list[Row]:
+def _side_by_side(rows: list[DayRow]) -> list[DayRow]:
     """The rows with appointments that were squeezed in beside those whose time they share, in one line."""
-    lines: list[Row] = []
+    lines: list[DayRow] = []
     place, until = 0, None
     for row in rows:
         if row.card is None or not row.card.appointment.occupies:
@@ -131,7 +133,7 @@ def _side_by_side(rows: list[Row]) -> list[Row]:
     return lines
 
 
-def _with_now(rows: list[Row], appointments: list[ScheduleAppointment], now: datetime) -> list[Row]:
+def _with_now(rows: list[DayRow], appointments: list[ScheduleAppointment], now: datetime) -> list[DayRow]:
     """The rows with the now line between those that have begun and the rest."""
     place = sum(row.starts_at < now for row in rows)
     late = [
@@ -143,7 +145,7 @@ def _with_now(rows: list[Row], appointments: list[ScheduleAppointment], now: dat
     words = _("Now")
     if behind:
         words = ngettext("Now, %(n)d minute behind", "Now, %(n)d minutes behind", behind) % {"n": behind}
-    return [*rows[:place], Row("now", now, now, words=words), *rows[place:]]
+    return [*rows[:place], DayRow("now", now, now, words=words), *rows[place:]]
 
 
 def _current(appointments: list[ScheduleAppointment], now: datetime) -> ScheduleAppointment | None:

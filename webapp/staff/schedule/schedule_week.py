@@ -15,7 +15,13 @@ from typing import NamedTuple
 from sqlalchemy.orm import Session
 
 from webapp.appointments.booking import schedule_queries, statuses
-from webapp.appointments.booking.schedule_queries import AppointmentOutline, Diary, Leave, Past, ScheduleAppointment
+from webapp.appointments.booking.schedule_queries import (
+    AppointmentOutline,
+    Diary,
+    Past,
+    ScheduleAppointment,
+    TimeOffSpan,
+)
 from webapp.appointments.booking.statuses import Wait
 from webapp.auth.schemas import Actor
 from webapp.clinic.schedule_versions import cached_for_doctor
@@ -30,7 +36,7 @@ from webapp.scheduling.slots import Span, day_number, days_span, merge, to_datet
 WORKDAYS = 5
 
 
-class Card(NamedTuple):
+class AppointmentCard(NamedTuple):
     """One appointment in the day, with the actions that it allows.
 
     `folded` appointments are over and need one line; the `current` one runs now. `primary` is the status that one tap
@@ -64,7 +70,7 @@ class ScheduleWeek:
     now: datetime
     time: WorkingTime
     hours: dict[date, list[Span]]
-    leave: list[Leave]
+    leave: list[TimeOffSpan]
     closures: dict[date, str]
     spans: dict[date, Span]
     diary: Diary
@@ -104,12 +110,12 @@ class ScheduleWeek:
                 until = formats.clock(end, self.clinic.zone)
                 yield start, end, _("%(reason)s, until %(time)s") % {"reason": reason, "time": until}
 
-    def card(self, appointment: ScheduleAppointment, current: ScheduleAppointment | None = None) -> Card:
+    def card(self, appointment: ScheduleAppointment, current: ScheduleAppointment | None = None) -> AppointmentCard:
         """An appointment with the actions that it allows now."""
         day = formats.local_date(appointment.starts_at, self.clinic.zone)
         possible = statuses.possible_statuses(appointment, self.actor, self.clinic, self.now)
         primary = possible[0] if possible else None
-        return Card(
+        return AppointmentCard(
             appointment=appointment,
             age=schedule_queries.age_on(day, appointment.patient_birth_date),
             current=appointment is current,
@@ -139,7 +145,7 @@ class _Hours(NamedTuple):
     time: WorkingTime
     spans: dict[date, Span]
     worked: dict[date, list[Span]]
-    leave: list[Leave]
+    leave: list[TimeOffSpan]
 
 
 def load_schedule_week(

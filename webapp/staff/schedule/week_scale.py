@@ -21,7 +21,7 @@ USUAL_HOURS = (9, 17)
 MOST_LANES = 12
 
 
-class Place(NamedTuple):
+class GridPlace(NamedTuple):
     """The place of one thing: its first row as `hour` and `row` of that hour, and its length as `hours` and `rows`.
 
     `hour` counts from the first hour of the scale. Of `lanes` beside each other, it is in `lane`, from 1.
@@ -52,11 +52,11 @@ class Scale(NamedTuple):
         """The full hours of the scale, as instants of this day."""
         return [datetime.combine(day, time(hour), self.zone) for hour in range(self.first, self.last)]
 
-    def places(self, day: date, spans: Sequence[tuple[datetime, datetime]]) -> list[Place]:
+    def places(self, day: date, spans: Sequence[tuple[datetime, datetime]]) -> list[GridPlace]:
         """The places of a day's things, in their order of time; overlapping ones are side by side."""
         rows = [self._rows(day, *span) for span in spans]
         return [
-            Place(*divmod(start, ROWS_OF_HOUR), *divmod(end - start, ROWS_OF_HOUR), lane, lanes)
+            GridPlace(*divmod(start, ROWS_OF_HOUR), *divmod(end - start, ROWS_OF_HOUR), lane, lanes)
             for (start, end), (lane, lanes) in zip(rows, lanes_of(rows), strict=True)
         ]
 

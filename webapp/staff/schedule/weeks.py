@@ -14,7 +14,7 @@ from webapp.core import formats
 from webapp.doctors.service import DoctorRow
 from webapp.scheduling.slots import Span, to_datetime
 from webapp.scheduling.week_calendar import week_name
-from webapp.staff.schedule.day_rows import Row, free_spans, place_of, rows_of
+from webapp.staff.schedule.day_rows import DayRow, free_spans, place_of, rows_of
 from webapp.staff.schedule.schedule_week import (
     ScheduleWeek,
     count_not_cancelled,
@@ -22,7 +22,7 @@ from webapp.staff.schedule.schedule_week import (
     monday_of,
     shown_days,
 )
-from webapp.staff.schedule.week_scale import Place, Scale, scale_of
+from webapp.staff.schedule.week_scale import GridPlace, Scale, scale_of
 
 
 class WeekDay(NamedTuple):
@@ -35,13 +35,13 @@ class WeekDay(NamedTuple):
     href: str
     today: bool
     hours: list[tuple[datetime, datetime]]
-    open: list[Place]
+    open: list[GridPlace]
     closure: str
-    rows: list[tuple[Row, Place]]
+    rows: list[tuple[DayRow, GridPlace]]
     appointments: int
 
 
-class Week(NamedTuple):
+class DoctorWeek(NamedTuple):
     """The data of the week's page; `scale` has the full hours at its side."""
 
     title: str
@@ -58,14 +58,14 @@ class Week(NamedTuple):
 
 def build_week(
     session: Session, actor: Actor, clinic: Clinic, doctor: DoctorRow, monday: date, *, now: datetime
-) -> Week:
+) -> DoctorWeek:
     """The doctor's week as columns; a weekend without hours and appointments is left out."""
     frame = load_schedule_week(session, actor, clinic, doctor, monday, now=now)
     today = clinic.today(now)
     shown = shown_days(frame, monday)
     scale = scale_of(_worked_or_booked(frame, shown), clinic.zone)
     days = [_week_day(frame, day, today, scale) for day in shown]
-    return Week(
+    return DoctorWeek(
         title=formats.days_between(monday, days[-1].day, clinic.zone),
         name=week_name(monday),
         this_week=monday == monday_of(today),
