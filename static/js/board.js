@@ -123,17 +123,27 @@ function mark() {
   return link;
 }
 
+// Goes on when nothing typed is lost by it: see unsaved.js.
+function leavePanel(go) {
+  const detail = { part: document.getElementById("panel"), go };
+  if (document.dispatchEvent(new CustomEvent("docket:leave", { cancelable: true, detail }))) go();
+}
+
 function closePanel() {
-  const panel = document.getElementById("panel");
-  const close = panel?.querySelector("[data-close]");
+  const close = document.querySelector("#panel [data-close]");
   if (!close) return false;
+  leavePanel(() => emptyPanel(close));
+  return true;
+}
+
+function emptyPanel(close) {
+  const panel = document.getElementById("panel");
   const address = close.getAttribute("href");
   panel.replaceChildren();
   mark();
   history.pushState(null, "", address.replace(/#.*/, ""));
   const back = document.querySelector(`${address.slice(address.indexOf("#"))} > a`);
   if (back) focus(back);
-  return true;
 }
 
 document.addEventListener("click", (event) => {
@@ -146,6 +156,17 @@ document.addEventListener("click", (event) => {
   const link = arrived?.previousElementSibling ?? event.target.closest(".col .a > a");
   if (!link || !WIDE.matches) return;
   event.preventDefault();
+  const item = link.parentElement.id;
+  if (item === `appointment-${document.querySelector("#panel > .panel")?.dataset.of}`) openPanel(item, Boolean(arrived));
+  else leavePanel(() => openPanel(item, Boolean(arrived)));
+});
+
+// An appointment in the panel. Its patient may have arrived, which is noted first.
+function openPanel(item, hasArrived) {
+  // What was saved first may have replaced it.
+  const link = document.querySelector(`#${CSS.escape(item)} > a`);
+  const arrived = hasArrived && link?.parentElement.querySelector("button");
+  if (!link) return;
   const address = link.getAttribute("href");
   turnPanel(link);
   if (!arrived) {
@@ -154,7 +175,7 @@ document.addEventListener("click", (event) => {
   }
   const values = { status: arrived.value, back: address };
   htmx.ajax("POST", arrived.getAttribute("formaction"), { source: link, target: "#panel", swap: "innerHTML", values });
-});
+}
 
 // The panel lies over the other half of the board, so that the appointment stays in sight.
 function turnPanel(link) {
@@ -189,22 +210,6 @@ document.addEventListener("keydown", (event) => {
 document.addEventListener("keydown", (event) => {
   if (event.key !== "Escape" || event.target.closest("dialog[open], [popover]:popover-open")) return;
   if (closePanel()) event.preventDefault();
-});
-
-// A note that is not saved yet stays when another action brings its panel again.
-let unsaved = null;
-document.addEventListener("htmx:beforeSwap", (event) => {
-  const form = document.getElementById("note-form");
-  const isSent = event.detail.requestConfig?.elt === form;
-  unsaved = form && !isSent && globalThis.docketIsBeingFilled(form) ? form : null;
-});
-document.addEventListener("htmx:afterSwap", () => {
-  const form = document.getElementById("note-form");
-  if (unsaved && form && form !== unsaved && form.action === unsaved.action) {
-    form.replaceWith(unsaved);
-    htmx.process(unsaved);
-  }
-  unsaved = null;
 });
 
 document.addEventListener("htmx:afterSettle", (event) => {

@@ -78,10 +78,12 @@ function move(parent, node, before) {
   if (focused && document.activeElement !== focused) focused.focus({ preventScroll: true });
 }
 
-function isTyped(element) {
+function isChanged(element) {
   if (element.matches("select")) return [...element.options].some((each) => each.selected !== each.defaultSelected);
-  return element.matches("input, textarea") && (element === document.activeElement || element.value !== element.defaultValue);
+  return element.matches("input, textarea") && element.value !== element.defaultValue;
 }
+
+const isTyped = (element) => isChanged(element) || (element === document.activeElement && element.matches("input, textarea"));
 
 // A form in which something is typed, or was refused, stays whole: the hidden fields say which state its user saw, so that
 // the server can tell whether another user has changed it since.
@@ -101,4 +103,5 @@ function morph(old, made) {
 }
 
 globalThis.docketMorph = morph;
+globalThis.docketIsChanged = isChanged;
 globalThis.docketIsBeingFilled = isBeingFilled;

@@ -95,6 +95,86 @@ def test_the_board_is_worked_by_keyboard_and_reads_as_lists(open_browser: Open, 
     expect(page.locator("h1")).not_to_have_text(before)
 
 
+def test_typed_text_is_not_lost_without_a_question(open_browser: Open, clinic: Clinic) -> None:
+    day = clinic.free_time(days=24)[:10]
+    patients = clinic.new_patient(), clinic.new_patient()
+    first, other = (
+        clinic.cast.book(each, f"{day} {at}") for each, at in zip(patients, ("10:00", "11:00"), strict=True)
+    )
+    page = open_browser(viewport={"width": 1280, "height": 900})
+    sign_in(page, "fiona@docket.example", at=f"/board/{day}/appointments/{first}")
+    note, title, asked = page.get_by_label("Note for staff"), page.locator("#panel-title"), page.get_by_role("dialog")
+    cards = [page.locator(f"#appointment-{each} > a") for each in (first, other)]
+
+    # Escape closes the panel after the question; until then the text stays, with the focus in it.
+    note.fill("Brings a parcel")
+    page.keyboard.press("Escape")
+    expect(asked).to_have_accessible_name("This isn’t saved yet")
+    expect(asked).to_contain_text("Note for staff")
+    expect(asked).to_contain_text("Brings a parcel")
+    look(page)
+    page.keyboard.press("Escape")
+    expect(note).to_be_focused()
+    expect(note).to_have_value("Brings a parcel")
+
+    # So does another appointment: the note is saved first, and then the other one is open.
+    cards[1].press("Enter")
+    asked.get_by_role("button", name="Save").click()
+    expect(title).to_have_text(patients[1].name)
+    expect(title).to_be_focused()
+    cards[0].press("Enter")
+    expect(note).to_have_value("Brings a parcel")
+
+    # Another day, which takes the panel along; and the details of the patient beside the note.
+    page.get_by_role("link", name="Edit details").click()
+    page.get_by_label("Phone").fill("020 123 4567")
+    page.locator("h1").focus()
+    page.keyboard.press("j")
+    expect(asked).to_contain_text("020 123 4567")
+    asked.get_by_role("button", name="Keep writing").click()
+    expect(page.get_by_label("Phone")).to_be_focused()
+    page.get_by_role("button", name="Confirm").click()
+    expect(page.locator(".panel .badge").first).to_have_text("Confirmed")
+    expect(page.get_by_label("Phone")).to_have_value("020 123 4567")
+    page.get_by_role("link", name="Discard").click()
+    expect(page.get_by_label("Phone")).to_have_count(0)
+
+    # Leaving the page is the browser's question.
+    note.fill("Brings two parcels")
+    page.once("dialog", lambda dialog: dialog.dismiss())
+    with page.expect_event("dialog", lambda dialog: dialog.type == "beforeunload"):
+        page.get_by_role("link", name="All details").click()
+    expect(note).to_have_value("Brings two parcels")
+    page.get_by_role("link", name="Close").click()
+    asked.get_by_role("button", name="Discard").click()
+    expect(cards[0]).to_be_focused()
+    cards[0].press("Enter")
+    expect(note).to_have_value("Brings a parcel")
+
+
+def test_a_refused_note_stays_below_the_reason(open_browser: Open, clinic: Clinic) -> None:
+    day = clinic.free_time(days=25)[:10]
+    reference = clinic.cast.book(clinic.new_patient(), f"{day} 10:00")
+    page = open_browser(may_complain=True, viewport={"width": 1280, "height": 900})
+    sign_in(page, "fiona@docket.example", at=f"/board/{day}/appointments/{reference}")
+    page.get_by_label("Note for staff").fill("Brings a parcel")
+    note = f"/board/{day}/appointments/{reference}/note"
+    page.route(f"**{note}", lambda route: route.continue_(url=f"{clinic.url}{note.replace(reference, 'AAAA-AAAA')}"))
+    page.get_by_role("button", name="Save note").click()
+    expect(page.locator("#panel #fragment")).to_be_visible()
+    expect(page.get_by_label("Note for staff")).to_have_value("Brings a parcel")
+
+
+def test_a_phone_shows_the_board_again_when_the_appointment_is_closed(open_browser: Open, clinic: Clinic) -> None:
+    day = clinic.free_time(days=26)[:10]
+    reference = clinic.cast.book(clinic.new_patient(), f"{day} 10:00")
+    page = open_browser(**PHONE)
+    sign_in(page, "fiona@docket.example", at=f"/board/{day}/appointments/{reference}")
+    expect(page.locator(f"#appointment-{reference}")).to_be_hidden()
+    page.get_by_role("link", name="Close").click()
+    expect(page.locator(f"#appointment-{reference} > a")).to_be_focused()
+
+
 def test_a_phone_finds_patients_of_the_doctors_whom_it_does_not_show(open_browser: Open, clinic: Clinic) -> None:
     day = clinic.free_time(days=23)[:10]
     patient = clinic.new_patient()
