@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -255,6 +256,21 @@ def _queries(database: Database, text: str) -> int:
     finally:
         sa.event.remove(database.engine, "before_cursor_execute", note)
     return len(statements)
+
+
+def test_a_mistyped_name_does_not_read_all_patients(sqlite_cast: Cast) -> None:
+    """PostgreSQL chooses by statistics, which so small a table does not have."""
+    sent = list[tuple[str, Any]]()
+    sa.event.listen(sqlite_cast.database.engine, "before_cursor_execute", lambda *about: sent.append(about[2:4]))
+    with sqlite_cast.database.reading() as session:
+        assert search_patients(session, "alcie").similar
+        plans = [
+            str(session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all())
+            for statement, parameters in list(sent)
+        ]
+    # The words of names lie in one range of their index. Whose they are is looked up before the patients are.
+    assert len([plan for plan in plans if "patient_words" in plan]) == 3
+    assert not any("SCAN" in plan for plan in plans), plans
 
 
 def test_a_very_long_search_text_is_cut_off() -> None:

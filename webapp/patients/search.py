@@ -22,6 +22,7 @@ from webapp.database import rows, seek, table_of
 from webapp.patients.exceptions import NoSuchPatient
 from webapp.patients.models import Patient, PatientWord
 from webapp.patients.names import shown_name_column
+from webapp.patients.search_index import PHONE
 from webapp.patients.search_parser import Span, Term, Typed, understand
 
 PAGE_SIZE = 20
@@ -251,9 +252,9 @@ def _similar(session: Session, typed: Typed, conditions: list[sa.ColumnElement[b
     # Words too short to contain a mistake must match as they are.
     certain = [Patient.id.in_(_OWNERS.where(_begins(name))) for name in names if name not in close]
     looked_up = {word for words in close.values() for word in words}
-    query = sa.select(_WORDS.patient_id, _WORDS.word).where(_WORDS.word.in_(looked_up))
-    if conditions or certain:
-        query = query.where(_WORDS.patient_id.in_(sa.select(Patient.id).where(*conditions, *certain)))
+    # A join, because SQLite reads all patients of a subquery first, however few have these words.
+    query = sa.select(_WORDS.patient_id, _WORDS.word).join_from(PatientWord, Patient)
+    query = query.where(_WORDS.word.in_(looked_up), *conditions, *certain)
     # Patients without a close word for each typed one have no distance.
     best: dict[int, dict[str, int]] = {}
     for patient_id, word in rows(session, query):
@@ -278,8 +279,9 @@ def _allowed_mistakes(name: str) -> int:
 
 
 def _vocabulary(session: Session) -> list[str]:
-    """Every word that occurs in a name, once: without telephone numbers, which '#' marks, and e-mail addresses."""
-    query = sa.select(_WORDS.word).where(~_WORDS.word.like("#%"), ~_WORDS.word.like("%@%")).distinct()
+    """Every word that occurs in a name, once: without telephone numbers, which sort first, and e-mail addresses."""
+    # As a range, telephone numbers are not even read: they are a fourth of all words.
+    query = sa.select(_WORDS.word).where(bytewise(_WORDS.word) > PHONE + LAST, ~_WORDS.word.like("%@%")).distinct()
     return list(rows(session, query).scalars())
 
 
