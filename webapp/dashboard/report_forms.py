@@ -7,10 +7,11 @@ from datetime import date, timedelta
 from typing import get_args
 from zoneinfo import ZoneInfo
 
-from wtforms import SelectChoice, SelectField  # type: ignore[attr-defined]
+from wtforms import SelectChoice  # type: ignore[attr-defined]
 
 from webapp.appointments.booking.listing import Choices
 from webapp.core import formats
+from webapp.core.fields import SelectField
 from webapp.core.forms import DocketForm
 from webapp.core.parsing import whole_number
 from webapp.dashboard.report_schemas import Asked, GroupedBy

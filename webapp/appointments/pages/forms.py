@@ -13,7 +13,6 @@ from wtforms import (  # type: ignore[attr-defined]
     HiddenField,
     RadioField,
     SelectChoice,
-    SelectField,
     StringField,
     TextAreaField,
 )
@@ -21,7 +20,7 @@ from wtforms.validators import Length, Optional
 
 from webapp.appointments.schemas import Booking, Cancellation, ChangeStatus, Move
 from webapp.core import formats
-from webapp.core.fields import ClockField, DayField, VersionField, unix_lines
+from webapp.core.fields import ClockField, DayField, SelectField, VersionField, unix_lines
 from webapp.core.forms import DocketForm
 from webapp.core.parsing import whole_number
 from webapp.doctors.service import DoctorRow, VisitTypeRow

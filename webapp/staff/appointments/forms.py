@@ -6,13 +6,13 @@ from datetime import date
 from itertools import starmap
 from typing import NamedTuple
 
-from wtforms import BooleanField, HiddenField, SearchField, SelectChoice, SelectField  # type: ignore[attr-defined]
+from wtforms import BooleanField, HiddenField, SearchField, SelectChoice  # type: ignore[attr-defined]
 from wtforms.validators import Optional
 
 from webapp.appointments.booking import statuses
 from webapp.appointments.booking.listing import Choices, Order
 from webapp.appointments.pages.forms import WhenForm
-from webapp.core.fields import DayField, searched
+from webapp.core.fields import DayField, SelectField, searched
 from webapp.core.forms import DocketForm
 from webapp.core.parsing import YEARS, reference_in, whole_number
 from webapp.i18n import gettext as _

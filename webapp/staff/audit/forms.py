@@ -5,12 +5,11 @@ from __future__ import annotations
 from wtforms import (  # type: ignore[attr-defined]
     SearchField,
     SelectChoice,
-    SelectField,
     StringField,
 )
 from wtforms.validators import Optional
 
-from webapp.core.fields import DayField, searched_name
+from webapp.core.fields import DayField, SelectField, searched_name
 from webapp.core.forms import DocketForm
 from webapp.core.parsing import YEARS
 from webapp.i18n import gettext as _

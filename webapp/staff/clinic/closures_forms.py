@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date
 
-from wtforms import HiddenField, SelectChoice, SelectField, StringField  # type: ignore[attr-defined]
+from wtforms import HiddenField, SelectChoice, StringField  # type: ignore[attr-defined]
 from wtforms.validators import InputRequired
 
 from webapp.clinic.closures import CloseDays
 from webapp.clinic.holidays import PublicHoliday
-from webapp.core.fields import DayField, SeenField
+from webapp.core.fields import DayField, SeenField, SelectField
 from webapp.core.forms import CheckboxesField, DocketForm
 from webapp.core.optimistic_lock import fingerprint
 from webapp.i18n import gettext as _

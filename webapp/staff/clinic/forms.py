@@ -9,7 +9,6 @@ from wtforms import (  # type: ignore[attr-defined]
     BooleanField,
     RadioField,
     SelectChoice,
-    SelectField,
     StringField,
     TextAreaField,
 )
@@ -30,7 +29,7 @@ from webapp.clinic.settings import (
 )
 from webapp.core import phones
 from webapp.core.day_hours import format_hours
-from webapp.core.fields import PhoneField, SeenField, WholeNumberField, unix_lines
+from webapp.core.fields import PhoneField, SeenField, SelectField, WholeNumberField, unix_lines
 from webapp.core.forms import DocketForm
 from webapp.core.optimistic_lock import fingerprint
 from webapp.core.zones import country_of_zone, zone_names

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
-from wtforms import BooleanField, HiddenField, SearchField, SelectChoice, SelectField, StringField, TextAreaField  # type: ignore[attr-defined]
+from wtforms import BooleanField, HiddenField, SearchField, SelectChoice, StringField, TextAreaField  # type: ignore[attr-defined]
 from wtforms.validators import Length, Optional
 
 from webapp.appointments.pages.forms import TOO_LONG, ExceptionForm
 from webapp.appointments.schemas import Booking
 from webapp.appointments.walk_ins import ANY, MOST_LETTERS, OF, Queue
 from webapp.core import formats
-from webapp.core.fields import DayField, searched, unix_lines
+from webapp.core.fields import DayField, SelectField, searched, unix_lines
 from webapp.core.forms import CheckboxesField
 from webapp.core.parsing import YEARS, instant, whole_number
 from webapp.core.urls import with_query

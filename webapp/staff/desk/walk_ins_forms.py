@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from wtforms import BooleanField, SelectChoice, SelectField, StringField  # type: ignore[attr-defined]
+from wtforms import BooleanField, SelectChoice, StringField  # type: ignore[attr-defined]
 from wtforms.validators import Length
 
 from webapp.appointments.pages.forms import TOO_LONG
 from webapp.appointments.walk_ins import ANY, MOST_LETTERS, OF, Queue, WalkInView
-from webapp.core.fields import SeenField
+from webapp.core.fields import SeenField, SelectField
 from webapp.core.forms import DocketForm
 from webapp.core.optimistic_lock import fingerprint
 from webapp.doctors.service import DoctorRow

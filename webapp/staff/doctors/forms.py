@@ -11,7 +11,6 @@ from wtforms import (  # type: ignore[attr-defined]
     RadioField,
     SearchField,
     SelectChoice,
-    SelectField,
     StringField,
     TextAreaField,
 )
@@ -19,7 +18,7 @@ from wtforms.validators import InputRequired
 
 from webapp.auth.schemas import Email
 from webapp.core import formats
-from webapp.core.fields import SeenField, WholeNumberField, YesNoField, unix_lines
+from webapp.core.fields import SeenField, SelectField, WholeNumberField, YesNoField, unix_lines
 from webapp.core.forms import CheckboxesField, DocketForm
 from webapp.doctors.profiles import TINTS, DoctorProfile
 from webapp.i18n import lazy_form_text as _l

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from wtforms import SelectChoice, SelectField  # type: ignore[attr-defined]
+from wtforms import SelectChoice  # type: ignore[attr-defined]
 
+from webapp.core.fields import SelectField
 from webapp.core.forms import DocketForm
 from webapp.doctors.profiles import SqueezeIns
 from webapp.i18n import lazy_form_text as _l

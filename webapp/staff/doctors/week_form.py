@@ -9,9 +9,10 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import cast
 
-from wtforms import SelectChoice, SelectField, StringField  # type: ignore[attr-defined]
+from wtforms import SelectChoice, StringField  # type: ignore[attr-defined]
 
 from webapp.core.day_hours import WEEKDAYS, Spans, UnreadableHours, Week, format_hours, parse_hours
+from webapp.core.fields import SelectField
 from webapp.core.forms import DocketForm
 from webapp.i18n import lazy_form_text as _l
 

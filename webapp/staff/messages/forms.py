@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from wtforms import SearchField, SelectChoice, SelectField  # type: ignore[attr-defined]
+from wtforms import SearchField, SelectChoice  # type: ignore[attr-defined]
 
-from webapp.core.fields import searched_name
+from webapp.core.fields import SelectField, searched_name
 from webapp.core.forms import DocketForm
 from webapp.i18n import lazy_form_text as _l
 from webapp.notifications.queries import TROUBLE

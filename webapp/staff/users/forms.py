@@ -9,14 +9,13 @@ from wtforms import (  # type: ignore[attr-defined]
     RadioField,
     SearchField,
     SelectChoice,
-    SelectField,
     StringField,
 )
 from wtforms.validators import InputRequired
 
 from webapp.auth.queries import UserFilter
 from webapp.auth.schemas import Role
-from webapp.core.fields import SeenField, YesNoField
+from webapp.core.fields import SeenField, SelectField, YesNoField
 from webapp.core.forms import DocketForm
 from webapp.i18n import gettext as _
 from webapp.i18n import lazy_form_text as _l

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from wtforms import SelectChoice, SelectField, StringField  # type: ignore[attr-defined]
+from wtforms import SelectChoice, StringField  # type: ignore[attr-defined]
 from wtforms.validators import InputRequired
 
 from webapp.auth.programs.api_tokens import USUAL_DAYS, MakeToken
+from webapp.core.fields import SelectField
 from webapp.core.forms import CheckboxesField, DocketForm
 from webapp.i18n import Sentence
 from webapp.i18n import lazy_form_text as _l
