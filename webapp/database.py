@@ -180,6 +180,7 @@ class VersionCache:
 
     def keep(self, key: Hashable, version: Hashable, value: Any, *, weight: int = LEAST_WEIGHT) -> None:
         """Cache a value that was computed from this version; it replaces an older one."""
+        weight = max(weight, LEAST_WEIGHT)
         with self._lock:
             if key in self._kept:
                 self._weight -= self._kept.pop(key)[2]

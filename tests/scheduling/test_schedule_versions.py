@@ -331,15 +331,19 @@ def test_changes_of_two_doctors_do_not_wait_for_each_other(postgresql_cast: Cast
 
 
 def test_the_cache_is_limited_by_weight() -> None:
-    cache = VersionCache(most=10)
-    cache.keep("a", 1, "first", weight=4)
-    cache.keep("b", 1, "second", weight=4)
+    cache = VersionCache(most=25)
+    cache.keep("a", 1, "first", weight=10)
+    cache.keep("b", 1, "second", weight=10)
     assert cache.find("a", 1) == "first"
-    cache.keep("c", 1, "third", weight=4)
+    cache.keep("c", 1, "third", weight=10)
     assert [cache.find(key, 1) for key in "abc"] == ["first", None, "third"]
-    cache.keep("a", 2, "again", weight=6)
+    cache.keep("a", 2, "again", weight=15)
     assert [cache.find(key, 2) for key in "ac"] == ["again", None]
     assert cache.find("c", 1) == "third"
+    # Each key takes memory, even that of a value without any.
+    for number in range(3):
+        cache.keep(number, 1, "", weight=0)
+    assert [cache.find(number, 1) for number in range(3)] == [None, "", ""]
 
 
 def test_a_fragment_weighs_as_much_as_its_text_and_its_state(sqlite_cast: Cast) -> None:
