@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -12,6 +13,7 @@ from tests.appointment_rows import put
 from tests.cast import Cast, client_for, local, log_in
 from tests.reading import HTMX, Element, read
 from webapp import models
+from webapp.database import VersionCache
 
 DAY = "/board/2026-03-03"
 
@@ -262,6 +264,45 @@ def test_open_boards_that_ask_again_get_the_same_part_and_the_change(client: Tes
         readers = session.scalars(query.order_by(models.AuditEvent.id)).all()
     assert len(set(readers)) == 2
     assert len(readers) == 4
+
+
+def shown_and_new(client: TestClient, monkeypatch: pytest.MonkeyPatch, headers: dict[str, str]) -> tuple[str, str]:
+    """The board as this process shows it, and as one shows it that has cached nothing."""
+    app: Any = client.app
+    shown = client.get(DAY, headers=headers)
+    assert shown.status_code == 200
+    with monkeypatch.context() as emptied:
+        emptied.setattr(app.state.database, "_cache", VersionCache())
+        return shown.text, client.get(DAY, headers=headers).text
+
+
+def test_a_start_is_over_for_open_boards_too_from_its_first_second_on(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app: Any = client.app
+    boards = []
+    for second in (0, 1):
+        app.state.clock = lambda second=second: local("2026-03-03 10:00") + timedelta(seconds=second)
+        log_in(client, "carol")
+        shown, new = shown_and_new(client, monkeypatch, {**HTMX, "docket-live": "1"})
+        assert shown == new
+        boards.append(shown)
+    assert boards[0] != boards[1]
+
+
+# Neither 40 nor 45 minutes divide an hour, and Amsterdam is an hour ahead of UTC.
+@pytest.mark.parametrize("step", [40, 45])
+def test_free_time_is_gone_once_its_start_has_passed_whatever_the_doctors_steps(
+    step: int, client: TestClient, cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app: Any = client.app
+    cast.change(sa.update(models.Doctor).values(slot_step=step))
+    for minutes in range(0, 95, 5):
+        app.state.clock = lambda minutes=minutes: local("2026-03-03 09:00") + timedelta(minutes=minutes)
+        if minutes % 20 == 0:
+            log_in(client, "carol")
+        shown, new = shown_and_new(client, monkeypatch, HTMX)
+        assert shown == new, minutes
 
 
 def test_the_patients_details_are_edited_beside_the_board(client: TestClient, cast: Cast) -> None:

@@ -10,7 +10,7 @@ from starlette.testclient import TestClient
 
 from tests.appointment_rows import put
 from tests.cast import NOW, Cast, local, log_in
-from tests.reading import read
+from tests.reading import HTMX, read
 from webapp import models
 from webapp.appointments import calls
 from webapp.appointments.booking import service, status_service
@@ -192,6 +192,17 @@ def test_the_boards_column_leads_to_the_calls_until_all_are_made(client: TestCli
     assert address in lists.links
     # It is a part of the board.
     assert lists.one("a", aria_current="page").attributes["href"] == "/board"
+
+
+def test_a_message_that_fails_makes_a_call_on_open_boards_that_ask_again(client: TestClient, away: Cast) -> None:
+    away.change(sa.update(models.NotificationList).values(made_at=NOW))
+    log_in(client, "fiona")
+    again = {**HTMX, "docket-live": "1"}
+    # The second answer is cached.
+    assert all("2 calls to make" in client.get(f"/board/{DAY}", headers=again).text for _ in range(2))
+    of = models.OutboxMessage
+    away.change(sa.update(of).where(of.id == lines(away)[-1].messages[0].id).values(status="dead"))
+    assert "3 calls to make" in client.get(f"/board/{DAY}", headers=again).text
 
 
 @pytest.mark.both_databases

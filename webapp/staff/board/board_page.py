@@ -34,7 +34,7 @@ from webapp.i18n import language_tag
 from webapp.live.feed import version_seen
 from webapp.patients import records
 from webapp.scheduling.lanes import busy_lanes
-from webapp.scheduling.slots import to_minute
+from webapp.scheduling.slots import minute_reached, to_minute
 from webapp.staff.board import choices, walk_ins
 from webapp.staff.board.columns import Column, Outline
 from webapp.staff.board.days import BoardDay, build_board
@@ -171,10 +171,15 @@ def _in_second_half(board: BoardDay, panel: Panel) -> bool:
 
 
 def _board_again(page: Page, actor: Actor, day: date) -> Response:
-    """The board for an open page that learned of a change: after each change, hundreds may ask for the same."""
+    """The board for an open page that learned of a change: after each change, hundreds may ask for the same.
+
+    It is kept for the minute that the clock shows and for the first one that is not past, which are two but at a whole
+    minute; and for the calls that are still to be made, because a message that fails makes one without a live change.
+    """
     versions, slug = versions_seen(page.session), page.request.query_params.get("doctor", "")
     key = ("board", day, slug, actor.role, choices.get_choice(page.session, actor), language_tag())
-    state = (version_seen(page.session), page.now.replace(second=0, microsecond=0))
+    calls = notification_lists.open_calls_on(page.session, actor, current_clinic(page), day)
+    state = (version_seen(page.session), to_minute(page.now), minute_reached(page.now), calls)
     kept: tuple[Response, BoardContents] | None = versions.cache.find(key, state) if versions else None
     if kept is None:
         response, shown = _board(page, actor, day)

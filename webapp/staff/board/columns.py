@@ -114,18 +114,22 @@ class Outline(NamedTuple):
 
         The time matters only when it passes a free time, and by the minute while patients wait.
         """
-        step = self.doctor.slot_step
         begins, ends = self.frame.online
         minute = self.frame.clock if self.taken.statuses["arrived"] else None
         return (
             self.version,
             self.scale[:2],
-            -(-self.frame.now // step),
-            -(-begins // step),
+            self._next_start(self.frame.now),
+            self._next_start(begins),
             ends,
             (self.frame.today, minute, self.doctor.late_minutes, self.doctor.late_on, self.calls),
             self.taken.text,
         )
+
+    def _next_start(self, minute: Minute) -> Minute:
+        """The doctor's first start of the day from this minute on: the same until a start passes."""
+        here = min(max(minute, self.frame.span[0]), self.frame.span[1])
+        return _on_grid(self.frame, self.doctor, here)
 
     def column(self) -> Column:
         """The column with everything in it."""
@@ -237,7 +241,7 @@ def _free(frame: Frame, doctor: DoctorRow, hours: DayHours, against: Sequence[Sp
     not_past = [*against, (0, frame.now)]
     for worked in hours.worked:
         for low, high in subtract(worked, not_past):
-            here = low + -wall(low) % step
+            here = _on_grid(frame, doctor, low)
             while here < high:
                 start = wall(here)
                 until = min(here + piece - start % piece, high)
@@ -247,6 +251,11 @@ def _free(frame: Frame, doctor: DoctorRow, hours: DayHours, against: Sequence[Sp
                 )
                 yield start, wall(until), item
                 here = until
+
+
+def _on_grid(frame: Frame, doctor: DoctorRow, minute: Minute) -> Minute:
+    """The first minute from this one on at which the clinic's clock shows one of the doctor's start times."""
+    return minute + -frame.wall(minute) % doctor.slot_step
 
 
 def _iso(minute: Minute) -> str:
