@@ -96,6 +96,7 @@ def templates() -> jinja2.Environment:
 
     for show in (
         formats.clock,
+        formats.end_clock,
         formats.day_long,
         formats.day_full,
         formats.day_brief,

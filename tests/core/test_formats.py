@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -23,6 +23,14 @@ from webapp.core import formats
 )
 def test_days_between_two_dates_name_what_differs(first: date, last: date, words: str) -> None:
     assert formats.days_between(first, last, ZoneInfo("Europe/Amsterdam")) == words
+
+
+def test_a_span_that_ends_with_its_day_ends_at_24_00() -> None:
+    zone = ZoneInfo("Europe/Amsterdam")
+    assert formats.end_clock(datetime(2026, 3, 10, 22, 59, tzinfo=UTC), zone) == "23:59"
+    assert formats.end_clock(datetime(2026, 3, 10, 23, 0, tzinfo=UTC), zone) == "24:00"
+    # Here the day after this night begins at 01:00.
+    assert formats.end_clock(datetime(2026, 4, 23, 22, 0, tzinfo=UTC), ZoneInfo("Africa/Cairo")) == "24:00"
 
 
 def test_a_line_of_facts_breaks_after_a_dot_only() -> None:

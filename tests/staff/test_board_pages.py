@@ -56,6 +56,36 @@ def test_a_column_says_everything_about_a_day_in_order(cast: Cast) -> None:
     assert column.one("h2").text == "Dr. Bob Brown 2 booked"
 
 
+def until_midnight(cast: Cast) -> str:
+    """A clinic that is open until midnight, with Bob's last appointment and Erin's time off in it."""
+    cast.change(sa.update(models.OpeningHours).values(end_minute=24 * 60))
+    evening = models.WorkingHours.start_minute == 13 * 60
+    cast.change(sa.update(models.WorkingHours).where(evening).values(end_minute=24 * 60))
+    off = {"starts_at": local("2026-03-03 21:00"), "ends_at": local("2026-03-04 00:00"), "reason": "School"}
+    cast.add(models.TimeOff(doctor_id=cast.doctor_ids["erin"], **off))
+    return cast.book(cast.alice, "2026-03-03 23:45")
+
+
+@pytest.mark.parametrize(
+    ("who", "address"),
+    [
+        *(("carol", f"{DAY}{rest}") for rest in ("", "/appointments/{0}", "/sheets")),
+        *(("carol", f"/appointments/{{0}}{rest}") for rest in ("", "/reschedule", "/cancellation")),
+        *(("carol", address) for address in ("/admin", "/desk/booking?after={0}")),
+        *(("bob", f"/schedule/{rest}") for rest in ("2026-03-03", "week/2026-W10")),
+        *(("erin", f"/schedule/{rest}") for rest in ("week/2026-W10", "time-off")),
+        ("alice", "/appointments/{0}"),
+    ],
+)
+def test_a_day_ends_at_24_00(cast: Cast, who: str, address: str) -> None:
+    """'23:45 to 00:00' would seem to end before it begins."""
+    reference = until_midnight(cast)
+    with client_for(cast.database, now=local("2026-03-03 08:00")) as client:
+        page = read(log_in(client, who).get(address.format(reference)))
+    spoken = " ".join([page.text, *(each.get("aria-label") or "" for each in page.all())])
+    assert "00:00" not in spoken
+
+
 def test_free_time_is_booked_and_an_appointment_opened_with_a_plain_link(client: TestClient, cast: Cast) -> None:
     reference = cast.book(cast.alice, "2026-03-03 09:30")
     page = read(log_in(client, "carol").get(DAY))

@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 from markupsafe import Markup, escape
 
+from webapp.core.local_time import first_instant
 from webapp.i18n import ENGLISH, language, ngettext
 from webapp.i18n import gettext as _
 
@@ -61,6 +62,11 @@ def local_date(instant: datetime | date, zone: ZoneInfo) -> date:
 def clock(instant: datetime, zone: ZoneInfo) -> str:
     """'09:20'."""
     return instant.astimezone(zone).strftime("%H:%M")
+
+
+def end_clock(instant: datetime, zone: ZoneInfo) -> str:
+    """'17:10', for the end of a span; one that ends with its day ends at '24:00'."""
+    return "24:00" if instant == first_instant(local_date(instant, zone), zone) else clock(instant, zone)
 
 
 def day_long(instant: datetime | date, zone: ZoneInfo) -> str:

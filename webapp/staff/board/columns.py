@@ -32,7 +32,7 @@ SHORTEST_REST = 5
 ROWS_OF_TWO_LINES = 5
 
 ItemKind = Literal["appointment", "free", "break", "off"]
-CLOCK = [f"{minute // HOUR:02d}:{minute % HOUR:02d}" for minute in range(DAY)]
+CLOCK = [f"{minute // HOUR:02d}:{minute % HOUR:02d}" for minute in range(DAY + 1)]
 
 
 class Item(NamedTuple):
@@ -211,7 +211,7 @@ def _appointments(frame: Frame, appointments: Sequence[BoardAppointment]) -> Ite
             "appointment",
             "a",
             CLOCK[start],
-            CLOCK[end % DAY],
+            _end_clock(end),
             types[appointment.visit_type_id],
             name=appointment.patient_name,
             reference=appointment.reference,
@@ -247,7 +247,7 @@ def _free(frame: Frame, doctor: DoctorRow, hours: DayHours, against: Sequence[Sp
                 until = min(here + piece - start % piece, high)
                 online = begins <= here < ends
                 item = Item(
-                    "free", "g" if online else "g in", CLOCK[start % DAY], CLOCK[wall(until) % DAY], href=_iso(here)
+                    "free", "g" if online else "g in", CLOCK[start % DAY], _end_clock(wall(until)), href=_iso(here)
                 )
                 yield start, wall(until), item
                 here = until
@@ -256,6 +256,11 @@ def _free(frame: Frame, doctor: DoctorRow, hours: DayHours, against: Sequence[Sp
 def _on_grid(frame: Frame, doctor: DoctorRow, minute: Minute) -> Minute:
     """The first minute from this one on at which the clinic's clock shows one of the doctor's start times."""
     return minute + -frame.wall(minute) % doctor.slot_step
+
+
+def _end_clock(minute: int) -> str:
+    """The end of a span on the wall clock: the end of the day is '24:00'."""
+    return CLOCK[minute % DAY or DAY]
 
 
 def _iso(minute: Minute) -> str:
@@ -269,7 +274,7 @@ def _breaks(frame: Frame, hours: DayHours, against: Sequence[Span]) -> Iterator[
     for (_start, end), (start, _end) in pairwise(hours.worked):
         for low, high in subtract((end, start), against):
             if high - low >= SHORTEST_REST:
-                yield wall(low), wall(high), Item("break", "r", CLOCK[wall(low)], CLOCK[wall(high) % DAY], _("Break"))
+                yield wall(low), wall(high), Item("break", "r", CLOCK[wall(low)], _end_clock(wall(high)), _("Break"))
 
 
 def _leave(frame: Frame, hours: DayHours, seen: Sequence[Span]) -> Iterator[_Thing]:
@@ -279,4 +284,4 @@ def _leave(frame: Frame, hours: DayHours, seen: Sequence[Span]) -> Iterator[_Thi
         words = _("Time off: %(reason)s") % {"reason": reason} if reason else _("Time off")
         pieces = [(low, high) for low, high in subtract(whole, seen) if high - low >= SHORTEST_REST]
         for low, high in pieces or [whole]:
-            yield wall(low), wall(high), Item("off", "o", CLOCK[wall(low)], CLOCK[wall(high) % DAY], words)
+            yield wall(low), wall(high), Item("off", "o", CLOCK[wall(low)], _end_clock(wall(high)), words)

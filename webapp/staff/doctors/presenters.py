@@ -120,12 +120,10 @@ def _when(row: TimeOffRow, clinic: Clinic) -> str:
         "first": formats.day_full(first, zone),
         "last": formats.day_full(last, zone),
         "start": formats.clock(row.starts_at, zone),
-        "end": formats.clock(row.ends_at, zone),
+        "end": formats.end_clock(row.ends_at, zone),
     }
     if begins_with_day and ends_with_day:
         return words["first"] if first == last else _("%(first)s to %(last)s") % words
-    if ends_with_day:
-        words["end"] = "24:00"
     if first == last:
         return _("%(first)s, %(start)s to %(end)s") % words
     return _("%(first)s, %(start)s to %(last)s, %(end)s") % words

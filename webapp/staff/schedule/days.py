@@ -211,7 +211,7 @@ def _summary(doctor: DoctorRow, appointments: list[ScheduleAppointment], clinic:
     parts.append(ngettext("%(n)d appointment", "%(n)d appointments", count) % {"n": count})
     ends = [appointment.ends_at for appointment in appointments if appointment.occupies]
     if ends:
-        parts.append(_("finishes %(time)s") % {"time": formats.clock(max(ends), clinic.zone)})
+        parts.append(_("finishes %(time)s") % {"time": formats.end_clock(max(ends), clinic.zone)})
     return formats.dotted(parts)
 
 

@@ -107,7 +107,7 @@ class ScheduleWeek:
             elif start < end == high:
                 yield start, end, _("%(reason)s, rest of the day") % {"reason": reason}
             elif start < end:
-                until = formats.clock(end, self.clinic.zone)
+                until = formats.end_clock(end, self.clinic.zone)
                 yield start, end, _("%(reason)s, until %(time)s") % {"reason": reason, "time": until}
 
     def card(self, appointment: ScheduleAppointment, current: ScheduleAppointment | None = None) -> AppointmentCard:
