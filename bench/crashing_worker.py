@@ -13,7 +13,7 @@ from tests.servers import SECRET_KEY
 from webapp.config import Settings
 from webapp.core.clock import utc_now
 from webapp.event_handlers import wired_database
-from webapp.notifications.delivery import Claimed, Courier, mark
+from webapp.notifications.delivery import ClaimedMessage, Courier, mark
 from webapp.worker import mail_sender, writer
 
 CLAIM, BEFORE_SEND, AFTER_SEND, BEFORE_MARK = STEPS = ("claim", "before-send", "after-send", "before-mark")
@@ -30,21 +30,21 @@ class CrashingCourier(Courier):
 
     step = ""
 
-    def _claim(self, session: Session, *, now: datetime) -> Claimed | None:
+    def _claim(self, session: Session, *, now: datetime) -> ClaimedMessage | None:
         claimed = super()._claim(session, now=now)
         # The claim is written and not committed.
         if self.step == CLAIM:
             crash()
         return claimed
 
-    def send(self, claimed: Claimed) -> None:
+    def send(self, claimed: ClaimedMessage) -> None:
         if self.step == BEFORE_SEND:
             crash()
         super().send(claimed)
         if self.step == AFTER_SEND:
             crash()
 
-    def _mark(self, claimed: Claimed, **values: Any) -> None:
+    def _mark(self, claimed: ClaimedMessage, **values: Any) -> None:
         def mark_and_crash(session: Session) -> None:
             mark(session, claimed, worker=self.name, now=self.clock(), **values)
             # The mark is written and not committed.

@@ -201,7 +201,7 @@ class VersionCache:
         return found
 
 
-class Observer(Protocol):
+class TransactionObserver(Protocol):
     """Observes transactions, for metrics."""
 
     def committed(self, events: list[str]) -> None:
@@ -229,7 +229,7 @@ class Database:
         # SQLite's read transactions see one snapshot by default; PostgreSQL's have to ask for it.
         self._reading = self.engine.execution_options(docket_snapshot=True)
         self.session_info = session_info(handlers)
-        self.observer: Observer | None = None
+        self.observer: TransactionObserver | None = None
 
     @contextmanager
     def reading(self) -> Iterator[Session]:

@@ -36,10 +36,10 @@ logger = logging.getLogger(__name__)
 
 router = Router()
 
-Answer = dict[str, str]
+HealthAnswer = dict[str, str]
 
-READY: Answer = {"status": "ready", "database": "connected", "schema": "current", "guard": "in place"}
-REACHED: Answer = {"status": "healthy", "database": "connected"}
+READY: HealthAnswer = {"status": "ready", "database": "connected", "schema": "current", "guard": "in place"}
+REACHED: HealthAnswer = {"status": "healthy", "database": "connected"}
 # A load balancer may ask a thousand times a second; the database is asked once.
 SECONDS_BETWEEN_LOOKS = 1.0
 # How long a look may wait for the database, and how long an answer may take in all.
@@ -53,14 +53,14 @@ class DatabaseProbe:
     the pages may be waiting for the database.
     """
 
-    def __init__(self, look: Callable[[], Answer], *, late: Answer) -> None:
+    def __init__(self, look: Callable[[], HealthAnswer], *, late: HealthAnswer) -> None:
         self._look, self._late = look, late
         self._threads = ThreadPoolExecutor(2, thread_name_prefix="health")
         self._lock = Lock()
         self._answer = late
         self._looked_at = -math.inf
 
-    async def ask(self) -> Answer:
+    async def ask(self) -> HealthAnswer:
         """The state of the database, at most a second old, or that it does not answer in time."""
         if self._is_fresh():
             return self._answer
@@ -74,7 +74,7 @@ class DatabaseProbe:
     def _is_fresh(self) -> bool:
         return time.monotonic() < self._looked_at + SECONDS_BETWEEN_LOOKS
 
-    def _look_or_share(self) -> Answer:
+    def _look_or_share(self) -> HealthAnswer:
         with self._lock:
             if not self._is_fresh():
                 with waiting_at_most(SECONDS_OF_LOOK):
@@ -136,14 +136,14 @@ async def ready(request: Request) -> JSONResponse:
     return _answered(answer, well=answer == READY)
 
 
-def _answered(answer: Answer, *, well: bool) -> JSONResponse:
+def _answered(answer: HealthAnswer, *, well: bool) -> JSONResponse:
     if not well:
         # The probe logs each change, and not each time that it is asked.
         note_cause(answer["status"])
     return JSONResponse(answer, 200 if well else 503)
 
 
-def _probe(state: Any, name: str, look: Callable[[Database], Answer], status: str) -> DatabaseProbe:
+def _probe(state: Any, name: str, look: Callable[[Database], HealthAnswer], status: str) -> DatabaseProbe:
     """The application's probe of this name; all are made in the one thread of the event loop."""
     if not hasattr(state, name):
         setattr(
@@ -153,7 +153,7 @@ def _probe(state: Any, name: str, look: Callable[[Database], Answer], status: st
     return found
 
 
-def _reach(database: Database) -> Answer:
+def _reach(database: Database) -> HealthAnswer:
     try:
         with database.reading() as session:
             session.execute(sa.text("SELECT 1"))
@@ -162,7 +162,7 @@ def _reach(database: Database) -> Answer:
     return REACHED
 
 
-def _prove(database: Database) -> Answer:
+def _prove(database: Database) -> HealthAnswer:
     try:
         revision = find_revision(database)
         under_way = is_under_way(database)

@@ -17,7 +17,7 @@ from webapp.database import Database
 from webapp.declared_schema import find_faulty_triggers, find_lost_references
 from webapp.doctors import service as doctors
 from webapp.doctors.models import Doctor
-from webapp.heartbeats.service import Kind, beat
+from webapp.heartbeats.service import ProcessKind, beat
 from webapp.notifications.delivery import HAS_EARLIER
 from webapp.notifications.models import DEAD, UNDELIVERED, OutboxMessage
 from webapp.patients.models import Patient
@@ -36,14 +36,14 @@ LOST_AFTER = timedelta(hours=1)
 PROMISED_HOURS = "/admin/appointments/promised-hours"
 
 
-class Proof(NamedTuple):
+class GuardTrial(NamedTuple):
     """The result of a trial: whether the guard is in place, and the time on the database's clock."""
 
     guarded: bool
     now: datetime
 
 
-def prove(database: Database, kind: Kind) -> Proof:
+def prove(database: Database, kind: ProcessKind) -> GuardTrial:
     """Check that the database saves changes, and refuses to give one time twice. The first check commits a heartbeat of
     this process, so that a full or read-only disk is noticed.
 
@@ -51,8 +51,8 @@ def prove(database: Database, kind: Kind) -> Proof:
         DatabaseTrouble: nothing can be written.
     """
 
-    def attempt(session: Session) -> Proof:
-        return Proof(_is_guarded(session), beat(session, kind))
+    def attempt(session: Session) -> GuardTrial:
+        return GuardTrial(_is_guarded(session), beat(session, kind))
 
     return database.write(attempt)
 

@@ -23,7 +23,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from webapp import page_context
 from webapp.audit.continuing_reads import ContinuingReads
-from webapp.audit.security_events import Seen
+from webapp.audit.security_events import ObservedEvent
 from webapp.audit.traces import Traces
 from webapp.auth.dependencies import SESSION_COOKIE
 from webapp.auth.pages.draft_dependencies import keep_unsent_form, set_draft_cookie
@@ -45,7 +45,7 @@ from webapp.core.logging import configure_logging
 from webapp.core.networks import network_of
 from webapp.core.proxy_middleware import ProxyNoticeMiddleware, UnknownProxy
 from webapp.core.rate_limit import RateLimitMiddleware
-from webapp.core.request_log_middleware import Observer, RequestLogMiddleware
+from webapp.core.request_log_middleware import RequestLogMiddleware, RequestObserver
 from webapp.core.routing import LazyRouteGroup, RouteGroup, RouteIndex, methods_of
 from webapp.core.security import HEADERS, HSTS, MAX_BODY_BYTES, SecurityMiddleware
 from webapp.core.static_files import VersionedStatic
@@ -164,14 +164,14 @@ def _add_middleware(app: FastAPI, settings: Settings, traces: Traces) -> None:
     app.add_middleware(TraceMiddleware, traces=traces)
 
 
-def _observer(app: FastAPI) -> Observer | None:
+def _observer(app: FastAPI) -> RequestObserver | None:
     """The observer that counts requests, if the settings ask for metrics."""
     settings: Settings = app.state.settings
     if not settings.metrics_port and not settings.metrics_token:
         return None
-    from webapp.metrics import Observer
+    from webapp.metrics import MetricsObserver
 
-    return Observer(app.state.database, lambda: len(app.state.live))
+    return MetricsObserver(app.state.database, lambda: len(app.state.live))
 
 
 def api_to_describe() -> FastAPI:
@@ -262,7 +262,7 @@ def _note_refused(app: FastAPI, request: Request, code: str, status: int) -> Non
         route = getattr(request.scope.get("route"), "path", "")
         user_id: int = getattr(request.state, "user_id", 0)
         network = network_of(request.client.host if request.client else "")
-        app.state.traces.saw(Seen(action, user_id, about=route, network=network), now=app.state.clock())
+        app.state.traces.saw(ObservedEvent(action, user_id, about=route, network=network), now=app.state.clock())
 
 
 def _open_api(app: FastAPI, settings: Settings) -> None:

@@ -56,7 +56,7 @@ _REFUSALS = Counter("docket_refusals", "Changes that a rule refused", ["rule"], 
 _SECURITY = Counter("docket_security_events", "Sign-ins, wrong passwords and refusals", ["event"], registry=_OURS)
 
 
-class Observer:
+class MetricsObserver:
     """Counts what one process does."""
 
     def __init__(self, database: Database, streams: Callable[[], int]) -> None:

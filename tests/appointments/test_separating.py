@@ -19,7 +19,7 @@ from webapp.models import AuditEvent, JoinedRecord, Patient, User
 from webapp.patients import duplicates, records
 from webapp.patients.erasure import hide
 from webapp.patients.models import NO_LINK
-from webapp.patients.schemas import KeptRecord
+from webapp.patients.schemas import RecordSnapshot
 from webapp.privacy import retention
 from webapp.staff.audit.log import AuditSearch, resolve
 
@@ -64,7 +64,7 @@ def test_every_column_of_a_record_is_kept_or_known_to_need_no_return() -> None:
     # These are derived, or belong to an account or to erasure. A record that is to be erased cannot be joined.
     others = {"id", "user_id", "sort_name", "closed_at", "erase_on", "erased_at"}
     returned = {*separating.RETURNED, *NO_LINK}
-    assert set(KeptRecord.model_fields) == returned
+    assert set(RecordSnapshot.model_fields) == returned
     assert {column.key for column in sa.inspect(Patient).columns} == returned | others
 
 

@@ -85,7 +85,7 @@ def test_the_history_is_the_visible_rows_of_one_subject_in_order(cast: Cast) -> 
     with cast.database.reading() as session:
         entries = audit.history(session, SUBJECT)
     assert [entry.action for entry in entries] == ["booked", "moved"]
-    assert entries[0] == audit.Entry("booked", NOW, 1, "patient", {"to": "2026"})
+    assert entries[0] == audit.HistoryRow("booked", NOW, 1, "patient", {"to": "2026"})
 
 
 def test_a_row_is_undone_with_the_change_that_it_records(cast: Cast) -> None:

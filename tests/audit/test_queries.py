@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from tests.cast import NOW, Cast
 from webapp.audit import queries
 from webapp.audit import service as audit
-from webapp.audit.queries import Event, EventFilter
+from webapp.audit.queries import EventFilter, LoggedEvent
 from webapp.core.pagination import cursor_of
 from webapp.models import Appointment, AuditEvent
 
@@ -49,7 +49,7 @@ def test_each_filter_works_alone_and_all_work_together(cast: Cast) -> None:
     assert len(every) == 12
     since, until = NOW + MINUTE, NOW + 3 * MINUTE
     about = [("patient", [0]), ("appointment", [1, 3])]
-    cases: list[tuple[EventFilter, Callable[[Event], bool]]] = [
+    cases: list[tuple[EventFilter, Callable[[LoggedEvent], bool]]] = [
         (EventFilter(actors=[2]), lambda event: event.actor_user_id == 2),
         (EventFilter(actors=[]), lambda event: False),
         (EventFilter(action="moved"), lambda event: event.action == "moved"),

@@ -17,7 +17,7 @@ from tests.cast import NOW, PASSWORD, Cast, client_for, log_in
 from tests.reading import read
 from webapp.audit import security_events, traces
 from webapp.audit import service as audit
-from webapp.audit.security_events import Seen
+from webapp.audit.security_events import ObservedEvent
 from webapp.database import Database
 from webapp.exceptions import Unavailable
 from webapp.models import AuditEvent, FailedLogin, SecurityEvent
@@ -37,7 +37,7 @@ def events(cast: Cast) -> list[tuple[str, int, str, str, int]]:
 
 
 def test_equal_events_of_a_minute_are_one_row(cast: Cast) -> None:
-    seen = Seen("page_refused", about="/admin", network="192.0.2.1")
+    seen = ObservedEvent("page_refused", about="/admin", network="192.0.2.1")
     for second in (0, 20, 59, 61):
         cast.database.write(security_events.record, seen, now=NOW + timedelta(seconds=second))
     assert [(row[0], row[4]) for row in events(cast)] == [("page_refused", 3), ("page_refused", 1)]
@@ -46,7 +46,7 @@ def test_equal_events_of_a_minute_are_one_row(cast: Cast) -> None:
 def test_a_minute_has_so_many_rows_and_then_one_more(sqlite_cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(security_events, "MOST_A_MINUTE", 10)
     for number in range(25):
-        seen = Seen("link_refused", network=f"192.0.2.{number}")
+        seen = ObservedEvent("link_refused", network=f"192.0.2.{number}")
         sqlite_cast.database.write(security_events.record, seen, now=NOW)
     found = events(sqlite_cast)
     assert len(found) == 12
@@ -62,8 +62,8 @@ def test_a_flood_of_refusals_does_not_hide_who_signed_in(
 
     def flood(session: Session) -> None:
         for number in range(12):
-            security_events.record(session, Seen("page_refused", network=f"2001:db8:0:{number}::"), now=NOW)
-            security_events.record(session, Seen("link_refused", network=f"2001:db8:0:{number}::"), now=NOW)
+            security_events.record(session, ObservedEvent("page_refused", network=f"2001:db8:0:{number}::"), now=NOW)
+            security_events.record(session, ObservedEvent("link_refused", network=f"2001:db8:0:{number}::"), now=NOW)
         carol = cast.carol.user_id
         security_events.sign_in_failed(session, user_id=carol, address="192.0.2.7", now=NOW)
         security_events.signed_in(session, carol, address="192.0.2.7", now=NOW)
@@ -145,7 +145,7 @@ def test_traces_that_cannot_be_written_wait_and_are_lost_only_when_there_are_too
         waiting.put(
             partial(audit.record_by, author=sqlite_cast.carol, action=f"read_{number}", subject=("a", 1), now=NOW)
         )
-    waiting.saw(Seen("page_refused"), now=NOW)
+    waiting.saw(ObservedEvent("page_refused"), now=NOW)
     with monkeypatch.context() as broken:
         broken.setattr(Database, "write", _unavailable)
         waiting.flush()
@@ -166,7 +166,7 @@ def test_a_trace_that_the_database_refuses_does_not_take_others_with_it(
         waiting.put(
             partial(audit.record_by, author=sqlite_cast.carol, action=action, subject=("a", subject), now=NOW)  # type: ignore[arg-type]
         )
-    waiting.saw(Seen("page_refused"), now=NOW)
+    waiting.saw(ObservedEvent("page_refused"), now=NOW)
     waiting.flush()
     assert not waiting.waiting
     assert [record.message for record in caplog.records if record.levelname == "ERROR"] == ["A trace is lost"]
@@ -230,7 +230,9 @@ def test_lists_that_staff_read_are_recorded_with_their_ids(
 def test_admins_read_and_filter_the_events_in_words(client: TestClient, cast: Cast) -> None:
     for _ in range(2):
         cast.database.write(security_events.sign_in_failed, user_id=cast.alice.user_id, address="192.0.2.7", now=NOW)
-    cast.database.write(security_events.record, Seen("page_refused", about="/admin", network="192.0.2.8"), now=NOW)
+    cast.database.write(
+        security_events.record, ObservedEvent("page_refused", about="/admin", network="192.0.2.8"), now=NOW
+    )
     log_in(client, "carol")
     page = read(client.get("/admin/audit/security"))
     assert "Alice Adams Failed to sign in with a password 2 192.0.2.7" in page.text
@@ -245,6 +247,6 @@ def test_admins_read_and_filter_the_events_in_words(client: TestClient, cast: Ca
 
 def test_old_events_are_forgotten(cast: Cast) -> None:
     for days in (0, 1, 2):
-        cast.database.write(security_events.record, Seen("signed_in", 1), now=NOW + timedelta(days=days))
+        cast.database.write(security_events.record, ObservedEvent("signed_in", 1), now=NOW + timedelta(days=days))
     assert cast.database.write(security_events.forget_security_events, NOW + timedelta(days=1)) == 1
     assert len(events(cast)) == 2

@@ -12,14 +12,14 @@ from dateutil.tz import tzical  # type: ignore[import-untyped]
 from icalendar import Calendar, Timezone
 
 from tests.calendars import read_calendar
-from webapp.core.calendar_events import Event, calendar_fingerprint
+from webapp.core.calendar_events import CalendarEvent, calendar_fingerprint
 from webapp.core.icalendar import calendar_text
 
 START = datetime(2026, 3, 3, 8, 30, tzinfo=UTC)
 AMSTERDAM = ZoneInfo("Europe/Amsterdam")
 
 
-def event(start: datetime = START, **changes: Any) -> Event:
+def event(start: datetime = START, **changes: Any) -> CalendarEvent:
     values: dict[str, Any] = {
         "uid": f"visit-{start:%Y%m%d%H%M}",
         "sequence": 0,
@@ -28,7 +28,7 @@ def event(start: datetime = START, **changes: Any) -> Event:
         "summary": "Appointment: Dr. Bob Brown",
         "updated_at": datetime(2026, 3, 2, 7, 0, tzinfo=UTC),
     }
-    return Event(**values | changes)
+    return CalendarEvent(**values | changes)
 
 
 @pytest.mark.parametrize(

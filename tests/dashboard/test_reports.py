@@ -16,13 +16,13 @@ from tests.reading import Element, read
 from webapp import models
 from webapp.clinic.service import get_clinic
 from webapp.dashboard import report_schemas
-from webapp.dashboard.report_schemas import Asked, Counts, NextFree, Report
+from webapp.dashboard.report_schemas import GroupCounts, NextFree, Report, ReportQuery
 from webapp.dashboard.reports import make_report, middle_of, months_later
 from webapp.event_handlers import wired_database
 
 # A Wednesday. Until the day before, two months are asked for; in March the clocks go forward.
 NOW = local("2026-04-15 08:00")
-ASKED = Asked(date(2026, 3, 1), date(2026, 4, 30))
+ASKED = ReportQuery(date(2026, 3, 1), date(2026, 4, 30))
 
 
 def add(cast: Cast, start: str, *, by: int | None = None, created: str = "", changed: str = "", **details: Any) -> None:
@@ -78,8 +78,8 @@ def test_figures_are_those_that_were_computed_by_hand(cast: Cast) -> None:
     found = report(cast)
     march, april = (row.figures for row in found.rows)
     assert [row.name for row in found.rows] == [date(2026, 3, 1), date(2026, 4, 1)]
-    assert march.counts == Counts(booked=2, seen=1, no_shows=1, late=1, minutes=75, by_patient=1, by_desk=1)
-    assert april.counts == Counts(booked=1, minutes=30)
+    assert march.counts == GroupCounts(booked=2, seen=1, no_shows=1, late=1, minutes=75, by_patient=1, by_desk=1)
+    assert april.counts == GroupCounts(booked=1, minutes=30)
     assert (march.offered, april.offered) == (BOB_MARCH + ERIN_MARCH, 2 * APRIL)
     assert (march.lead, april.lead, found.total.lead) == (1, 9, 2)
     assert (march.new_patients, april.new_patients) == (1, 0)
@@ -87,7 +87,7 @@ def test_figures_are_those_that_were_computed_by_hand(cast: Cast) -> None:
     assert found.total.utilisation == pytest.approx(105 / (BOB_MARCH + ERIN_MARCH + 2 * APRIL))
     assert (found.total.unrecorded, found.total.by_unknown, april.by_unknown) == (1, 1, 1)
     # The same days two months earlier: until 14 February.
-    assert (found.before.counts, found.before.new_patients) == (Counts(booked=1, seen=1), 1)
+    assert (found.before.counts, found.before.new_patients) == (GroupCounts(booked=1, seen=1), 1)
     assert found.third_next == [NextFree("Dr. Bob Brown", 0), NextFree("Dr. Erin Eze", 5)]
 
 
@@ -105,7 +105,7 @@ def test_doctors_and_types_have_lines_and_are_filters(cast: Cast) -> None:
     # She counts from her first appointment on, 15 January.
     cold = report(cast, first=date(2026, 1, 1), last=date(2026, 1, 31), doctor_id=cast.doctor_ids["erin"])
     assert (cold.total.offered, cold.total.lead, cold.total.new_patients) == (12 * DAY, 5, 1)
-    assert report(cast, visit_type_id=cast.short).total.counts == Counts()
+    assert report(cast, visit_type_id=cast.short).total.counts == GroupCounts()
 
 
 def test_months_that_are_over_are_counted_again_only_when_they_change(cast: Cast) -> None:

@@ -15,10 +15,10 @@ from tests.cast import NOW, Cast, client_for, log_in
 from webapp import models
 from webapp.event_handlers import wired_database
 from webapp.live import feed
-from webapp.live.feed import EVERYTHING, Change, News, listening, version_seen
+from webapp.live.feed import EVERYTHING, ChangedDay, News, listening, version_seen
 from webapp.live.models import COLUMNS, OF_CLINIC, OF_DOCTOR
 
-Hear = Callable[[], tuple[Change, ...]]
+Hear = Callable[[], tuple[ChangedDay, ...]]
 DAY, OTHER_DAY = "2026-03-03", "2026-03-04"
 
 
@@ -30,7 +30,7 @@ def hear(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hear]:
     with listening(other) as all_news:
         assert next(all_news) == News((), "")
 
-        def hear_next() -> tuple[Change, ...]:
+        def hear_next() -> tuple[ChangedDay, ...]:
             news = next(each for each in all_news if each.changes)
             assert news.version == version(cast)
             return news.changes
@@ -48,24 +48,24 @@ def version(cast: Cast) -> str:
 def test_other_processes_hear_which_day_of_which_doctor_changed(cast: Cast, hear: Hear) -> None:
     bob, erin = cast.doctor_ids["bob"], cast.doctor_ids["erin"]
     appointment_id = put(cast, f"{DAY} 10:00")
-    assert hear() == (Change(bob, DAY),)
+    assert hear() == (ChangedDay(bob, DAY),)
     its = sa.update(models.Appointment).where(models.Appointment.id == appointment_id)
     cast.change(its.values(status="arrived"))
-    assert hear() == (Change(bob, DAY),)
+    assert hear() == (ChangedDay(bob, DAY),)
     # Moved to another doctor's other day: both change.
     there = appointment(cast, f"{OTHER_DAY} 10:00", doctor="erin")
     cast.change(its.values(there))
-    assert hear() == (Change(bob, DAY), Change(erin, OTHER_DAY))
+    assert hear() == (ChangedDay(bob, DAY), ChangedDay(erin, OTHER_DAY))
     cast.change(sa.delete(models.Appointment).where(models.Appointment.id == appointment_id))
-    assert hear() == (Change(erin, OTHER_DAY),)
+    assert hear() == (ChangedDay(erin, OTHER_DAY),)
 
 
 def test_changes_of_other_things_than_appointments_are_heard_too(cast: Cast, hear: Hear) -> None:
     bob = cast.doctor_ids["bob"]
     cast.change(sa.insert(models.TimeOff).values(doctor_id=bob, starts_at=NOW, ends_at=NOW + timedelta(hours=1)))
-    assert hear() == (Change(bob, ""),)
+    assert hear() == (ChangedDay(bob, ""),)
     cast.change(sa.delete(models.WorkingHours).where(models.WorkingHours.doctor_id == bob))
-    assert hear() == (Change(bob, ""),)
+    assert hear() == (ChangedDay(bob, ""),)
     cast.change(sa.update(models.ClinicSettings).values(name="Harbour Clinic"))
     assert hear() == (EVERYTHING,)
     cast.change(sa.update(models.Patient).where(models.Patient.id == cast.patient_ids["alice"]).values(phone="+316"))
@@ -84,7 +84,7 @@ def test_changes_that_are_rolled_back_or_on_no_day_are_not_heard(cast: Cast, hea
     cast.change(sa.update(models.User).values(last_seen_at=NOW))
     assert version(cast) == before
     put(cast, f"{DAY} 10:00")
-    assert hear() == (Change(cast.doctor_ids["bob"], DAY),)
+    assert hear() == (ChangedDay(cast.doctor_ids["bob"], DAY),)
     assert version(cast) != before
 
 

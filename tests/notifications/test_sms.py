@@ -13,7 +13,7 @@ import pytest
 from tests.servers import free_port
 from tests.sms_gateway import Gateway, sms_gateway
 from webapp.config import Settings
-from webapp.notifications.exceptions import PermanentRefusal, ServerUnavailable, TemporaryRefusal, Undelivered
+from webapp.notifications.exceptions import NotAccepted, PermanentRefusal, ServerUnavailable, TemporaryRefusal
 from webapp.notifications.rendering import Rendered
 from webapp.notifications.sms import SmsSender
 from webapp.worker import sms_sender
@@ -70,7 +70,7 @@ def test_forms_and_xml() -> None:
         (302, ServerUnavailable),
     ],
 )
-def test_the_meaning_of_the_answers(status: int, meaning: type[Undelivered]) -> None:
+def test_the_meaning_of_the_answers(status: int, meaning: type[NotAccepted]) -> None:
     with sms_gateway(status) as gateway, sender_for(gateway, {}, "{to}{text}") as sender:
         with pytest.raises(meaning, match=f"status {status}") as refusal:
             sender.send("020 123 4567", "abc", TEXT)

@@ -18,7 +18,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
-from webapp.serving.connections import BoundedProtocol, Bounds
+from webapp.serving.connections import BoundedProtocol, ConnectionLimits
 
 LONG = 120.0
 
@@ -42,7 +42,7 @@ class Served(NamedTuple):
             return read_all(client)
 
 
-PATIENT = Bounds(linger_seconds=0.1, connections=5)
+PATIENT = ConnectionLimits(linger_seconds=0.1, connections=5)
 
 
 class Patient(BoundedProtocol):

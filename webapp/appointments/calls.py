@@ -156,7 +156,7 @@ def _refresh_boards(session: Session, appointment_id: int) -> None:
     shown = of.kind.in_(("away", "closure", "change"))
     for doctor_id, day, was_at in session.execute(query.where(line.appointment_id == appointment_id, shown)):
         # A list without a doctor and a day is named above all columns.
-        about = feed.Change(doctor_id or ANY_DOCTOR, str(day)) if day else feed.Change(day=str(was_at.date()))
+        about = feed.ChangedDay(doctor_id or ANY_DOCTOR, str(day)) if day else feed.ChangedDay(day=str(was_at.date()))
         feed.tell(session, about)
 
 

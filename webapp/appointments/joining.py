@@ -33,7 +33,7 @@ from webapp.patients import duplicates
 from webapp.patients.exceptions import NoSuchPatient, RecordClosed
 from webapp.patients.models import NO_LINK, JoinedRecord, Patient
 from webapp.patients.records import write_account_name
-from webapp.patients.schemas import KeptJoin, KeptRecord
+from webapp.patients.schemas import JoinSnapshot, RecordSnapshot
 from webapp.patients.search_index import keep_words
 from webapp.scheduling.checks import guarded
 from webapp.scheduling.models import OCCUPYING, Appointment
@@ -300,7 +300,7 @@ def _merge(session: Session, stays: Record, goes: Record, picks: Mapping[str, in
     if goes.user_id is not None:
         write_account_name(session, goes.user_id, joined["name"])
     keep_words(session, stays.id, name=joined["name"], email=joined["email"], phone=joined["phone"])
-    kept = KeptJoin(
+    kept = JoinSnapshot(
         gone=_kept(goes),
         before=_kept(stays),
         after=_kept(stays._replace(**{name: joined[name] for name in Record._fields if name in joined})),
@@ -323,8 +323,8 @@ def _move_walk_ins(session: Session, before: int, after: int) -> list[int]:
     return _moved(session, theirs.returning(WalkIn.id))
 
 
-def _kept(record: Record) -> KeptRecord:
-    return KeptRecord.model_construct(**{name: getattr(record, name) for name in KeptRecord.model_fields})
+def _kept(record: Record) -> RecordSnapshot:
+    return RecordSnapshot.model_construct(**{name: getattr(record, name) for name in RecordSnapshot.model_fields})
 
 
 def _moved(session: Session, statement: Any) -> list[int]:

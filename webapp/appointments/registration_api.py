@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from webapp.appointments import code_sign_in
 from webapp.appointments.code_sign_in import EnteredCode
-from webapp.audit.security_events import Seen
+from webapp.audit.security_events import ObservedEvent
 from webapp.auth import login_throttle
 from webapp.auth.exceptions import TooManyLogins, TooManyWrongCodes, WrongCode
 from webapp.auth.schemas import Email
@@ -76,7 +76,7 @@ def _admit(page: Page, email: str) -> int:
     Raises:
         TooManyWrongCodes, AttemptsUnderWay.
     """
-    seen = Seen("sign_in_throttled", about=sign_in_codes.ENTERING, network=network_of(page.address))
+    seen = ObservedEvent("sign_in_throttled", about=sign_in_codes.ENTERING, network=network_of(page.address))
     admit = partial(sign_in_codes.admit, email=email, device="", address=page.address, now=page.now)
     try:
         return login_throttle.admitted(page.database, admit, seen, page.now)

@@ -23,7 +23,7 @@ from webapp.patients import duplicates
 from webapp.patients.guardianship import renew_ends
 from webapp.patients.models import NO_LINK, JoinedRecord, Patient
 from webapp.patients.records import write_account_name
-from webapp.patients.schemas import KeptJoin, KeptRecord
+from webapp.patients.schemas import JoinSnapshot, RecordSnapshot
 from webapp.patients.search_index import keep_words
 from webapp.scheduling.models import Appointment
 
@@ -40,7 +40,7 @@ class Join(NamedTuple):
     stays_id: int
     gone_id: int
     joined_at: datetime
-    kept: KeptJoin
+    kept: JoinSnapshot
 
     @property
     def until(self) -> datetime:
@@ -109,7 +109,7 @@ def separate_records(session: Session, actor: Actor, patient_id: int, join_id: i
 
 
 def _join(row: JoinedRecord) -> Join:
-    return Join(row.id, row.stays_id, row.gone_id, row.joined_at, KeptJoin.model_validate(row.kept))
+    return Join(row.id, row.stays_id, row.gone_id, row.joined_at, JoinSnapshot.model_validate(row.kept))
 
 
 def _lock(session: Session, patient_id: int) -> Any:
@@ -124,13 +124,13 @@ def _lock(session: Session, patient_id: int) -> Any:
     return row
 
 
-def _add(session: Session, gone_id: int, gone: KeptRecord) -> None:
+def _add(session: Session, gone_id: int, gone: RecordSnapshot) -> None:
     """Create the other record again, without its account and its link."""
     values: dict[str, Any] = {name: getattr(gone, name) for name in RETURNED}
     session.execute(sa.insert(Patient).values({**values, "id": gone_id, "sort_name": sort_key(gone.name)}))
 
 
-def _returned(stays: Any, kept: KeptJoin, *, gives_account: bool) -> dict[str, Any]:
+def _returned(stays: Any, kept: JoinSnapshot, *, gives_account: bool) -> dict[str, Any]:
     """The values that the record that stayed gets back."""
     values = {
         name: getattr(kept.before, name) for name in RETURNED if getattr(stays, name) == getattr(kept.after, name)
@@ -141,14 +141,14 @@ def _returned(stays: Any, kept: KeptJoin, *, gives_account: bool) -> dict[str, A
     return {**values, "sort_name": sort_key(values.get("name", stays.name))}
 
 
-def _give_account(session: Session, user_id: int, gone_id: int, kept: KeptJoin) -> None:
+def _give_account(session: Session, user_id: int, gone_id: int, kept: JoinSnapshot) -> None:
     user = session.execute(sa.select(User.email, User.name).where(User.id == user_id)).one()
     if user.name == kept.after.name:
         write_account_name(session, user_id, kept.gone.name)
     _update(session, sa.update(Patient).where(Patient.id == gone_id).values(user_id=user_id, email=user.email))
 
 
-def _move_back(session: Session, stays_id: int, gone_id: int, kept: KeptJoin) -> None:
+def _move_back(session: Session, stays_id: int, gone_id: int, kept: JoinSnapshot) -> None:
     mine = Appointment.patient_id == stays_id, Appointment.id.in_(kept.appointments)
     _update(session, sa.update(Appointment).where(*mine).values(patient_id=gone_id))
     notifications.change_subject(session, "patient", stays_id, gone_id, only=kept.messages)
@@ -161,7 +161,7 @@ def _move_back(session: Session, stays_id: int, gone_id: int, kept: KeptJoin) ->
     _update(session, sa.update(Patient).where(*people).values(managed_by_id=gone_id))
 
 
-def _link_again(session: Session, person_id: int, record: KeptRecord) -> None:
+def _link_again(session: Session, person_id: int, record: RecordSnapshot) -> None:
     """Let the person who booked for this one do so again, unless they are gone or this one books for them."""
     theirs = sa.select(Patient.id).where(
         Patient.id == record.managed_by_id,

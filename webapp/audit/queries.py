@@ -39,7 +39,7 @@ class EventFilter(NamedTuple):
     address: str = ""
 
 
-class Event(NamedTuple):
+class LoggedEvent(NamedTuple):
     """One row of the log."""
 
     id: int
@@ -53,9 +53,11 @@ class Event(NamedTuple):
     address: str
 
 
-def list_events(session: Session, wanted: EventFilter, *, cursor: Cursor[int] = FIRST_PAGE, limit: int) -> list[Event]:
+def list_events(
+    session: Session, wanted: EventFilter, *, cursor: Cursor[int] = FIRST_PAGE, limit: int
+) -> list[LoggedEvent]:
     """Rows of the log from a cursor, in reading order: the newest first, unless backwards."""
-    query = sa.select(*(_EVENT[name] for name in Event._fields)).where(*_conditions(wanted))
+    query = sa.select(*(_EVENT[name] for name in LoggedEvent._fields)).where(*_conditions(wanted))
     here = None
     if cursor.place is not None:
         at = session.scalar(sa.select(_EVENT.at).where(_EVENT.id == cursor.place))
@@ -63,7 +65,7 @@ def list_events(session: Session, wanted: EventFilter, *, cursor: Cursor[int] = 
             return []
         here = (at, cursor.place)
     query = seek(query, (_EVENT.at, _EVENT.id), here, falling=not cursor.backwards)
-    return [Event(*row) for row in session.execute(query.limit(limit))]
+    return [LoggedEvent(*row) for row in session.execute(query.limit(limit))]
 
 
 def count_events(session: Session, wanted: EventFilter, *, most: int | None = None) -> int:
@@ -71,12 +73,12 @@ def count_events(session: Session, wanted: EventFilter, *, most: int | None = No
     return count_up_to(session, sa.select(_EVENT.id).where(*_conditions(wanted)), most)
 
 
-def all_events(session: Session, wanted: EventFilter) -> Iterator[list[Event]]:
+def all_events(session: Session, wanted: EventFilter) -> Iterator[list[LoggedEvent]]:
     """All rows that match, the newest first, in batches as the database finds them."""
-    query = sa.select(*(_EVENT[name] for name in Event._fields)).where(*_conditions(wanted))
+    query = sa.select(*(_EVENT[name] for name in LoggedEvent._fields)).where(*_conditions(wanted))
     query = seek(query, (_EVENT.at, _EVENT.id), None, falling=True).execution_options(yield_per=CHUNK)
     for rows in session.execute(query).partitions():
-        yield [Event(*row) for row in rows]
+        yield [LoggedEvent(*row) for row in rows]
 
 
 def _conditions(wanted: EventFilter) -> list[sa.ColumnElement[bool]]:
@@ -132,7 +134,7 @@ class SecurityFilter(NamedTuple):
     network: str = ""
 
 
-class SeenEvent(NamedTuple):
+class CountedEvent(NamedTuple):
     """An event that happened so many `times` in the minute from `minute` on, the last time at `last_at`."""
 
     id: int
@@ -147,7 +149,7 @@ class SeenEvent(NamedTuple):
 
 def list_security_events(
     session: Session, wanted: SecurityFilter, *, cursor: Cursor[int] = FIRST_PAGE, limit: int
-) -> list[SeenEvent]:
+) -> list[CountedEvent]:
     """Security events from a cursor, in reading order: the newest first, unless backwards."""
     conditions: list[sa.ColumnElement[bool]] = []
     if wanted.actors is not None:
@@ -166,7 +168,7 @@ def list_security_events(
         if minute is None:
             return []
         here = (minute, cursor.place)
-    columns = [_SEEN["count" if name == "times" else name] for name in SeenEvent._fields]
+    columns = [_SEEN["count" if name == "times" else name] for name in CountedEvent._fields]
     query = sa.select(*columns).where(*conditions)
     query = seek(query, (_SEEN.minute, _SEEN.id), here, falling=not cursor.backwards)
-    return [SeenEvent(*row) for row in session.execute(query.limit(limit))]
+    return [CountedEvent(*row) for row in session.execute(query.limit(limit))]

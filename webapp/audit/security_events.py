@@ -33,7 +33,7 @@ _EVENTS = table_of(SecurityEvent)
 _KEY = ("minute", "action", "actor_user_id", "account", "about", "network")
 
 
-class Seen(NamedTuple):
+class ObservedEvent(NamedTuple):
     """One event. `user_id` is 0 where no account is known; `account` is the hash of an address that was tried."""
 
     action: str
@@ -50,10 +50,10 @@ class Tally:
         self._lock = Lock()
         self._counts: Counter[str] = Counter()
         self._minute: datetime | None = None
-        self._logged: set[Seen] = set()
+        self._logged: set[ObservedEvent] = set()
         self._lines: Counter[str] = Counter()
 
-    def note(self, seen: Seen, count: int, minute: datetime) -> None:
+    def note(self, seen: ObservedEvent, count: int, minute: datetime) -> None:
         """Count the event, and log it unless an equal one was logged in the same minute."""
         with self._lock:
             self._counts[seen.action] += count
@@ -77,19 +77,19 @@ class Tally:
 tally = Tally()
 
 
-def record(session: Session, seen: Seen, *, now: datetime, count: int = 1) -> None:
+def record(session: Session, seen: ObservedEvent, *, now: datetime, count: int = 1) -> None:
     """Write an event, or count it in the row of its minute."""
     tally.note(seen, count, _minute(now))
     _write(session, seen, now=now, count=count)
 
 
-def _write(session: Session, seen: Seen, *, now: datetime, count: int) -> None:
+def _write(session: Session, seen: ObservedEvent, *, now: datetime, count: int) -> None:
     minute = _minute(now)
     action = _EVENTS.c.action
     alike = action == seen.action if seen.action in AT_THE_DOORS else action.not_in(AT_THE_DOORS)
     query = sa.select(_EVENTS.c.id).where(_EVENTS.c.minute == minute, alike)
     if count_up_to(session, query, MOST_A_MINUTE) > MOST_A_MINUTE:
-        seen = Seen(seen.action)
+        seen = ObservedEvent(seen.action)
     row = insert_into(_EVENTS, session.connection().dialect.name).values(
         minute=minute,
         last_at=now,
@@ -104,7 +104,7 @@ def _write(session: Session, seen: Seen, *, now: datetime, count: int) -> None:
     session.connection().execute(row.on_conflict_do_update(index_elements=_KEY, set_=again))
 
 
-def record_counted(session: Session, events: Iterable[tuple[Seen, datetime, int]]) -> None:
+def record_counted(session: Session, events: Iterable[tuple[ObservedEvent, datetime, int]]) -> None:
     """Write events that were noted in the tally already, in an order that all processes keep."""
     for seen, at, count in sorted(events):
         _write(session, seen, now=at, count=count)
@@ -116,7 +116,7 @@ def _minute(now: datetime) -> datetime:
 
 def signed_in(session: Session, user_id: int, *, how: str = "password", address: str, now: datetime) -> None:
     """An account was signed in to; `how` is password, code, passkey or the name of a provider."""
-    record(session, Seen("signed_in", user_id, about=how, network=network_of(address)), now=now)
+    record(session, ObservedEvent("signed_in", user_id, about=how, network=network_of(address)), now=now)
 
 
 def sign_in_failed(
@@ -129,13 +129,13 @@ def sign_in_failed(
     now: datetime,
 ) -> None:
     """A wrong proof of an account: a password, a code, a second factor. `account` is `service.account_key`."""
-    seen = Seen("sign_in_failed", user_id, "" if user_id else account, how, network_of(address))
+    seen = ObservedEvent("sign_in_failed", user_id, "" if user_id else account, how, network_of(address))
     record(session, seen, now=now)
 
 
 def signed_out(session: Session, user_id: int, *, address: str, now: datetime) -> None:
     """An account signed out, or ended one of its sessions."""
-    record(session, Seen("signed_out", user_id, network=network_of(address)), now=now)
+    record(session, ObservedEvent("signed_out", user_id, network=network_of(address)), now=now)
 
 
 def forget_security_events(session: Session, before: datetime) -> int:

@@ -14,7 +14,7 @@ from webapp.database import rows, table_of
 from webapp.events.kinds import AccountErased, PatientErased
 
 
-class Entry(NamedTuple):
+class HistoryRow(NamedTuple):
     """One visible row of a history: what happened, when (UTC), who did it and the details."""
 
     action: str
@@ -125,7 +125,7 @@ def record_list_read(
         record_by(session, author, action, subject=("user", author.account_id), now=now, details=details)
 
 
-def history(session: Session, subject: tuple[str, int]) -> list[Entry]:
+def history(session: Session, subject: tuple[str, int]) -> list[HistoryRow]:
     """The visible rows about `subject`, oldest first."""
     query = (
         sa.select(
@@ -142,7 +142,7 @@ def history(session: Session, subject: tuple[str, int]) -> list[Entry]:
         )
         .order_by(AuditEvent.id)
     )
-    return [Entry(*row) for row in session.execute(query)]
+    return [HistoryRow(*row) for row in session.execute(query)]
 
 
 def forget_account_addresses(session: Session, event: AccountErased, /, *, now: datetime) -> None:  # noqa: ARG001

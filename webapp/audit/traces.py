@@ -17,7 +17,7 @@ from time import monotonic
 
 from sqlalchemy.orm import Session
 
-from webapp.audit.security_events import Seen, record_counted, tally
+from webapp.audit.security_events import ObservedEvent, record_counted, tally
 from webapp.database import Database
 from webapp.exceptions import AppError
 
@@ -39,7 +39,7 @@ class Traces:
         self._database = database
         self._lock, self._writing = Lock(), Lock()
         self._works: deque[Work] = deque(maxlen=MOST_WAITING)
-        self._seen: Counter[tuple[Seen, datetime]] = Counter()
+        self._seen: Counter[tuple[ObservedEvent, datetime]] = Counter()
         self._tried = float("-inf")
 
     def put(self, work: Work) -> None:
@@ -47,13 +47,13 @@ class Traces:
         with self._lock:
             self._works.append(work)
 
-    def saw(self, seen: Seen, *, now: datetime) -> None:
+    def saw(self, seen: ObservedEvent, *, now: datetime) -> None:
         """Count a security event of this minute."""
         minute = now.replace(second=0, microsecond=0)
         tally.note(seen, 1, minute)
         with self._lock:
             if (seen, minute) not in self._seen and len(self._seen) >= MOST_DIFFERENT:
-                seen = Seen(seen.action)
+                seen = ObservedEvent(seen.action)
             self._seen[seen, minute] += 1
 
     @property
@@ -78,14 +78,14 @@ class Traces:
         finally:
             self._writing.release()
 
-    def _take(self) -> tuple[list[Work], Counter[tuple[Seen, datetime]]]:
+    def _take(self) -> tuple[list[Work], Counter[tuple[ObservedEvent, datetime]]]:
         with self._lock:
             works, seen = list(self._works), self._seen
             self._works.clear()
             self._seen = Counter()
         return works, seen
 
-    def _write(self, works: list[Work], seen: Counter[tuple[Seen, datetime]]) -> None:
+    def _write(self, works: list[Work], seen: Counter[tuple[ObservedEvent, datetime]]) -> None:
         def all_of_them(session: Session) -> None:
             for work in works:
                 work(session)
@@ -106,7 +106,7 @@ class Traces:
             if seen:
                 self._write([], seen)
 
-    def _keep(self, works: list[Work], seen: Counter[tuple[Seen, datetime]]) -> None:
+    def _keep(self, works: list[Work], seen: Counter[tuple[ObservedEvent, datetime]]) -> None:
         """Let these traces wait for the next time, before those that came meanwhile."""
         with self._lock:
             room = MOST_WAITING - len(self._works)

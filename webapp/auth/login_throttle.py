@@ -23,7 +23,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from webapp.audit import security_events
-from webapp.audit.security_events import Seen
+from webapp.audit.security_events import ObservedEvent
 from webapp.auth.exceptions import AttemptsUnderWay, TooManyLogins, TooManyRegistrations, TooManyResets
 from webapp.auth.models import FailedLogin
 from webapp.core.networks import networks_of
@@ -34,7 +34,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class Bounds(NamedTuple):
+class AttemptLimits(NamedTuple):
     """How many attempts count in a window: of an address, of a household's /56, and of a /48 or an IPv4 /24."""
 
     window: timedelta
@@ -48,8 +48,8 @@ THROTTLE_LIMIT = 10
 REGISTER_WINDOW = timedelta(hours=1)
 REGISTER_LIMIT = 20
 RESET_LIMIT = 20
-LOGINS = Bounds(THROTTLE_WINDOW, THROTTLE_LIMIT, 20, 60)
-HOURLY = Bounds(REGISTER_WINDOW, REGISTER_LIMIT, 40, 120)
+LOGINS = AttemptLimits(THROTTLE_WINDOW, THROTTLE_LIMIT, 20, 60)
+HOURLY = AttemptLimits(REGISTER_WINDOW, REGISTER_LIMIT, 40, 120)
 # The failures of an account count for a day; after ten, each one more doubles the wait: 1, 2, 4 … minutes.
 ACCOUNT_WINDOW = timedelta(days=1)
 LONGEST_WAIT = timedelta(hours=1)
@@ -69,7 +69,7 @@ ADMISSION_LOCK = 7_304_915_522
 def admitted(
     database: Database,
     admit: Callable[Concatenate[Session, P], T],
-    seen: Seen,
+    seen: ObservedEvent,
     now: datetime,
     /,
     *args: P.args,
@@ -182,7 +182,7 @@ def note_request(
     session: Session,
     kind: str,
     *,
-    bounds: Bounds = HOURLY,
+    bounds: AttemptLimits = HOURLY,
     refused: Callable[..., TooManyAttempts] = TooManyResets,
     address: str,
     now: datetime,
@@ -213,7 +213,7 @@ def mark_failed(session: Session, attempt_id: int, *, user_id: int = 0) -> None:
     if kind == CHANGING:
         user_id = int(changing)
     named = user_id or kind in {REGISTERING, SIGN_ON}
-    seen = Seen(action, user_id, "" if named else row.account, _how(row.device), row.address)
+    seen = ObservedEvent(action, user_id, "" if named else row.account, _how(row.device), row.address)
     security_events.record(session, seen, now=row.at)
 
 
@@ -245,7 +245,9 @@ def _one_at_a_time(session: Session) -> None:
         session.execute(sa.select(sa.func.pg_advisory_xact_lock(ADMISSION_LOCK)))
 
 
-def _require_room_of_networks(session: Session, kind: str, bounds: Bounds, *, address: str, now: datetime) -> None:
+def _require_room_of_networks(
+    session: Session, kind: str, bounds: AttemptLimits, *, address: str, now: datetime
+) -> None:
     networks = networks_of(address)
     for column, network, limit in (
         (FailedLogin.address, networks.here, bounds.here),

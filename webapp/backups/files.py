@@ -12,14 +12,14 @@ from typing import Literal
 
 from webapp.backups.exceptions import UnusableBackup
 
-Kind = Literal["sqlite", "postgresql"]
-BEGINNINGS: dict[bytes, Kind] = {b"SQLite format 3\0": "sqlite", b"PGDMP": "postgresql"}
+DatabaseKind = Literal["sqlite", "postgresql"]
+BEGINNINGS: dict[bytes, DatabaseKind] = {b"SQLite format 3\0": "sqlite", b"PGDMP": "postgresql"}
 # Programs with which operators encrypt backups: see docs/deployment.md.
 ENCRYPTED = (b"age-encryption.org/", b"-----BEGIN AGE", b"-----BEGIN PGP", b"\x8c\x0d", b"\x85")
-TITLES: dict[Kind, str] = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
+TITLES: dict[DatabaseKind, str] = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
 
 
-def kind_of(file: Path) -> Kind:
+def kind_of(file: Path) -> DatabaseKind:
     """Which kind of database a file is a backup of.
 
     Raises:

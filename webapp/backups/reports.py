@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from webapp import migrations
-from webapp.backups.service import Copied
+from webapp.backups.service import CopyReport
 
 # More of them would hide the rest of the output; `docket check` lists all.
 MOST_PROBLEMS = 5
@@ -18,7 +18,7 @@ SEPARATE_KEY = (
 Report = tuple[list[str], list[str]]
 
 
-def backup_report(done: Copied, file: Path) -> Report:
+def backup_report(done: CopyReport, file: Path) -> Report:
     """The output of `docket backup`."""
     said = [
         f"Wrote {file} ({file.stat().st_size:,} bytes).",
@@ -28,7 +28,7 @@ def backup_report(done: Copied, file: Path) -> Report:
     return said, _problems(done)
 
 
-def restore_report(done: Copied, file: Path) -> Report:
+def restore_report(done: CopyReport, file: Path) -> Report:
     """The output of `docket restore`."""
     said = [f"Restored {file}.", *done.contents.in_words(), "Everyone has to sign in again."]
     warnings = []
@@ -44,6 +44,6 @@ def restore_report(done: Copied, file: Path) -> Report:
     return said, [*warnings, *_problems(done)]
 
 
-def _problems(done: Copied) -> list[str]:
+def _problems(done: CopyReport) -> list[str]:
     more = len(done.problems) - MOST_PROBLEMS
     return done.problems[:MOST_PROBLEMS] + ([f"{more} more problems: `docket check` lists them."] if more > 0 else [])

@@ -24,7 +24,7 @@ from webapp.exceptions import Conflict
 RESTORED = "backup_restored"
 
 
-class Copied(NamedTuple):
+class CopyReport(NamedTuple):
     """The contents of a copy, and its problems as `docket check` reports them."""
 
     contents: Contents
@@ -33,7 +33,7 @@ class Copied(NamedTuple):
     aside: Path | None = None
 
 
-def make_backup(database: Database, file: Path, *, force: bool, now: datetime) -> Copied:
+def make_backup(database: Database, file: Path, *, force: bool, now: datetime) -> CopyReport:
     """Write a copy of the database into `file`: all that was acknowledged before this began is in it.
 
     It gets its name only when it is complete and was read once.
@@ -56,16 +56,16 @@ def make_backup(database: Database, file: Path, *, force: bool, now: datetime) -
     return done
 
 
-def _dump(database: Database, draft: Path, *, now: datetime) -> Copied:
+def _dump(database: Database, draft: Path, *, now: datetime) -> CopyReport:
     """Copy the snapshot, and check and count exactly that."""
     revision = migrations.find_revision(database)
     guarded = _is_guarded(database, revision)
     with database.reading() as session:
         postgresql_dumps.dump(database, session, draft)
-        return Copied(read_contents(session), _problems(session, revision, guarded=guarded, now=now))
+        return CopyReport(read_contents(session), _problems(session, revision, guarded=guarded, now=now))
 
 
-def restore_backup(database: Database, file: Path, *, replace: bool, now: datetime) -> Copied:
+def restore_backup(database: Database, file: Path, *, replace: bool, now: datetime) -> CopyReport:
     """Replace the database by the copy in `file`, after checking that this version can use it.
 
     Raises:
@@ -84,7 +84,7 @@ def restore_backup(database: Database, file: Path, *, replace: bool, now: dateti
     return _restore_postgresql(database, file, replace=replace, now=now)
 
 
-def _restore_sqlite(database: Database, file: Path, *, replace: bool, now: datetime) -> Copied:
+def _restore_sqlite(database: Database, file: Path, *, replace: bool, now: datetime) -> CopyReport:
     path = sqlite_file(database.url)
     assert path is not None  # noqa: S101 - the settings accept a file only.
     is_readable = _require_replaceable(path, replace=replace)
@@ -136,7 +136,7 @@ def _contents_of(path: Path) -> Contents:
         database.dispose()
 
 
-def _check_copy(draft: Path, *, now: datetime, restoring: Path | None = None) -> Copied:
+def _check_copy(draft: Path, *, now: datetime, restoring: Path | None = None) -> CopyReport:
     """Check a private copy. A copy that will be restored loses its sessions, and its audit log says so."""
     copy = wired_database(f"sqlite:///{draft}")
     try:
@@ -147,14 +147,14 @@ def _check_copy(draft: Path, *, now: datetime, restoring: Path | None = None) ->
             _note(copy, revision, now=now)
         guarded = _is_guarded(copy, revision)
         with copy.reading() as session:
-            done = Copied(read_contents(session), _problems(session, revision, guarded=guarded, now=now))
+            done = CopyReport(read_contents(session), _problems(session, revision, guarded=guarded, now=now))
     finally:
         copy.dispose()
     sqlite_copies.settle(draft)
     return done
 
 
-def _restore_postgresql(database: Database, file: Path, *, replace: bool, now: datetime) -> Copied:
+def _restore_postgresql(database: Database, file: Path, *, replace: bool, now: datetime) -> CopyReport:
     with database.reading() as session:
         programs = find_programs(postgresql_dumps.server_major(session))
         postgresql_dumps.require_no_connections(session)
@@ -169,7 +169,7 @@ def _restore_postgresql(database: Database, file: Path, *, replace: bool, now: d
     _note(database, revision, now=now)
     guarded = _is_guarded(database, revision)
     with database.reading() as session:
-        return Copied(read_contents(session), _problems(session, revision, guarded=guarded, now=now))
+        return CopyReport(read_contents(session), _problems(session, revision, guarded=guarded, now=now))
 
 
 def _require_known(file: Path, revision: str | None) -> None:

@@ -14,7 +14,7 @@ from webapp.clinic import closures, settings
 from webapp.clinic.closures import SavedClosure
 from webapp.clinic.dependencies import current_clinic
 from webapp.clinic.service import get_clinic
-from webapp.clinic.settings import Asked
+from webapp.clinic.settings import FieldRequirement
 from webapp.core.api import LIST_HEADERS, ApiRouter, AskedPaging, answer_list, part_of
 from webapp.core.api_hours import WeekdayHours, weekly_hours
 from webapp.core.api_problems import problems
@@ -47,8 +47,10 @@ class ClinicOut(BaseModel):
     ]
     max_active_visits: Annotated[int, Field(description="Maximum number of upcoming appointments per patient.")]
     patient_gap_minutes: Annotated[int, Field(description="Minimum gap between two appointments of a patient.")]
-    asks_birth_date: Annotated[Asked, Field(description="Whether new patients are asked for their date of birth.")]
-    asks_phone: Annotated[Asked, Field(description="Whether new patients are asked for their phone number.")]
+    asks_birth_date: Annotated[
+        FieldRequirement, Field(description="Whether new patients are asked for their date of birth.")
+    ]
+    asks_phone: Annotated[FieldRequirement, Field(description="Whether new patients are asked for their phone number.")]
 
 
 class ClosureOut(BaseModel):

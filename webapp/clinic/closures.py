@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta
 from typing import Annotated, NamedTuple
 
 import sqlalchemy as sa
-from pydantic import AfterValidator, BaseModel, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, StringConstraints
 from sqlalchemy.orm import Session
 
 from webapp.audit import service as audit
@@ -15,7 +15,7 @@ from webapp.auth.schemas import Actor, readable_name
 from webapp.clinic.models import Closure
 from webapp.clinic.settings import lock_settings
 from webapp.core.optimistic_lock import require_unchanged
-from webapp.core.strict_types import AS_WRITTEN, ONE_LINE
+from webapp.core.strict_types import ONE_LINE, Day
 from webapp.events.kinds import ScheduleChanged
 from webapp.events.publishing import publish
 from webapp.exceptions import Conflict, Invalid, NotFound
@@ -23,10 +23,6 @@ from webapp.i18n import gettext as _
 
 # A longer closure is most likely a mistyped year.
 LONGEST = timedelta(days=366)
-
-
-# No calendar in Docket goes beyond these dates.
-Day = Annotated[date, AS_WRITTEN, Field(ge=date(2000, 1, 1), le=date(2100, 12, 31))]
 
 
 class CloseDays(BaseModel):

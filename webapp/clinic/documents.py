@@ -23,8 +23,8 @@ from webapp.exceptions import Invalid, NotFound
 from webapp.i18n import gettext as _
 from webapp.sql_functions import insert_into
 
-Kind = Literal["privacy", "imprint"]
-KINDS: tuple[Kind, ...] = ("privacy", "imprint")
+DocumentKind = Literal["privacy", "imprint"]
+KINDS: tuple[DocumentKind, ...] = ("privacy", "imprint")
 # The parts that the clinic has to complete are between these.
 OPEN, CLOSE = "[[", "]]"
 
@@ -49,7 +49,7 @@ class Document(NamedTuple):
 _COLUMNS = [getattr(ClinicDocument, name) for name in Document._fields]
 
 
-def get_document(session: Session, kind: Kind, version: int | None = None) -> Document:
+def get_document(session: Session, kind: DocumentKind, version: int | None = None) -> Document:
     """A published version, or the newest.
 
     Raises:
@@ -64,13 +64,15 @@ def get_document(session: Session, kind: Kind, version: int | None = None) -> Do
     return Document(*row)
 
 
-def list_versions(session: Session, kind: Kind) -> list[Document]:
+def list_versions(session: Session, kind: DocumentKind) -> list[Document]:
     """All versions, the newest first."""
     query = sa.select(*_COLUMNS).where(ClinicDocument.kind == kind).order_by(ClinicDocument.version.desc())
     return [Document(*row) for row in session.execute(query)]
 
 
-def publish_document(session: Session, actor: Actor, kind: Kind, command: PublishDocument, *, now: datetime) -> int:
+def publish_document(
+    session: Session, actor: Actor, kind: DocumentKind, command: PublishDocument, *, now: datetime
+) -> int:
     """Publish a new version and return its number. Publishing the same text twice has the same effect as once.
 
     Raises:
@@ -121,7 +123,7 @@ def is_to_be_read(session: Session, clinic: Clinic, user_id: int) -> bool:
     return session.scalar(read.limit(1)) is None
 
 
-def outline(kind: Kind, clinic: Clinic) -> str:
+def outline(kind: DocumentKind, clinic: Clinic) -> str:
     """A text to start from. It is no legal advice; the parts that only the clinic knows are in double brackets."""
     place = ", ".join(part for part in (clinic.name_shown, clinic.address) if part)
     if kind == "imprint":

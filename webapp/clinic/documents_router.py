@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from webapp.auth.dependencies import signed_in
 from webapp.clinic import documents
-from webapp.clinic.documents import Kind
+from webapp.clinic.documents import DocumentKind
 from webapp.core.parsing import whole_number
 from webapp.core.routing import Router
 from webapp.core.web import CurrentPage, Page, local_path
@@ -46,7 +46,7 @@ def note_read(page: CurrentPage) -> Response:
     return page.redirect(back, flash=_("Thank you. We’ve noted that you’ve read it."))
 
 
-def _document_page(page: Page, kind: Kind, title: str) -> Response:
+def _document_page(page: Page, kind: DocumentKind, title: str) -> Response:
     document = documents.get_document(page.session, kind, whole_number(page.request.query_params.get("version")))
     return page.render(
         "clinic/document.html",

@@ -92,15 +92,15 @@ class SearchSettings(BaseModel):
     search_words: Annotated[str, StringConstraints(max_length=4000), AfterValidator(readable_lines)] = ""
 
 
-Asked = Literal["no", "ask", "require"]
-REQUIRED: Asked = "require"
+FieldRequirement = Literal["no", "ask", "require"]
+REQUIRED: FieldRequirement = "require"
 
 
 class NewPatientRules(BaseModel):
     """Whether new patients are asked for their date of birth and their phone number, and have to answer."""
 
-    asks_birth_date: Asked
-    asks_phone: Asked
+    asks_birth_date: FieldRequirement
+    asks_phone: FieldRequirement
 
 
 class EmergencyLine(BaseModel):

@@ -63,7 +63,7 @@ CHECKING = Limits(2)
 FILES = Limits(16)
 
 
-class Waiting(NamedTuple):
+class QueuedRequest(NamedTuple):
     """One request in a queue."""
 
     place: asyncio.Future[bool]
@@ -80,8 +80,8 @@ class Gate:
         self.lent = 0
         # The time from one answer to the next while requests are waiting, as a moving average.
         self.seconds = 0.02
-        self._ahead: deque[Waiting] = deque()
-        self._others: deque[Waiting] = deque()
+        self._ahead: deque[QueuedRequest] = deque()
+        self._others: deque[QueuedRequest] = deque()
 
     @property
     def waiting(self) -> int:
@@ -115,7 +115,7 @@ class Gate:
         loop = asyncio.get_running_loop()
         place: asyncio.Future[bool] = loop.create_future()
         queue = self._ahead if ahead else self._others
-        waiting = Waiting(place, perf_counter())
+        waiting = QueuedRequest(place, perf_counter())
         queue.append(waiting)
         timer = loop.call_later(self.limits.seconds_ahead, _give_up, queue, waiting)
         try:
@@ -156,7 +156,7 @@ class Gate:
                     place.set_result(True)
 
 
-def _give_up(queue: deque[Waiting], waiting: Waiting) -> None:
+def _give_up(queue: deque[QueuedRequest], waiting: QueuedRequest) -> None:
     if waiting in queue:
         queue.remove(waiting)
     if not waiting.place.done():

@@ -25,7 +25,7 @@ def _without_controls(value: str) -> str:
 Text = Annotated[str, AfterValidator(_without_controls)]
 
 
-class Event(BaseModel):
+class CalendarEvent(BaseModel):
     """One event. `uid` stays the same for its whole life, and `sequence` rises with each change.
 
     `alarm_minutes` is how long before the start the calendar reminds of it. In an invitation by mail, the attendee is
@@ -49,7 +49,7 @@ class Event(BaseModel):
     attendee_email: str = ""
 
 
-def calendar_fingerprint(events: Sequence[Event], *, zone: ZoneInfo, name: str = "") -> str:
+def calendar_fingerprint(events: Sequence[CalendarEvent], *, zone: ZoneInfo, name: str = "") -> str:
     """A short stand-in for the text of a calendar, far quicker to make: another text has another fingerprint."""
     found = hashlib.blake2b(_form(), digest_size=12)
     found.update(f"{zone.key} {name}".encode())

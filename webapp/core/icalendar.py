@@ -26,7 +26,7 @@ from icalendar import (
 )
 from icalendar import Event as Component
 
-from webapp.core.calendar_events import Event, Method
+from webapp.core.calendar_events import CalendarEvent, Method
 
 PRODUCT = "-//Docket//Appointments//EN"
 # How often a calendar program may fetch the feed again; some programs follow it.
@@ -36,7 +36,7 @@ YEARS_AHEAD = 5
 WEEKDAYS = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
 
 
-def calendar_text(events: Sequence[Event], *, zone: ZoneInfo, method: Method = "", name: str = "") -> str:
+def calendar_text(events: Sequence[CalendarEvent], *, zone: ZoneInfo, method: Method = "", name: str = "") -> str:
     """A calendar with these events, in lines that end with CR LF.
 
     Times are written on the wall clock of `zone`. `method` is the purpose of a mail: to invite (REQUEST) or to cancel
@@ -63,7 +63,7 @@ def calendar_text(events: Sequence[Event], *, zone: ZoneInfo, method: Method = "
     return encoded.decode()
 
 
-def _event_component(event: Event, zone: ZoneInfo | None) -> Component:
+def _event_component(event: CalendarEvent, zone: ZoneInfo | None) -> Component:
     """One VEVENT; without a zone its times are UTC."""
     cancelled = event.status == "CANCELLED"
     component = Component()
@@ -106,7 +106,7 @@ def _address(email: str, name: str) -> vCalAddress:
     return address
 
 
-def _attendee(event: Event) -> vCalAddress:
+def _attendee(event: CalendarEvent) -> vCalAddress:
     """The attendee, who has accepted by booking, so that no program asks them or sends us an answer."""
     address = _address(event.attendee_email, event.attendee_name)
     address.params["ROLE"] = vText("REQ-PARTICIPANT")
@@ -127,7 +127,7 @@ class _Onset(NamedTuple):
     name: str
 
 
-def _zone_component(zone: ZoneInfo, events: Sequence[Event]) -> Timezone | None:
+def _zone_component(zone: ZoneInfo, events: Sequence[CalendarEvent]) -> Timezone | None:
     """The VTIMEZONE for the years of these events; None where the zone equals UTC, so that times are written in UTC.
 
     Where the clocks change by the same rules for years to come, it has these rules. Elsewhere it lists the dates: a

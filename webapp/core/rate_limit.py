@@ -33,7 +33,7 @@ class TooManyRequests(AppError):
         self.retry_after = retry_after
 
 
-class Left(NamedTuple):
+class LimitState(NamedTuple):
     """The state of a limit after a request: whether it was allowed, how many remain, and seconds until one more is."""
 
     allowed: bool
@@ -54,7 +54,7 @@ class SlidingWindow:
         self._before: dict[str, int] = {}
         self._counts: dict[str, int] = {}
 
-    def count(self, client: str, now: float) -> Left:
+    def count(self, client: str, now: float) -> LimitState:
         """Count a request, unless it is over the limit."""
         window, into = divmod(now, self._seconds)
         if window != self._window:
@@ -68,7 +68,7 @@ class SlidingWindow:
         remaining = max(0, self._most - int(before * share / self._seconds) - count)
         # One more is allowed when the previous window's share has shrunk by one, at the latest when this window ends.
         wait = share % (self._seconds / before) if before else share
-        return Left(allowed, remaining, wait)
+        return LimitState(allowed, remaining, wait)
 
 
 class RateLimitMiddleware:

@@ -28,7 +28,7 @@ CLIENT_GONE = 499
 STREAM = b"text/event-stream"
 
 
-class Observer(Protocol):
+class RequestObserver(Protocol):
     """Observes each request, for metrics."""
 
     def begin(self) -> None:
@@ -41,7 +41,7 @@ class Observer(Protocol):
 class RequestLogMiddleware:
     """The outermost layer, so that answers of other layers are logged too."""
 
-    def __init__(self, app: ASGIApp, *, observer: Observer | None = None) -> None:
+    def __init__(self, app: ASGIApp, *, observer: RequestObserver | None = None) -> None:
         self.app = app
         self.observer = observer
 

@@ -6,9 +6,10 @@ By default, pydantic takes a number for a day or an instant (as seconds since 19
 from __future__ import annotations
 
 import re
+from datetime import date
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Strict
+from pydantic import BeforeValidator, Field, Strict
 
 from webapp.core.text import bare, tidy_line
 
@@ -23,6 +24,9 @@ def _refuse_numbers(value: Any) -> Any:
 
 AS_WRITTEN = BeforeValidator(_refuse_numbers)
 """For a day or an instant: refuses a number, and text that is one."""
+
+Day = Annotated[date, AS_WRITTEN, Field(ge=date(2000, 1, 1), le=date(2100, 12, 31))]
+"""A day of the calendar, between the dates beyond which no calendar in Docket goes."""
 
 Whole = Annotated[int, Strict()]
 """A whole number, neither text nor true."""

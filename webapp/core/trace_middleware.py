@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from webapp.exceptions import AppError
 
 
-class Waiting(Protocol):
+class PendingTraces(Protocol):
     """The traces that wait to be written."""
 
     every: float
@@ -68,7 +68,7 @@ class RefusalMiddleware:
 class TraceMiddleware:
     """The outermost layer: it writes the traces that are due, after the answer was sent and logged."""
 
-    def __init__(self, app: ASGIApp, *, traces: Waiting) -> None:
+    def __init__(self, app: ASGIApp, *, traces: PendingTraces) -> None:
         self.app = app
         self.traces = traces
         self._later: asyncio.Task[None] | None = None

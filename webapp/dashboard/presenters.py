@@ -14,7 +14,7 @@ from webapp.core.codes import REASONS
 from webapp.core.urls import with_query
 from webapp.core.web import Page
 from webapp.dashboard import queries
-from webapp.dashboard.schemas import Counts, Setup, Week
+from webapp.dashboard.schemas import OverviewCounts, SetupState, WeekCounts
 from webapp.i18n import gettext as _
 from webapp.i18n import ngettext
 from webapp.notifications import queries as outbox
@@ -32,7 +32,7 @@ class Matter(NamedTuple):
     action: str
 
 
-class Bar(NamedTuple):
+class WeekBar(NamedTuple):
     """One week as a bar: its numbers and its position.
 
     `x`, `middle` and `width` are per cent of the drawing's width; `height` and `top` are pixels.
@@ -56,7 +56,7 @@ def on_day(page: Page, days_ahead: int) -> dict[str, str]:
     return {"from": day.isoformat(), "until": day.isoformat()}
 
 
-def list_matters(page: Page, counts: Counts) -> list[Matter]:
+def list_matters(page: Page, counts: OverviewCounts) -> list[Matter]:
     """The matters that need attention, the most urgent first."""
     return [
         *_unsafe(page),
@@ -90,7 +90,7 @@ def _unsafe(page: Page) -> list[Matter]:
     return matters
 
 
-def _missing(page: Page, setup: Setup) -> list[Matter]:
+def _missing(page: Page, setup: SetupState) -> list[Matter]:
     """The settings that a new clinic still needs before a patient can book, in the order of entering them.
 
     The time zone comes first: with a wrong one, all hours and appointments would be at wrong instants.
@@ -132,7 +132,7 @@ def _broken_promises(page: Page) -> list[Matter]:
     return [Matter("bad", title % {"n": count}, text % times, href, _("Correct the times"))]
 
 
-def _interrupted(page: Page, counts: Counts) -> list[Matter]:
+def _interrupted(page: Page, counts: OverviewCounts) -> list[Matter]:
     """Decisions that were made together and are not carried out yet."""
     count = count_waiting(page.session, signed_in(page, "admin")) if counts.decisions else 0
     if not count:
@@ -172,7 +172,7 @@ def _flagged(page: Page) -> list[Matter]:
     ]
 
 
-def _unconfirmed(page: Page, counts: Counts) -> list[Matter]:
+def _unconfirmed(page: Page, counts: OverviewCounts) -> list[Matter]:
     """Appointments of tomorrow that are not confirmed."""
     count = counts.unconfirmed
     if not count:
@@ -191,7 +191,7 @@ def _unconfirmed(page: Page, counts: Counts) -> list[Matter]:
     ]
 
 
-def _messages(page: Page, counts: Counts) -> list[Matter]:
+def _messages(page: Page, counts: OverviewCounts) -> list[Matter]:
     """Problems with the delivery of messages."""
     matters = []
     if not page.settings.smtp_url and page.settings.environment == "production":
@@ -297,7 +297,7 @@ def _undelivered(page: Page) -> list[Matter]:
     return _and_more(matters, more, rest)
 
 
-def _duplicates(counts: Counts) -> list[Matter]:
+def _duplicates(counts: OverviewCounts) -> list[Matter]:
     """Pairs of records that may be of one person."""
     count = counts.pairs
     if not count:
@@ -315,12 +315,12 @@ def _and_more(matters: list[Matter], more: str, rest: int) -> list[Matter]:
     return [*matters[:-1], last._replace(text=f"{last.text} {more % {'n': rest}}")]
 
 
-def bars_of(weeks: Sequence[Week]) -> list[Bar]:
+def bars_of(weeks: Sequence[WeekCounts]) -> list[WeekBar]:
     """The weeks as bars, in per cent of the tallest one and of the width, for a drawing without a fixed width."""
     tallest = max((week.appointments for week in weeks), default=0) or 1
     width = 100 / max(1, len(weeks))
     return [
-        Bar(
+        WeekBar(
             monday=week.monday,
             number=week.monday.isocalendar().week,
             appointments=week.appointments,

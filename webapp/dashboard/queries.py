@@ -16,16 +16,16 @@ from webapp.clinic.models import OpeningHours, VisitType
 from webapp.clinic.schedule_versions import cached_for_past
 from webapp.clinic.service import Clinic
 from webapp.dashboard.schemas import (
-    Counts,
     DoctorToday,
-    Flagged,
-    GrownUp,
-    Setup,
+    FlaggedAppointment,
+    GrownUpPatient,
+    OverviewCounts,
+    SetupState,
     Today,
-    Undelivered,
+    UndeliveredMessage,
     Unreachable,
-    Unreadable,
-    Week,
+    UnreadablePhone,
+    WeekCounts,
 )
 from webapp.database import UtcDateTime, rows
 from webapp.doctors import service as doctors
@@ -95,10 +95,10 @@ def _flagged() -> sa.Select[*tuple[Any, ...]]:
     )
 
 
-def find_flagged(session: Session, *, now: datetime) -> tuple[int, list[Flagged]]:
+def find_flagged(session: Session, *, now: datetime) -> tuple[int, list[FlaggedAppointment]]:
     """How many future appointments are flagged, and the next ones."""
     count, found = _first_few(session, _flagged(), now=now)
-    return count, [Flagged._make(row[:-1]) for row in found]
+    return count, [FlaggedAppointment._make(row[:-1]) for row in found]
 
 
 @cache
@@ -148,10 +148,10 @@ def _unreadable() -> sa.Select[*tuple[Any, ...]]:
     )
 
 
-def find_unreadable(session: Session) -> tuple[int, list[Unreadable]]:
+def find_unreadable(session: Session) -> tuple[int, list[UnreadablePhone]]:
     """How many patients have a telephone number that cannot be called, as it was typed long ago, and some of them."""
     count, found = _first_few(session, _unreadable())
-    return count, [Unreadable._make(row[:-1]) for row in found]
+    return count, [UnreadablePhone._make(row[:-1]) for row in found]
 
 
 @cache
@@ -174,13 +174,13 @@ def _grown_up() -> sa.Select[*tuple[Any, ...]]:
     )
 
 
-def find_grown_up(session: Session, *, now: datetime) -> tuple[int, list[GrownUp]]:
+def find_grown_up(session: Session, *, now: datetime) -> tuple[int, list[GrownUpPatient]]:
     """How many young people, whose guardian loses access soon or has lost it lately, have no e-mail address, and some.
 
     They could not be told, and the clinic can no longer reach them.
     """
     count, found = _first_few(session, _grown_up(), since=now - LATELY, reach=last_told_of(session, now=now))
-    return count, [GrownUp._make(row[:-1]) for row in found]
+    return count, [GrownUpPatient._make(row[:-1]) for row in found]
 
 
 @cache
@@ -219,7 +219,7 @@ def _undelivered() -> sa.Select[*tuple[Any, ...]]:
     )
 
 
-def find_undelivered(session: Session, *, now: datetime) -> tuple[int, list[Undelivered]]:
+def find_undelivered(session: Session, *, now: datetime) -> tuple[int, list[UndeliveredMessage]]:
     """How many patients with an appointment within `REACH_DAYS` no wanted message reaches, and the next ones.
 
     The last message to one of the patient's current addresses failed for good, and nothing has reached any of their
@@ -232,7 +232,7 @@ def find_undelivered(session: Session, *, now: datetime) -> tuple[int, list[Unde
         since=now - timedelta(days=DEAD_DAYS),
         reach=now + timedelta(days=REACH_DAYS),
     )
-    return count, [Undelivered._make(row[:-1]) for row in found]
+    return count, [UndeliveredMessage._make(row[:-1]) for row in found]
 
 
 def _patient_id_of(message: sa.Subquery) -> sa.ColumnElement[int]:
@@ -323,7 +323,7 @@ def _weeks() -> sa.Select[*tuple[Any, ...]]:
     )
 
 
-def read_weeks(session: Session, clinic: Clinic, *, now: datetime) -> list[Week]:
+def read_weeks(session: Session, clinic: Clinic, *, now: datetime) -> list[WeekCounts]:
     """The last weeks and the current one without cancelled appointments. Days that are over are counted once."""
     today = clinic.today(now)
     monday = today - timedelta(days=today.weekday())
@@ -339,7 +339,7 @@ def read_weeks(session: Session, clinic: Clinic, *, now: datetime) -> list[Week]
     key = ("weeks", *bounds, over)
     of_past = cached_for_past(session, key, bounds[0], over, lambda: count(bounds[0], over), len, now=now)
     counts = of_past + count(over, bounds[-1])
-    return [Week(mondays[at], counts[at, False] + counts[at, True], counts[at, True]) for at in range(WEEKS)]
+    return [WeekCounts(mondays[at], counts[at, False] + counts[at, True], counts[at, True]) for at in range(WEEKS)]
 
 
 @cache
@@ -356,9 +356,9 @@ def _counts() -> sa.Select[*tuple[Any, ...]]:
     )
 
 
-def read_counts(session: Session, clinic: Clinic, *, now: datetime) -> Counts:
+def read_counts(session: Session, clinic: Clinic, *, now: datetime) -> OverviewCounts:
     """The figures that are only counted, in one query."""
     low, high = local_day(clinic, clinic.today(now) + timedelta(days=1))
     since = now - timedelta(days=DEAD_DAYS)
     found = rows(session, _counts(), low=low, high=high, since=since).one()
-    return Counts(Setup(*map(bool, found[:4])), bool(found[4]), *found[5:])
+    return OverviewCounts(SetupState(*map(bool, found[:4])), bool(found[4]), *found[5:])

@@ -14,7 +14,7 @@ from webapp.core import formats
 from webapp.core.fields import SelectField
 from webapp.core.forms import DocketForm
 from webapp.core.parsing import whole_number
-from webapp.dashboard.report_schemas import Asked, GroupedBy
+from webapp.dashboard.report_schemas import GroupedBy, ReportQuery
 from webapp.dashboard.reports import MONTHS, MOST_MONTHS, months_between, months_later
 from webapp.exceptions import AppError
 from webapp.i18n import gettext as _
@@ -50,7 +50,7 @@ class ReportForm(DocketForm):
         ]
         self.by.data = _known(self.by.data, self.by.choices, "month")
 
-    def asked(self, choices: Choices) -> Asked | None:
+    def asked(self, choices: Choices) -> ReportQuery | None:
         """The query, or None after an error was put next to its field."""
         first, last = (date.fromisoformat(f"{field.data}-01") for field in (self.first, self.last))
         if last < first:
@@ -62,7 +62,7 @@ class ReportForm(DocketForm):
             return None
         by: GroupedBy = next(each for each in get_args(GroupedBy) if each == self.by.data)
         ends = months_later(last, 1) - timedelta(days=1)
-        return Asked(first, ends, by, choices.doctor_id(self.doctor.data), whole_number(self.visit_type.data))
+        return ReportQuery(first, ends, by, choices.doctor_id(self.doctor.data), whole_number(self.visit_type.data))
 
     @property
     def values(self) -> dict[str, str]:

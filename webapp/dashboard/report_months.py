@@ -15,23 +15,23 @@ from sqlalchemy.orm import Session
 from webapp.clinic.schedule_versions import cached_for_past, is_over
 from webapp.clinic.service import Clinic
 from webapp.dashboard import report_queries as queries
-from webapp.dashboard.report_queries import Bounds, Counted
-from webapp.dashboard.report_schemas import Asked, Counts
+from webapp.dashboard.report_queries import GroupWithLeads, PeriodBounds
+from webapp.dashboard.report_schemas import GroupCounts, ReportQuery
 
 
 def count_appointments(
-    session: Session, clinic: Clinic, asked: Asked, bounds: Bounds, *, now: datetime
-) -> dict[int, Counted]:
+    session: Session, clinic: Clinic, asked: ReportQuery, bounds: PeriodBounds, *, now: datetime
+) -> dict[int, GroupWithLeads]:
     """The counts by the number of the month, or by the id of the doctor or type."""
     # A count also depends on the roles of accounts, which may change.
     bookers = queries.find_bookers(session)
     also = (asked[2:], clinic.change_until_minutes, bookers)
-    found: dict[int, Counted] = {}
+    found: dict[int, GroupWithLeads] = {}
     for number, (start, end) in enumerate(pairwise([*bounds.months, bounds.end])):
         if start >= end:
             continue
 
-        def count(start: datetime = start, end: datetime = end) -> dict[int, Counted]:
+        def count(start: datetime = start, end: datetime = end) -> dict[int, GroupWithLeads]:
             return queries.count_appointments(session, clinic, asked, bookers, start, end)
 
         of_month = cached_for_past(session, ("report", start, end, also), start, end, count, _weight_of, now=now)
@@ -40,21 +40,21 @@ def count_appointments(
     return found
 
 
-def _add(found: dict[int, Counted], key: int, counted: Counted) -> None:
+def _add(found: dict[int, GroupWithLeads], key: int, counted: GroupWithLeads) -> None:
     before = found.get(key)
     # Cached values are shared, so they are never changed.
     counts = before.counts.plus(counted.counts) if before else counted.counts
-    found[key] = Counted(counts, before.leads + counted.leads if before else counted.leads)
+    found[key] = GroupWithLeads(counts, before.leads + counted.leads if before else counted.leads)
 
 
-def _weight_of(counted: dict[int, Counted]) -> int:
+def _weight_of(counted: dict[int, GroupWithLeads]) -> int:
     return sum(10 + len(each.leads) for each in counted.values())
 
 
-def count_before(session: Session, asked: Asked, bounds: Bounds, *, now: datetime) -> Counts:
+def count_before(session: Session, asked: ReportQuery, bounds: PeriodBounds, *, now: datetime) -> GroupCounts:
     """The counts of the same days before the period."""
 
-    def count() -> Counts:
+    def count() -> GroupCounts:
         return queries.count_before(session, asked, bounds)
 
     start, end = bounds.before, bounds.before_end
@@ -63,7 +63,7 @@ def count_before(session: Session, asked: Asked, bounds: Bounds, *, now: datetim
     )
 
 
-def count_new_patients(session: Session, asked: Asked, bounds: Bounds, *, now: datetime) -> Counter[int]:
+def count_new_patients(session: Session, asked: ReportQuery, bounds: PeriodBounds, *, now: datetime) -> Counter[int]:
     """How many patients had their first appointment at the clinic, by the same keys, and by `BEFORE`.
 
     An appointment is the first one depending on all earlier ones.

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from webapp.clinic.service import Clinic
 from webapp.core import formats
 from webapp.core.spreadsheets import csv_pieces
-from webapp.dashboard.report_schemas import Figures, Report, Row
+from webapp.dashboard.report_schemas import Figures, Report, ReportRow
 from webapp.dashboard.reports import middle_of, months_between
 from webapp.i18n import gettext as _
 from webapp.i18n import ngettext
@@ -24,7 +24,7 @@ TALLEST, GROUND = 130, 160
 LINE = 44
 
 
-class Card(NamedTuple):
+class FigureCard(NamedTuple):
     """One figure, the earlier one (or ''), and its definition."""
 
     title: str
@@ -33,7 +33,7 @@ class Card(NamedTuple):
     meaning: str
 
 
-class Column(NamedTuple):
+class ChartColumn(NamedTuple):
     """A vertical bar. `x`, `middle` and `width` are per cent of the width; `minor` numbers are left out on phones.
 
     `marked` is the height of its lower part, for no-shows.
@@ -50,7 +50,7 @@ class Column(NamedTuple):
     minor: bool
 
 
-class Bar(NamedTuple):
+class ChartBar(NamedTuple):
     """A horizontal bar, `width` per cent long, under its name and number; `y` is in pixels."""
 
     label: str
@@ -64,8 +64,8 @@ class Chart(NamedTuple):
 
     title: str
     summary: str
-    columns: list[Column]
-    bars: list[Bar]
+    columns: list[ChartColumn]
+    bars: list[ChartBar]
 
     @property
     def height(self) -> int:
@@ -102,7 +102,7 @@ def period_words(report: Report, clinic: Clinic, *, today: date) -> str:
     return words if asked.last < today else _("%(period)s, until yesterday") % {"period": words}
 
 
-def cards_of(report: Report, clinic: Clinic) -> list[Card]:
+def cards_of(report: Report, clinic: Clinic) -> list[FigureCard]:
     """The figures of the whole period, each with the earlier figure and its definition."""
     now, before = report.total, report.before
     new = _card(
@@ -115,7 +115,7 @@ def cards_of(report: Report, clinic: Clinic) -> list[Card]:
     return [*_counts(report, clinic), *_measures(report, clinic), new]
 
 
-def _counts(report: Report, clinic: Clinic) -> list[Card]:
+def _counts(report: Report, clinic: Clinic) -> list[FigureCard]:
     """The appointments by outcome."""
     now, before = report.total, report.before
     return [
@@ -150,7 +150,7 @@ def _counts(report: Report, clinic: Clinic) -> list[Card]:
     ]
 
 
-def _measures(report: Report, clinic: Clinic) -> list[Card]:
+def _measures(report: Report, clinic: Clinic) -> list[FigureCard]:
     """How full the doctors are, and how long patients wait."""
     now = report.total
     return [
@@ -182,13 +182,13 @@ def _measures(report: Report, clinic: Clinic) -> list[Card]:
     ]
 
 
-def _card(report: Report, title: str, value: str, meaning: str, value_before: str = "") -> Card:
+def _card(report: Report, title: str, value: str, meaning: str, value_before: str = "") -> FigureCard:
     """A figure, compared with the period before if that had appointments."""
     if not (report.before.counts.booked and value_before):
-        return Card(title, value, "", meaning)
+        return FigureCard(title, value, "", meaning)
     months = len(months_between(report.asked.first, report.asked.last))
     past = ngettext("%(value)s in the month before", "%(value)s in the %(n)d months before", months)
-    return Card(title, value, past % {"value": value_before, "n": months}, meaning)
+    return FigureCard(title, value, past % {"value": value_before, "n": months}, meaning)
 
 
 def _unrecorded(figures: Figures) -> str:
@@ -213,7 +213,7 @@ def _third(count: int | None, clinic: Clinic) -> str:
 # ------------------------------------------------------------------------------------------------- the table
 
 
-class Line(NamedTuple):
+class TableLine(NamedTuple):
     """A line of the table: its name, and a cell for each of `headings`."""
 
     name: str
@@ -244,13 +244,13 @@ def table_title(report: Report) -> str:
     return {"month": _("By month"), "doctor": _("By doctor"), "visit_type": _("By visit type")}[report.asked.by]
 
 
-def lines_of(report: Report, clinic: Clinic) -> list[Line]:
+def lines_of(report: Report, clinic: Clinic) -> list[TableLine]:
     """A line for each month, doctor or type, and one of all together."""
-    lines = [Line(_name(row, clinic), _cells(row.figures)) for row in report.rows]
-    return [*lines, Line(_("Total"), _cells(report.total))]
+    lines = [TableLine(_name(row, clinic), _cells(row.figures)) for row in report.rows]
+    return [*lines, TableLine(_("Total"), _cells(report.total))]
 
 
-def _name(row: Row, clinic: Clinic) -> str:
+def _name(row: ReportRow, clinic: Clinic) -> str:
     return row.name if isinstance(row.name, str) else formats.month_and_year(row.name, clinic.zone)
 
 
@@ -268,7 +268,7 @@ def _cells(figures: Figures) -> list[str]:
     ]
 
 
-class Way(NamedTuple):
+class BookingWay(NamedTuple):
     """One way in which appointments were booked: by whom, how many, and their share."""
 
     words: str
@@ -276,7 +276,7 @@ class Way(NamedTuple):
     share: str
 
 
-def ways_of(report: Report) -> list[Way]:
+def ways_of(report: Report) -> list[BookingWay]:
     """How appointments were booked: by whose account."""
     figures, counts = report.total, report.total.counts
     ways = (
@@ -286,20 +286,20 @@ def ways_of(report: Report) -> list[Way]:
         (_("By programs with an API token"), counts.by_program),
         (_("Unknown: the account was deleted"), figures.by_unknown),
     )
-    return [Way(words, number(count), percent(figures.share(count))) for words, count in ways]
+    return [BookingWay(words, number(count), percent(figures.share(count))) for words, count in ways]
 
 
-class Wait(NamedTuple):
+class DoctorWait(NamedTuple):
     """The third free time of one doctor, in words."""
 
     doctor: str
     words: str
 
 
-def waits_of(report: Report, clinic: Clinic) -> list[Wait]:
+def waits_of(report: Report, clinic: Clinic) -> list[DoctorWait]:
     """The third free time of each doctor, the longest wait first."""
     ordered = sorted(report.third_next, key=lambda each: (each.days is not None, -(each.days or 0)))
-    return [Wait(each.doctor, _third(each.days, clinic)) for each in ordered]
+    return [DoctorWait(each.doctor, _third(each.days, clinic)) for each in ordered]
 
 
 # ------------------------------------------------------------------------------------------------- drawings
@@ -319,7 +319,9 @@ def charts_of(report: Report, clinic: Clinic) -> list[Chart]:
     return [Chart(titles[0][1], summary, [], _bars(booked, clinic)), Chart(titles[1], summary, [], _bars(used, clinic))]
 
 
-def _columns(values: Sequence[tuple[Row, float, str]], clinic: Clinic, *, marked: bool = True) -> list[Column]:
+def _columns(
+    values: Sequence[tuple[ReportRow, float, str]], clinic: Clinic, *, marked: bool = True
+) -> list[ChartColumn]:
     tallest = max((value for _row, value, _words in values), default=0) or 1
     width = 100 / max(1, len(values))
     every = -(-len(values) // MOST_NUMBERS)
@@ -329,7 +331,7 @@ def _columns(values: Sequence[tuple[Row, float, str]], clinic: Clinic, *, marked
         missed = row.figures.counts.no_shows if marked else 0
         shown = (len(values) - 1 - at) % every == 0
         columns.append(
-            Column(
+            ChartColumn(
                 label=_short(row, clinic) if shown else "",
                 number=words if shown else "",
                 x=round(at * width + width * 0.15, 2),
@@ -344,18 +346,18 @@ def _columns(values: Sequence[tuple[Row, float, str]], clinic: Clinic, *, marked
     return columns
 
 
-def _short(row: Row, clinic: Clinic) -> str:
+def _short(row: ReportRow, clinic: Clinic) -> str:
     """'Mar', and the year instead of January."""
     if isinstance(row.name, str):
         return row.name
     return str(row.name.year) if row.name.month == 1 else formats.month_short(row.name, clinic.zone)
 
 
-def _bars(values: Sequence[tuple[Row, float, str]], clinic: Clinic) -> list[Bar]:
+def _bars(values: Sequence[tuple[ReportRow, float, str]], clinic: Clinic) -> list[ChartBar]:
     longest = max((value for _row, value, _words in values), default=0) or 1
     most = sorted(values, key=lambda each: each[0].figures.counts.booked, reverse=True)[:MOST_BARS]
     return [
-        Bar(_name(row, clinic), words, at * LINE, round(100 * value / longest, 2))
+        ChartBar(_name(row, clinic), words, at * LINE, round(100 * value / longest, 2))
         for at, (row, value, words) in enumerate(most)
     ]
 
@@ -385,7 +387,7 @@ def csv_table(report: Report) -> Iterator[str]:
     return csv_pieces(columns, [[_written(row) for row in report.rows]])
 
 
-def _written(row: Row) -> list[str]:
+def _written(row: ReportRow) -> list[str]:
     counts, figures = row.figures.counts, row.figures
     numbers = (
         *(counts.booked, counts.seen, counts.no_shows, counts.late, counts.minutes, figures.offered),

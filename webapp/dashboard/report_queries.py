@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from webapp.auth.models import User
 from webapp.clinic.service import Clinic
 from webapp.core.local_time import first_instant
-from webapp.dashboard.report_schemas import Asked, Counts, GroupedBy
+from webapp.dashboard.report_schemas import GroupCounts, GroupedBy, ReportQuery
 from webapp.database import rows, table_of
 from webapp.doctors.models import Doctor
 from webapp.patients.models import Patient
@@ -32,7 +32,7 @@ BEFORE = -1
 DAY_MINUTES = 24 * 60
 
 
-class Bounds(NamedTuple):
+class PeriodBounds(NamedTuple):
     """The instants at which the time before, the period, and each of its months begin, and the end."""
 
     before: datetime
@@ -41,10 +41,10 @@ class Bounds(NamedTuple):
     end: datetime
 
 
-class Counted(NamedTuple):
+class GroupWithLeads(NamedTuple):
     """The counts of one group, and how many appointments were booked how many days ahead."""
 
-    counts: Counts
+    counts: GroupCounts
     leads: Counter[int]
 
 
@@ -54,7 +54,7 @@ Bookers = tuple[tuple[int, str], ...]
 # The outcome of an appointment; the clinic's own reasons to cancel it, such as time off, do not count against the
 # patient.
 CANCELLED, CANCELLED_LATE, MISSED, UNMARKED, SEEN = range(5)
-# The roles of the accounts that book, with the members of `Counts`; deleted accounts are not counted anywhere.
+# The roles of the accounts that book, with the members of `GroupCounts`; deleted accounts are not counted anywhere.
 BY_UNKNOWN, BY_PATIENT, BY_DESK, BY_DOCTOR, BY_PROGRAM = range(5)
 _BOOKERS = ((BY_DESK, ("admin", "receptionist")), (BY_DOCTOR, ("doctor",)), (BY_PROGRAM, ("machine",)))
 _WAYS = ("", "by_patient", "by_desk", "by_doctor", "by_program")
@@ -65,8 +65,8 @@ _OF_MINUTES, _OF_KEY, _OF_LEAD = 100, 10**7, 10**14
 
 
 def count_appointments(
-    session: Session, clinic: Clinic, asked: Asked, bookers: Bookers, start: datetime, end: datetime
-) -> dict[int, Counted]:
+    session: Session, clinic: Clinic, asked: ReportQuery, bookers: Bookers, start: datetime, end: datetime
+) -> dict[int, GroupWithLeads]:
     """The counts of a month or a part of it, by the id of the doctor or type; by month there is one, of number 0."""
     starts = sa.and_(_VISIT.starts_at >= start, _VISIT.starts_at < end)
     # Almost every appointment is the only one of its group, so counting here is quicker than sorting in the database,
@@ -91,7 +91,7 @@ def count_appointments(
         of_key[_ENDS[outcome]] += count
         of_key[_WAYS[way]] += count
     return {
-        key: Counted(Counts(**{name: of_key[name] for name in Counts._fields}), leads[key])
+        key: GroupWithLeads(GroupCounts(**{name: of_key[name] for name in GroupCounts._fields}), leads[key])
         for key, of_key in sums.items()
     }
 
@@ -99,7 +99,7 @@ def count_appointments(
 _ENDS = {MISSED: "no_shows", UNMARKED: "", SEEN: "seen"}
 
 
-def _packed(clinic: Clinic, asked: Asked, bookers: Bookers) -> sa.ColumnElement[int]:
+def _packed(clinic: Clinic, asked: ReportQuery, bookers: Bookers) -> sa.ColumnElement[int]:
     """The group of an appointment as one number: days ahead, doctor or type, minutes, outcome, who booked."""
     starts = minute_of(_VISIT.starts_at)
     late = sa.and_(_VISIT.cancellation_code == "", starts - minute_of(_VISIT.updated_at) < clinic.change_until_minutes)
@@ -127,7 +127,7 @@ def _packed(clinic: Clinic, asked: Asked, bookers: Bookers) -> sa.ColumnElement[
     return packed + outcome * _literal(10) + way
 
 
-def count_before(session: Session, asked: Asked, bounds: Bounds) -> Counts:
+def count_before(session: Session, asked: ReportQuery, bounds: PeriodBounds) -> GroupCounts:
     """The counts of the same days before the period, as far as an index alone gives them."""
     query = (
         sa.select(_VISIT.status, sa.func.count())
@@ -136,7 +136,7 @@ def count_before(session: Session, asked: Asked, bounds: Bounds) -> Counts:
     )
     found = Counter({row[0]: row[1] for row in rows(session, query)})
     booked = found.total() - found["cancelled"]
-    return Counts(booked, sum(found[status] for status in _SEEN), found["no_show"])
+    return GroupCounts(booked, sum(found[status] for status in _SEEN), found["no_show"])
 
 
 def _key(by: GroupedBy, months: Sequence[datetime]) -> sa.ColumnElement[int]:
@@ -156,12 +156,14 @@ def _literal(number: int) -> sa.ColumnElement[int]:
     return sa.literal_column(str(number), sa.BigInteger)
 
 
-def _filters(asked: Asked) -> list[sa.ColumnElement[bool]]:
+def _filters(asked: ReportQuery) -> list[sa.ColumnElement[bool]]:
     wanted = ((_VISIT.doctor_id, asked.doctor_id), (_VISIT.visit_type_id, asked.visit_type_id))
     return [column == value for column, value in wanted if value is not None]
 
 
-def count_new_patients(session: Session, asked: Asked, bounds: Bounds, start: datetime, end: datetime) -> Counter[int]:
+def count_new_patients(
+    session: Session, asked: ReportQuery, bounds: PeriodBounds, start: datetime, end: datetime
+) -> Counter[int]:
     """How many patients had their first appointment at the clinic between two instants.
 
     The keys are the number of the month, or the id of the doctor or type, and `BEFORE`.
@@ -221,9 +223,9 @@ def find_first_start(session: Session) -> datetime | None:
     return rows(session, sa.select(sa.func.min(_VISIT.starts_at))).scalar()
 
 
-def bounds_of(clinic: Clinic, before: tuple[date, date], months: Sequence[date], end: date) -> Bounds:
+def bounds_of(clinic: Clinic, before: tuple[date, date], months: Sequence[date], end: date) -> PeriodBounds:
     """The instants of these local days; the ends are the first days that no longer belong to it."""
     start, before_end = (first_instant(day, clinic.zone) for day in before)
-    return Bounds(
+    return PeriodBounds(
         start, tuple(first_instant(day, clinic.zone) for day in months), before_end, first_instant(end, clinic.zone)
     )

@@ -13,7 +13,7 @@ GroupedBy = Literal["month", "doctor", "visit_type"]
 FEWEST_FOR_SHARES = 10
 
 
-class Asked(NamedTuple):
+class ReportQuery(NamedTuple):
     """The query of a report: local days, both included, and perhaps one doctor or one visit type, by id."""
 
     first: date
@@ -23,7 +23,7 @@ class Asked(NamedTuple):
     visit_type_id: int | None = None
 
 
-class Counts(NamedTuple):
+class GroupCounts(NamedTuple):
     """The database's counts of appointments in one group. `minutes` are the minutes that they take."""
 
     booked: int = 0
@@ -36,15 +36,15 @@ class Counts(NamedTuple):
     by_doctor: int = 0
     by_program: int = 0
 
-    def plus(self, other: Iterable[int]) -> Counts:
+    def plus(self, other: Iterable[int]) -> GroupCounts:
         """Both together."""
-        return Counts(*(mine + theirs for mine, theirs in zip(self, other, strict=True)))
+        return GroupCounts(*(mine + theirs for mine, theirs in zip(self, other, strict=True)))
 
 
 class Figures(NamedTuple):
     """The figures of one group. `offered` are minutes; `lead` is the median in days, None without appointments."""
 
-    counts: Counts
+    counts: GroupCounts
     lead: float | None
     offered: int
     new_patients: int
@@ -70,7 +70,7 @@ class Figures(NamedTuple):
         return part / self.counts.booked if self.counts.booked >= FEWEST_FOR_SHARES else None
 
 
-class Row(NamedTuple):
+class ReportRow(NamedTuple):
     """One line of the report: a month (its first day), a doctor or a visit type, by name."""
 
     name: date | str
@@ -87,10 +87,10 @@ class NextFree(NamedTuple):
 class Report(NamedTuple):
     """All figures of the period, the counts of the same days before it, and the lines of the table."""
 
-    asked: Asked
+    asked: ReportQuery
     total: Figures
     before: Figures
-    rows: list[Row]
+    rows: list[ReportRow]
     third_next: list[NextFree]
 
 

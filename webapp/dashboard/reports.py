@@ -14,8 +14,8 @@ from sqlalchemy.orm import Session
 from webapp.clinic.service import Clinic
 from webapp.dashboard import report_months
 from webapp.dashboard import report_queries as queries
-from webapp.dashboard.report_queries import BEFORE, Counted, Presence
-from webapp.dashboard.report_schemas import Asked, Counts, Figures, NextFree, Report, Row, median
+from webapp.dashboard.report_queries import BEFORE, GroupWithLeads, Presence
+from webapp.dashboard.report_schemas import Figures, GroupCounts, NextFree, Report, ReportQuery, ReportRow, median
 from webapp.doctors import service as doctors
 from webapp.scheduling.facts import FIRST_LOOK_DAYS, BookingRequest, FreeTime, next_free
 from webapp.scheduling.offered_minutes import offered_minutes
@@ -54,7 +54,7 @@ def months_with_figures(session: Session, clinic: Clinic, *, now: datetime) -> l
     return months_between(clinic.today(first), clinic.today(now))[::-1]
 
 
-def make_report(session: Session, clinic: Clinic, asked: Asked, *, now: datetime) -> Report:
+def make_report(session: Session, clinic: Clinic, asked: ReportQuery, *, now: datetime) -> Report:
     """The report. The number of queries does not depend on the clinic's size."""
     end = min(asked.last + timedelta(days=1), clinic.today(now))
     months = months_between(asked.first, asked.last)
@@ -66,8 +66,10 @@ def make_report(session: Session, clinic: Clinic, asked: Asked, *, now: datetime
     offered = _offered(session, clinic, present, asked.first, end)
     keys = _keys(session, asked, months, counted, present)
     minutes = _minutes_by_key(asked, keys, offered)
-    nothing = Counted(Counts(), Counter())
-    rows = [Row(name, _figures([counted.get(key, nothing)], minutes[key], new[key])) for key, name in keys.items()]
+    nothing = GroupWithLeads(GroupCounts(), Counter())
+    rows = [
+        ReportRow(name, _figures([counted.get(key, nothing)], minutes[key], new[key])) for key, name in keys.items()
+    ]
     return Report(
         asked,
         _figures(counted.values(), _total(offered), new.total() - new[BEFORE]),
@@ -77,8 +79,8 @@ def make_report(session: Session, clinic: Clinic, asked: Asked, *, now: datetime
     )
 
 
-def _figures(counted: Iterable[Counted], offered: int, new: int) -> Figures:
-    counts, leads = Counts(), Counter[int]()
+def _figures(counted: Iterable[GroupWithLeads], offered: int, new: int) -> Figures:
+    counts, leads = GroupCounts(), Counter[int]()
     for about in counted:
         counts = counts.plus(about.counts)
         leads += about.leads
@@ -86,7 +88,11 @@ def _figures(counted: Iterable[Counted], offered: int, new: int) -> Figures:
 
 
 def _keys(
-    session: Session, asked: Asked, months: Sequence[date], counted: dict[int, Counted], present: Sequence[Presence]
+    session: Session,
+    asked: ReportQuery,
+    months: Sequence[date],
+    counted: dict[int, GroupWithLeads],
+    present: Sequence[Presence],
 ) -> dict[int, date | str]:
     """The keys of the lines, with their names: every month, and the doctors or types that had appointments."""
     if asked.by == "month":
@@ -126,7 +132,7 @@ def _offered(session: Session, clinic: Clinic, present: Sequence[Presence], firs
     return offered
 
 
-def _minutes_by_key(asked: Asked, keys: Mapping[int, date | str], offered: Offered) -> dict[int, int]:
+def _minutes_by_key(asked: ReportQuery, keys: Mapping[int, date | str], offered: Offered) -> dict[int, int]:
     """The offered minutes of each line; for a visit type, these are all offered minutes."""
     if asked.by == "doctor":
         return {key: sum(offered.get(key, {}).values()) for key in keys}
@@ -146,7 +152,7 @@ def _total(offered: Offered) -> int:
 # ------------------------------------------------------------------------------------- third next available
 
 
-def _third_next(session: Session, clinic: Clinic, asked: Asked, *, now: datetime) -> list[NextFree]:
+def _third_next(session: Session, clinic: Clinic, asked: ReportQuery, *, now: datetime) -> list[NextFree]:
     """In how many days the third free time is that patients can book: of every doctor who takes bookings online."""
     requests = []
     for doctor in doctors.list_doctors(session):

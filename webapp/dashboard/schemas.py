@@ -6,7 +6,7 @@ from datetime import date, datetime
 from typing import NamedTuple
 
 
-class Flagged(NamedTuple):
+class FlaggedAppointment(NamedTuple):
     """One appointment that needs a decision, and why. `starts_at` is UTC."""
 
     reference: str
@@ -24,7 +24,7 @@ class Unreachable(NamedTuple):
     starts_at: datetime
 
 
-class Unreadable(NamedTuple):
+class UnreadablePhone(NamedTuple):
     """A patient whose stored telephone number is no complete one."""
 
     patient_id: int
@@ -32,7 +32,7 @@ class Unreadable(NamedTuple):
     phone: str
 
 
-class GrownUp(NamedTuple):
+class GrownUpPatient(NamedTuple):
     """A young person without their own contact details, and when their guardian loses access, or lost it."""
 
     patient_id: int
@@ -40,7 +40,7 @@ class GrownUp(NamedTuple):
     until: datetime
 
 
-class Undelivered(NamedTuple):
+class UndeliveredMessage(NamedTuple):
     """A patient with a future appointment whose last message to one of their current addresses failed for good."""
 
     patient_id: int
@@ -76,7 +76,7 @@ class Today(NamedTuple):
     doctors: list[DoctorToday]
 
 
-class Week(NamedTuple):
+class WeekCounts(NamedTuple):
     """One week's appointments: how many there were or are, and how many patients did not come."""
 
     monday: date
@@ -84,7 +84,7 @@ class Week(NamedTuple):
     no_shows: int
 
 
-class Setup(NamedTuple):
+class SetupState(NamedTuple):
     """The parts of the setup that a booking needs; False is still to be done."""
 
     opening_hours: bool
@@ -98,12 +98,12 @@ class Setup(NamedTuple):
         return all(self)
 
 
-class Counts(NamedTuple):
+class OverviewCounts(NamedTuple):
     """The figures that the overview only counts: appointments of tomorrow that are not confirmed, messages that were
     given up, and pairs of records that may be of one person. `decisions`: some are not carried out yet.
     """
 
-    setup: Setup
+    setup: SetupState
     decisions: bool
     unconfirmed: int
     dead: int

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 
-class Kind(NamedTuple):
+class DemoVisitType(NamedTuple):
     """A visit type. `share` says how often it is booked, relative to the doctor's other types.
 
     `suggested_for` says to whom pages suggest it.
@@ -35,7 +35,7 @@ class Specialty(NamedTuple):
 
 
 KINDS = (
-    Kind(
+    DemoVisitType(
         "GP consultation",
         30,
         "Bring your medicines, or a list of them, with those you buy without a prescription.\n"
@@ -55,7 +55,7 @@ KINDS = (
         share=5,
         suggested_for="everyone",
     ),
-    Kind(
+    DemoVisitType(
         "Short follow-up",
         20,
         "Bring the letter or the list of medicines from your last appointment.\nThink of what has changed since then.",
@@ -69,7 +69,7 @@ KINDS = (
         share=4,
         suggested_for="returning",
     ),
-    Kind(
+    DemoVisitType(
         "Health check",
         60,
         "Eat and drink nothing but water for eight hours before the appointment.\n"
@@ -83,7 +83,7 @@ KINDS = (
             "Yearly check of diabetes.",
         ),
     ),
-    Kind(
+    DemoVisitType(
         "Minor surgery",
         60,
         "Tell us when you call if you take blood thinners.\n"
@@ -93,7 +93,7 @@ KINDS = (
         buffer_after=15,
         online=False,
     ),
-    Kind(
+    DemoVisitType(
         "Skin check",
         20,
         "Come without make-up and nail varnish.\nMark the places that worry you, or take a photo of them beforehand.",
@@ -107,7 +107,7 @@ KINDS = (
         share=5,
         suggested_for="returning",
     ),
-    Kind(
+    DemoVisitType(
         "Skin consultation",
         30,
         "Bring the creams and soaps that you use.\n"
@@ -125,7 +125,7 @@ KINDS = (
         share=3,
         suggested_for="new",
     ),
-    Kind(
+    DemoVisitType(
         "Small skin procedure",
         45,
         "You may eat and drink as usual.\n"
@@ -140,7 +140,7 @@ KINDS = (
         buffer_after=10,
         share=2,
     ),
-    Kind(
+    DemoVisitType(
         "Child check-up",
         30,
         "Bring the growth booklet and the vaccination card.\n"
@@ -157,7 +157,7 @@ KINDS = (
         share=5,
         suggested_for="everyone",
     ),
-    Kind(
+    DemoVisitType(
         "Vaccination",
         20,
         "Bring the vaccination card.\n"
@@ -166,7 +166,7 @@ KINDS = (
         ("Vaccination at 14 months.", "Second dose.", "Flu vaccination.", "Catching up on a missed vaccination."),
         share=2,
     ),
-    Kind(
+    DemoVisitType(
         "Heart follow-up",
         20,
         "Bring all your medicines in their boxes.\nMeasure your blood pressure on three mornings and write it down.",
@@ -180,7 +180,7 @@ KINDS = (
         share=5,
         suggested_for="returning",
     ),
-    Kind(
+    DemoVisitType(
         "Heart consultation",
         30,
         "Bring the letter from your own doctor and older ECGs, if you have any.\n"
@@ -198,7 +198,7 @@ KINDS = (
         share=3,
         suggested_for="new",
     ),
-    Kind(
+    DemoVisitType(
         "Exercise ECG",
         45,
         "Bring sports shoes, comfortable clothes and a towel.\n"
@@ -210,7 +210,7 @@ KINDS = (
         buffer_after=10,
         share=2,
     ),
-    Kind(
+    DemoVisitType(
         "Women’s health consultation",
         30,
         "Write down the first day of your last period.\n"
@@ -226,7 +226,7 @@ KINDS = (
         share=4,
         suggested_for="everyone",
     ),
-    Kind(
+    DemoVisitType(
         "Pregnancy check",
         45,
         "Bring your pregnancy card and a list of your medicines.\n"
@@ -240,7 +240,7 @@ KINDS = (
         ),
         share=2,
     ),
-    Kind(
+    DemoVisitType(
         "Physiotherapy session",
         30,
         "Wear clothes that you can move in.\nBring a towel.\nDo your exercises once on the day, not more.",
@@ -254,7 +254,7 @@ KINDS = (
         share=5,
         suggested_for="returning",
     ),
-    Kind(
+    DemoVisitType(
         "First physiotherapy visit",
         60,
         "Bring the referral and letters or scans, if you have any.\n"

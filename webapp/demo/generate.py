@@ -15,7 +15,7 @@ from webapp.clinic.models import VisitType
 from webapp.clinic.service import get_clinic
 from webapp.database import Database
 from webapp.demo import DEMO_PASSWORD
-from webapp.demo.maker import MADE, Maker, Order, Progress
+from webapp.demo.maker import MADE, DemoParameters, Maker, Progress
 from webapp.doctors.models import Doctor
 from webapp.exceptions import Conflict, Invalid
 from webapp.i18n import gettext as _
@@ -65,7 +65,7 @@ def make_demo(
         HoldsOtherData: there are accounts, doctors, patients or appointments that are not this demo's.
         Invalid: a size or the day is out of bounds.
     """
-    order = Order(today, doctors, patients, months, seed)
+    order = DemoParameters(today, doctors, patients, months, seed)
     _require_sensible(order)
     password_hash = passwords.hasher.hash(DEMO_PASSWORD, salt=_SALT)
     summary = database.write(_make, order, password_hash, progress)
@@ -79,7 +79,7 @@ def is_empty(database: Database) -> bool:
         return not _holds_anything(session)
 
 
-def _require_sensible(order: Order) -> None:
+def _require_sensible(order: DemoParameters) -> None:
     for name, value, low, high in (
         (_("doctors"), order.doctors, 1, MOST_DOCTORS),
         (_("patients"), order.patients, 1, MOST_PATIENTS),
@@ -98,7 +98,7 @@ def _holds_anything(session: Session) -> bool:
     return any(session.scalar(sa.select(sa.exists(sa.select(table.id)))) for table in tables)
 
 
-def _make(session: Session, order: Order, password_hash: str, progress: Progress) -> DemoSummary:
+def _make(session: Session, order: DemoParameters, password_hash: str, progress: Progress) -> DemoSummary:
     if session.get_bind().dialect.name == "postgresql":
         # Of two runs at once, the second waits and then finds what the first has made.
         session.execute(sa.text("LOCK TABLE clinic_settings IN SHARE ROW EXCLUSIVE MODE"))
@@ -109,7 +109,7 @@ def _make(session: Session, order: Order, password_hash: str, progress: Progress
     return _summary(session, created=True)
 
 
-def _require_same(session: Session, order: Order) -> None:
+def _require_same(session: Session, order: DemoParameters) -> None:
     """Refuse unless the present data was made by the same order, on this day or an earlier one."""
     if not get_clinic(session).demo:
         raise HoldsOtherData(_("This database is in use. Demo data needs an empty database."))

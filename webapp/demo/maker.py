@@ -63,7 +63,7 @@ class _DemoAction(NamedTuple):
 MADE = _DemoAction("demo_made", "clinic", 1)
 
 
-class Order(NamedTuple):
+class DemoParameters(NamedTuple):
     """The parameters of the demo data."""
 
     today: date
@@ -95,7 +95,7 @@ class Order(NamedTuple):
 class Maker:
     """One run: rows in order of dependency, then appointments and audit rows in chronological order."""
 
-    def __init__(self, session: Session, order: Order, password_hash: str, progress: Progress) -> None:
+    def __init__(self, session: Session, order: DemoParameters, password_hash: str, progress: Progress) -> None:
         self._session = session
         self._writer = Writer(session)
         self._order = order
@@ -313,7 +313,7 @@ def _event_row(appointment: PlannedAppointment, appointment_id: int, user_id: in
     }
 
 
-def _made_row(order: Order) -> Row:
+def _made_row(order: DemoParameters) -> Row:
     """The audit row with which a second run compares its order."""
     return {
         "at": order.midnight,

@@ -16,7 +16,8 @@ from webapp.audit import service as audit
 from webapp.auth.schemas import Actor
 from webapp.clinic.service import get_clinic
 from webapp.core.day_hours import Span, Spans
-from webapp.doctors.hours import Day, united
+from webapp.core.strict_types import Day
+from webapp.doctors.hours import united
 from webapp.doctors.models import ExtraHours
 from webapp.events.kinds import ScheduleChanged
 from webapp.events.publishing import publish

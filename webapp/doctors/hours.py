@@ -10,26 +10,23 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from datetime import date, datetime, timedelta
-from typing import Annotated, NamedTuple
+from typing import NamedTuple
 
 import sqlalchemy as sa
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 from sqlalchemy.orm import Session
 
 from webapp.audit import service as audit
 from webapp.auth.schemas import Actor
 from webapp.core.day_hours import Span, Spans, Week
 from webapp.core.optimistic_lock import require_unchanged
-from webapp.core.strict_types import AS_WRITTEN
+from webapp.core.strict_types import Day
 from webapp.doctors.models import Doctor, WorkingHours
 from webapp.doctors.service import DoctorRow, get_doctor_by_id
 from webapp.events.kinds import ScheduleChange, ScheduleChanged
 from webapp.events.publishing import publish
 from webapp.exceptions import Conflict, Invalid, NotFound
 from webapp.i18n import gettext as _
-
-# No calendar in Docket goes beyond these dates.
-Day = Annotated[date, AS_WRITTEN, Field(ge=date(2000, 1, 1), le=date(2100, 12, 31))]
 
 
 class Period(NamedTuple):

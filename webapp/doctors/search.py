@@ -30,7 +30,7 @@ _BREAKS = re.compile(r"[^\w\s’'ʼ‘`´]+|_")
 _PLURAL = 4
 
 
-class Searched(NamedTuple):
+class DoctorWords(NamedTuple):
     """The words about a doctor: `name` holds name and specialty as one text, `kinds` the words of visit types by id.
 
     `shown` are words on the clinic's pages, without the synonyms of a specialty or a visit type.
@@ -43,7 +43,7 @@ class Searched(NamedTuple):
     kinds: dict[int, frozenset[str]]
 
 
-class Found(NamedTuple):
+class DoctorMatch(NamedTuple):
     """A doctor was found; `kinds` are the ids of the visit types that the words ask for, empty if they ask for none."""
 
     kinds: frozenset[int]
@@ -54,19 +54,19 @@ def words_of(text: str) -> list[str]:
     return [word for word in _split(text) if word not in _FILLERS]
 
 
-def find(session: Session, doctor: DoctorRow, words: Sequence[str]) -> Found | None:
+def find(session: Session, doctor: DoctorRow, words: Sequence[str]) -> DoctorMatch | None:
     """Whether a search for these words finds the doctor, and for which visit types."""
     if not words:
-        return Found(frozenset())
+        return DoctorMatch(frozenset())
     about = _index(session)[doctor.id]
     missing = [word for word in words if word not in about.name and not _begins(word, about.own)]
     if not missing:
-        return Found(frozenset())
+        return DoctorMatch(frozenset())
     kinds = frozenset(number for number, known in about.kinds.items() if all(_begins(word, known) for word in missing))
     if kinds:
-        return Found(kinds)
+        return DoctorMatch(kinds)
     known = about.profile.union(*about.kinds.values())
-    return Found(frozenset()) if all(_begins(word, known) for word in missing) else None
+    return DoctorMatch(frozenset()) if all(_begins(word, known) for word in missing) else None
 
 
 def suggestions(session: Session) -> list[str]:
@@ -97,19 +97,19 @@ def _suggestions(session: Session) -> list[str]:
     return sorted({doctor.specialty for doctor in listed} | kinds)
 
 
-def _index(session: Session) -> dict[int, Searched]:
+def _index(session: Session) -> dict[int, DoctorWords]:
     return cached_for_clinic(session, "searched words", lambda: _read_index(session))
 
 
-def _read_index(session: Session) -> dict[int, Searched]:
+def _read_index(session: Session) -> dict[int, DoctorWords]:
     own_words = words_by_subject(get_clinic(session).search_words)
     return {doctor.id: _searched(doctor, own_words) for doctor in service.list_doctors(session, inactive=True)}
 
 
-def _searched(doctor: DoctorRow, own_words: dict[str, str]) -> Searched:
+def _searched(doctor: DoctorRow, own_words: dict[str, str]) -> DoctorWords:
     online = [kind for kind in doctor.visit_types if kind.online]
     names = (doctor.name, doctor.specialty, *(kind.name for kind in online))
-    return Searched(
+    return DoctorWords(
         name=plain(f"{doctor.name} {doctor.specialty}"),
         shown=frozenset(word for name in names for word in _split(name)),
         own=frozenset((*_split(doctor.name), *_said(doctor.specialty, own_words, people=True))),
@@ -138,5 +138,5 @@ def _begins(word: str, known: Iterable[str]) -> bool:
     return any(each.startswith(word) or each == singular for each in known)
 
 
-def _all_words(about: Searched) -> set[str]:
+def _all_words(about: DoctorWords) -> set[str]:
     return {*about.own, *about.profile, *(word for words in about.kinds.values() for word in words)}

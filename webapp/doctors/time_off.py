@@ -16,7 +16,7 @@ from webapp.auth.schemas import Actor
 from webapp.clinic.service import Clinic, get_clinic
 from webapp.core import formats
 from webapp.core.local_time import first_instant, instants_of
-from webapp.doctors.hours import Day
+from webapp.core.strict_types import Day
 from webapp.doctors.models import TimeOff
 from webapp.events.kinds import ScheduleChanged
 from webapp.events.publishing import publish

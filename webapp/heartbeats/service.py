@@ -15,7 +15,7 @@ from webapp.database import database_now, rows, table_of
 from webapp.heartbeats.models import Heartbeat
 from webapp.sql_functions import insert_into
 
-Kind = Literal["web", "worker", "check"]
+ProcessKind = Literal["web", "worker", "check"]
 # Processes that have been silent for longer have ended.
 KEPT = timedelta(days=1)
 
@@ -35,7 +35,7 @@ class Beat(NamedTuple):
     """A process and when it last wrote."""
 
     name: str
-    kind: Kind
+    kind: ProcessKind
     seen_at: datetime
 
 
@@ -44,14 +44,14 @@ def own_name() -> str:
     return f"{socket.gethostname()[:40]}:{os.getpid()}"
 
 
-def beat(session: Session, kind: Kind) -> datetime:
+def beat(session: Session, kind: ProcessKind) -> datetime:
     """Write this process's heartbeat; returns the time on the database's clock."""
     upsert = _upsert(session.connection().dialect.name)
     now: datetime = rows(session, upsert, name=own_name(), kind=kind).scalar_one()
     return now
 
 
-def list_beats(session: Session, kind: Kind) -> list[Beat]:
+def list_beats(session: Session, kind: ProcessKind) -> list[Beat]:
     """The processes of one kind, the one that wrote last first."""
     query = sa.select(_BEATS.c.name, _BEATS.c.kind, _BEATS.c.seen_at).where(_BEATS.c.kind == kind)
     return [Beat(*row) for row in session.execute(query.order_by(_BEATS.c.seen_at.desc()))]

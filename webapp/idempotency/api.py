@@ -15,7 +15,7 @@ from webapp.core.api import JSON_TYPE, dump
 from webapp.core.api_problems import PROBLEM_TYPE, problem_response
 from webapp.core.web import Page
 from webapp.exceptions import AppError
-from webapp.idempotency.service import Answer, answer_once, hash_of_request
+from webapp.idempotency.service import StoredAnswer, answer_once, hash_of_request
 
 Key = Annotated[
     str | None,
@@ -66,9 +66,9 @@ def create(
     """
     page.close()
 
-    def answered(session: Session) -> Answer:
+    def answered(session: Session) -> StoredAnswer:
         made, headers = work(session)
-        return Answer(201, dict(headers), dump(kind, made))
+        return StoredAnswer(201, dict(headers), dump(kind, made))
 
     if key is None:
         try:
@@ -87,14 +87,14 @@ def create(
 
 
 def _once(
-    page: Page, user_id: int, key: str, request_hash: str, work: Callable[[Session], Answer], explain: Explain
-) -> tuple[Answer, bool]:
-    def refused(error: AppError) -> Answer:
+    page: Page, user_id: int, key: str, request_hash: str, work: Callable[[Session], StoredAnswer], explain: Explain
+) -> tuple[StoredAnswer, bool]:
+    def refused(error: AppError) -> StoredAnswer:
         if isinstance(error, explain.kinds):
             raise _Unexplained(error)
         return _refused(error)
 
-    def refuse_again(_session: Session) -> Answer:
+    def refuse_again(_session: Session) -> StoredAnswer:
         raise refusal
 
     try:
@@ -106,6 +106,6 @@ def _once(
     return page.database.write(answer_once, user_id, key, request_hash, refuse_again, _refused, now=page.now)
 
 
-def _refused(error: AppError) -> Answer:
+def _refused(error: AppError) -> StoredAnswer:
     response = problem_response(error)
-    return Answer(response.status_code, {}, bytes(response.body).decode())
+    return StoredAnswer(response.status_code, {}, bytes(response.body).decode())

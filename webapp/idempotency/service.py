@@ -25,7 +25,7 @@ KEPT = timedelta(hours=24)
 FINAL = {403, 404, 409, 422}
 
 
-class Answer(NamedTuple):
+class StoredAnswer(NamedTuple):
     """An answer as it is sent. `headers` are those of this answer alone."""
 
     status: int
@@ -55,11 +55,11 @@ def answer_once(
     user_id: int,
     key: str,
     request_hash: str,
-    work: Callable[[Session], Answer],
-    refused: Callable[[AppError], Answer],
+    work: Callable[[Session], StoredAnswer],
+    refused: Callable[[AppError], StoredAnswer],
     *,
     now: datetime,
-) -> tuple[Answer, bool]:
+) -> tuple[StoredAnswer, bool]:
     """Do the work and store its answer, or return the stored answer; and whether it was a stored one.
 
     Raises:
@@ -78,7 +78,7 @@ def answer_once(
         ).one()
         if kept.request_hash != request_hash:
             raise IdempotencyKeyReused
-        return Answer(kept.status, kept.headers, kept.body), True
+        return StoredAnswer(kept.status, kept.headers, kept.body), True
     try:
         with session.begin_nested():
             answer = work(session)

@@ -65,20 +65,20 @@ class FeedLost(Exception):
     """The connection that listens is lost: the database is away."""
 
 
-class Change(NamedTuple):
+class ChangedDay(NamedTuple):
     """A doctor's day that changed: `ANY_DOCTOR` and `ANY_DAY` stand for all of them. Days are dates in UTC."""
 
     doctor_id: int = ANY_DOCTOR
     day: str = ANY_DAY
 
 
-EVERYTHING = Change()
+EVERYTHING = ChangedDay()
 
 
 class News(NamedTuple):
     """The changes, and the version after them; empty if nothing has changed for a moment."""
 
-    changes: tuple[Change, ...]
+    changes: tuple[ChangedDay, ...]
     version: str
 
 
@@ -127,13 +127,13 @@ def _sqlite_news(driver: Any) -> Iterator[News]:
             continue
         last = driver.execute("SELECT max(id) FROM live_changes").fetchone()[0]
         version = driver.execute(f"SELECT {_SQLITE_VERSION}").fetchone()[0]
-        yield News(_few({Change(doctor_id, day) for _id, doctor_id, day in found}), version)
+        yield News(_few({ChangedDay(doctor_id, day) for _id, doctor_id, day in found}), version)
 
 
 def _postgresql_news(driver: Any) -> Iterator[News]:
     driver.rollback()
     driver.autocommit = True
-    found: set[Change] = set()
+    found: set[ChangedDay] = set()
     # Notifications also come with the answer to a query.
     driver.add_notify_handler(lambda notify: found.add(_change_in(notify.payload)))
     driver.execute(f"LISTEN {CHANNEL}")
@@ -155,16 +155,16 @@ def _postgresql_news(driver: Any) -> Iterator[News]:
         yield News(changes, driver.execute(f"SELECT {_POSTGRESQL_VERSION}").fetchone()[0])
 
 
-def _change_in(payload: str) -> Change:
+def _change_in(payload: str) -> ChangedDay:
     doctor_id, _space, day = payload.partition(" ")
-    return Change(int(doctor_id), day)
+    return ChangedDay(int(doctor_id), day)
 
 
-def _few(changes: set[Change]) -> tuple[Change, ...]:
+def _few(changes: set[ChangedDay]) -> tuple[ChangedDay, ...]:
     return tuple(sorted(changes)) if len(changes) <= MOST_AT_ONCE else (EVERYTHING,)
 
 
-def tell(session: Session, change: Change) -> None:
+def tell(session: Session, change: ChangedDay) -> None:
     """Notify open pages, when this is committed, of a change that no trigger sees."""
     session.execute(sa.insert(LiveChange).values(doctor_id=change.doctor_id, day=change.day))
 

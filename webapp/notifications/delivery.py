@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 from webapp.causes import cause_of, report
 from webapp.database import Database, rows, table_of
 from webapp.exceptions import Unavailable
-from webapp.notifications.exceptions import PermanentRefusal, ServerUnavailable, TemporaryRefusal, Undelivered
+from webapp.notifications.exceptions import NotAccepted, PermanentRefusal, ServerUnavailable, TemporaryRefusal
 from webapp.notifications.models import UNDELIVERED, OutboxMessage
 from webapp.notifications.outbox import Channel
 from webapp.notifications.rendering import Rendered
@@ -36,7 +36,7 @@ TRIES_AFTER_SURPRISES = 3
 MOST_OF_A_REASON = 300
 
 
-class Claimed(NamedTuple):
+class ClaimedMessage(NamedTuple):
     """A message that this worker may send. `planned_for` is when it was to be sent; `tries` includes this one."""
 
     id: int
@@ -102,7 +102,7 @@ def is_any_due(session: Session, channel: Channel, *, now: datetime) -> bool:
     return rows(session, _NEXT, channel=channel, now=now).first() is not None
 
 
-def claim(session: Session, channel: Channel, *, worker: str, lease: timedelta, now: datetime) -> Claimed | None:
+def claim(session: Session, channel: Channel, *, worker: str, lease: timedelta, now: datetime) -> ClaimedMessage | None:
     """Claim the next due message for this worker until the lease ends; None if there is no such account."""
     found = rows(session, _NEXT_TO_CLAIM, channel=channel, now=now).first()
     if found is None:
@@ -122,10 +122,12 @@ def claim(session: Session, channel: Channel, *, worker: str, lease: timedelta, 
             _OUTBOX.c.tries,
         )
     ).one()
-    return Claimed(*row)
+    return ClaimedMessage(*row)
 
 
-def mark(session: Session, claimed: Claimed, /, *, worker: str, status: str, now: datetime, **values: object) -> bool:
+def mark(
+    session: Session, claimed: ClaimedMessage, /, *, worker: str, status: str, now: datetime, **values: object
+) -> bool:
     """Record the result for a message; False if the lease is over and another worker has claimed it."""
     finished = {} if status == "waiting" else {"finished_at": now}
     marked = session.execute(
@@ -220,7 +222,7 @@ class Courier:
             self.send(claimed)
         except PermanentRefusal as refusal:
             self._give_up(claimed, refusal.why)
-        except Undelivered as trouble:
+        except NotAccepted as trouble:
             self._put_off(claimed, trouble.why)
             if isinstance(trouble, ServerUnavailable):
                 raise
@@ -228,7 +230,7 @@ class Courier:
             self.mark_accepted(claimed)
         return True
 
-    def send(self, claimed: Claimed) -> None:
+    def send(self, claimed: ClaimedMessage) -> None:
         """Render a message and hand it over."""
         try:
             message = self.write_out(claimed.template, claimed.recipient, claimed.values)
@@ -239,37 +241,37 @@ class Courier:
             raise PermanentRefusal("not_written_out", type(error).__name__) from error
         try:
             self.sender.send(claimed.recipient, claimed.message_id, message)
-        except Undelivered:
+        except NotAccepted:
             raise
         except Exception as error:
             self._report_failure(claimed, "cannot be handed over", error)
             kind = TemporaryRefusal if claimed.tries < TRIES_AFTER_SURPRISES else PermanentRefusal
             raise kind("not_written_out", type(error).__name__) from error
 
-    def _report_failure(self, claimed: Claimed, what: str, error: Exception) -> None:
+    def _report_failure(self, claimed: ClaimedMessage, what: str, error: Exception) -> None:
         cause = f"{claimed.template} {what}: {cause_of(error)}"
         report(logger, logging.ERROR, cause, "Message %d (%s) %s", claimed.id, claimed.template, what, error=error)
 
-    def mark_accepted(self, claimed: Claimed) -> None:
+    def mark_accepted(self, claimed: ClaimedMessage) -> None:
         """Record that a message was handed over."""
         self._mark(claimed, status=self.sender.outcome, last_error="")
 
-    def _claim(self, session: Session, *, now: datetime) -> Claimed | None:
+    def _claim(self, session: Session, *, now: datetime) -> ClaimedMessage | None:
         return claim(session, self.channel, worker=self.name, lease=self.lease, now=now)
 
-    def _wait_until(self, claimed: Claimed) -> datetime | None:
+    def _wait_until(self, claimed: ClaimedMessage) -> datetime | None:
         """When a due message may be sent, if not now."""
         now = self.clock()
         earliest = self._earliest(claimed, now)
         return earliest if earliest > now else None
 
-    def _earliest(self, claimed: Claimed, wanted: datetime) -> datetime:
+    def _earliest(self, claimed: ClaimedMessage, wanted: datetime) -> datetime:
         if self.earliest is None:
             return wanted
         with self.database.reading() as session:
             return self.earliest(session, wanted, claimed.planned_for, claimed.expires_at)
 
-    def _put_off(self, claimed: Claimed, why: str) -> None:
+    def _put_off(self, claimed: ClaimedMessage, why: str) -> None:
         due_at = self._earliest(claimed, self.clock() + pause_after(claimed.tries))
         if due_at >= claimed.expires_at:
             self._give_up(claimed, why)
@@ -277,11 +279,11 @@ class Courier:
         logger.info("Message %d (%s) will be retried after try %d", claimed.id, claimed.template, claimed.tries)
         self._mark(claimed, status="waiting", due_at=due_at, last_error=why[:MOST_OF_A_REASON])
 
-    def _give_up(self, claimed: Claimed, why: str) -> None:
+    def _give_up(self, claimed: ClaimedMessage, why: str) -> None:
         logger.warning("Message %d (%s) was given up after try %d", claimed.id, claimed.template, claimed.tries)
         self._mark(claimed, status="dead", last_error=why[:MOST_OF_A_REASON])
 
-    def _mark(self, claimed: Claimed, **values: Any) -> None:
+    def _mark(self, claimed: ClaimedMessage, **values: Any) -> None:
         """Mark a message; while the database is away, retry until the lease ends.
 
         Without the mark, a sent message would be sent again.

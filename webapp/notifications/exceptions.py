@@ -31,7 +31,7 @@ TROUBLES = CodedSentences(
 )
 
 
-class Undelivered(Exception):
+class NotAccepted(Exception):
     """A message was not accepted. `why` is the code of the problem with its value, as it is stored."""
 
     def __init__(self, code: str, value: str = "") -> None:
@@ -42,13 +42,13 @@ class Undelivered(Exception):
         return TROUBLES.words(self.why)
 
 
-class PermanentRefusal(Undelivered):
+class PermanentRefusal(NotAccepted):
     """This message will never be accepted at this address, so trying again is useless."""
 
 
-class TemporaryRefusal(Undelivered):
+class TemporaryRefusal(NotAccepted):
     """This message was not accepted now; it may be later."""
 
 
-class ServerUnavailable(Undelivered):
+class ServerUnavailable(NotAccepted):
     """No message is accepted now: the server cannot be reached, or rejects our login."""

@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 from webapp.core.clock import utc_now
 from webapp.core.email_address import mailable
 from webapp.core.tls import modern
-from webapp.notifications.exceptions import PermanentRefusal, ServerUnavailable, TemporaryRefusal, Undelivered
+from webapp.notifications.exceptions import NotAccepted, PermanentRefusal, ServerUnavailable, TemporaryRefusal
 from webapp.notifications.rendering import Rendered
 
 # For one answer of the server. A message needs at most ten, and all of them must fit into the lease of delivery.py.
@@ -181,7 +181,7 @@ def _as_written(text: str) -> str:
     return text.replace("=?", "= ?")
 
 
-def _what_it_means(error: OSError | smtplib.SMTPException) -> Undelivered:
+def _what_it_means(error: OSError | smtplib.SMTPException) -> NotAccepted:
     """The error for an answer of the mail server: whether it concerns this message, or all that wait behind it."""
     match error:
         case smtplib.SMTPRecipientsRefused(recipients=refused):
@@ -204,7 +204,7 @@ def _what_it_means(error: OSError | smtplib.SMTPException) -> Undelivered:
     return ServerUnavailable("mail_away")
 
 
-def _by_code(code: int, answer: bytes | str) -> Undelivered:
+def _by_code(code: int, answer: bytes | str) -> NotAccepted:
     """RFC 5321, section 4.2.1: 4xx may succeed later, 5xx will not; 421 closes the connection."""
     kind = ServerUnavailable if code == 421 else PermanentRefusal if code >= 500 else TemporaryRefusal
     return kind("mail_answered", _said(code, answer))

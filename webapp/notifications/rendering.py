@@ -20,7 +20,7 @@ import jinja2
 
 from webapp.config import resource_folder
 from webapp.core import formats
-from webapp.core.calendar_events import Event
+from webapp.core.calendar_events import CalendarEvent
 from webapp.core.codes import REASONS
 from webapp.core.names import before_stop
 from webapp.core.signing import number_of, sign
@@ -137,7 +137,7 @@ def _calendar(
         }
         summary, _newline, description = words.render(visit=visit, clinic=clinic, address=address).partition("\n")
         said |= {"summary": summary, "description": description.strip()}
-        events.append(Event.model_validate(said | people if method else said))
+        events.append(CalendarEvent.model_validate(said | people if method else said))
     return calendar_text(events, zone=ZoneInfo(clinic["time_zone"]), method=method), method
 
 

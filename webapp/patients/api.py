@@ -15,7 +15,7 @@ from webapp.auth.dependencies import require_confirmed
 from webapp.auth.programs.api import Me
 from webapp.auth.programs.api_access import Caller, WritingCaller, require_role
 from webapp.auth.schemas import Actor, Email, PersonName
-from webapp.auth.sign_in.sign_in_codes import CodeAsked
+from webapp.auth.sign_in.sign_in_codes import AskingBrowser
 from webapp.auth.tokens import new_secret
 from webapp.clinic.service import get_clinic
 from webapp.core.api import API_PREFIX, LIST_HEADERS, LOCATION_HEADER, ApiRouter, Moment, answer, storable
@@ -187,7 +187,7 @@ def register(page: CurrentPage, body: RegisterAccount) -> Response:
 
 def _keep_registration(page: Page, command: Register) -> Response:
     """Store the registration until its code is entered; the answer is the same for every address."""
-    asked, letterhead = CodeAsked(new_secret(), page.address), get_clinic(page.session).letterhead
+    asked, letterhead = AskingBrowser(new_secret(), page.address), get_clinic(page.session).letterhead
     page.close()
     more = (asked, letterhead, page.settings.secret_keys)
     registration.register(page.database, command, registration.ask_for_code, *more, address=page.address, now=page.now)

@@ -112,7 +112,7 @@ class PossibleDuplicate(Base):
 class JoinedRecord(Base):
     """The state of two records before they were joined, so that they can be separated again. `stays_id` is the record
     that took over everything, and `gone_id` the one that was deleted. Neither has a foreign key, because either may be
-    joined with a third record later. `kept` is a `KeptJoin`.
+    joined with a third record later. `kept` is a `JoinSnapshot`.
     """
 
     __tablename__ = "joined_records"

@@ -11,14 +11,14 @@ from typing import Any, TypeVar
 
 from sqlalchemy.orm import Session
 
-from webapp.audit.security_events import Seen
+from webapp.audit.security_events import ObservedEvent
 from webapp.auth import login_throttle
 from webapp.auth.addresses import account_exists
 from webapp.auth.exceptions import EmailTaken
 from webapp.auth.passwords import service as passwords
 from webapp.auth.schemas import AskForCode
 from webapp.auth.sign_in import sign_in_codes
-from webapp.auth.sign_in.sign_in_codes import CodeAsked
+from webapp.auth.sign_in.sign_in_codes import AskingBrowser
 from webapp.clinic.service import get_clinic
 from webapp.core.networks import network_of
 from webapp.database import Database
@@ -43,7 +43,7 @@ def register(
     Raises:
         TooManyRegistrations, AttemptsUnderWay, EmailTaken. Invalid: the password or the date of birth.
     """
-    seen = Seen("registration_throttled", network=network_of(address))
+    seen = ObservedEvent("registration_throttled", network=network_of(address))
     attempt = login_throttle.admitted(database, login_throttle.admit_registration, seen, now, address=address, now=now)
     try:
         with database.reading() as session:
@@ -77,7 +77,7 @@ def ask_for_code(
     session: Session,
     command: Register,
     password_hash: str,
-    asked: CodeAsked,
+    asked: AskingBrowser,
     letterhead: dict[str, str],
     keys: Sequence[str],
     *,

@@ -76,7 +76,7 @@ class RecordDetails(PatientDetails, PatientNotes):
     """A patient's data and notes as staff enter them."""
 
 
-class KeptRecord(BaseModel):
+class RecordSnapshot(BaseModel):
     """A record as it was. Instants are UTC."""
 
     name: str
@@ -94,15 +94,15 @@ class KeptRecord(BaseModel):
     created_at: datetime
 
 
-class KeptJoin(BaseModel):
+class JoinSnapshot(BaseModel):
     """The changes of a joining: the record that is gone, the other one before and after, and what was moved.
 
     `account` is the account that moved, and the lists hold the ids of what moved with the record.
     """
 
-    gone: KeptRecord
-    before: KeptRecord
-    after: KeptRecord
+    gone: RecordSnapshot
+    before: RecordSnapshot
+    after: RecordSnapshot
     account: int | None
     appointments: list[int]
     people: list[int]

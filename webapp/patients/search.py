@@ -23,7 +23,7 @@ from webapp.patients.exceptions import NoSuchPatient
 from webapp.patients.models import Patient, PatientWord
 from webapp.patients.names import shown_name_column
 from webapp.patients.search_index import PHONE
-from webapp.patients.search_parser import Span, Term, Typed, understand
+from webapp.patients.search_parser import ParsedSearch, Span, Term, understand
 
 PAGE_SIZE = 20
 # How many of the words that are close to a typed one are looked up.
@@ -74,7 +74,7 @@ class PatientRow(NamedTuple):
         return self.user_id is not None
 
 
-class Found(NamedTuple):
+class PatientsFound(NamedTuple):
     """One page of patients. `similar` means that nothing matched exactly and these are close.
 
     `beside` holds the ids of the patients from which the pages before and after continue.
@@ -110,14 +110,14 @@ def search_patients(
     cursor: Cursor[int] = FIRST_PAGE,
     among: sa.Select[int] | None = None,
     limit: int = PAGE_SIZE,
-) -> Found:
+) -> PatientsFound:
     """One page of the patients that match everything in `text`, by name; an empty text matches all.
 
     The cursor's place is the id of a patient. `among` selects the ids of the patients that may be found.
     """
     typed = _understood(session, text)
     if typed.is_nothing:
-        return Found([])
+        return PatientsFound([])
     conditions = _certain(typed, among)
     names = [fits(term) for term in typed.words]
     found = _page(session, [*conditions, *names], cursor, limit=limit)
@@ -126,7 +126,7 @@ def search_patients(
     return _similar(session, typed, conditions, limit=limit)
 
 
-class FoundPart(NamedTuple):
+class PatientIdsFound(NamedTuple):
     """The ids of some of the patients found, in order, and how many were found in all; `goes_on` if more follow."""
 
     ids: list[int]
@@ -136,7 +136,7 @@ class FoundPart(NamedTuple):
 
 def search_part(
     session: Session, text: str, *, among: sa.Select[int] | None, after: int | None = None, skip: int, limit: int
-) -> FoundPart:
+) -> PatientIdsFound:
     """The same for programs, which count and skip: by name, or the closest first if nothing matches exactly.
 
     The part begins after the patient with the id `after`.
@@ -146,7 +146,7 @@ def search_part(
     """
     typed = _understood(session, text)
     if typed.is_nothing:
-        return FoundPart([], 0)
+        return PatientIdsFound([], 0)
     conditions = _certain(typed, among)
     fitting = [*conditions, *(fits(term) for term in typed.words)]
     total = session.scalar(sa.select(sa.func.count(Patient.id)).where(*fitting)) or 0
@@ -154,11 +154,11 @@ def search_part(
         here = None if after is None else (_place_of(session, after, among), after)
         query = seek(sa.select(Patient.id).where(*fitting), (Patient.sort_name, Patient.id), here, falling=False)
         ids = list(session.scalars(query.offset(skip).limit(limit + 1)))
-        return FoundPart(ids[:limit], total, goes_on=len(ids) > limit)
+        return PatientIdsFound(ids[:limit], total, goes_on=len(ids) > limit)
     similar = [patient.id for patient in _similar(session, typed, conditions, limit=PAGE_SIZE).patients]
     if after in similar:
         skip += similar.index(after) + 1
-    return FoundPart(similar[skip : skip + limit], len(similar), goes_on=skip + limit < len(similar))
+    return PatientIdsFound(similar[skip : skip + limit], len(similar), goes_on=skip + limit < len(similar))
 
 
 def _place_of(session: Session, patient_id: int, among: sa.Select[int] | None) -> str:
@@ -180,13 +180,13 @@ def patients_by_id(session: Session, ids: list[int]) -> list[PatientRow]:
     return [PatientRow(*row) for row in found]
 
 
-def _understood(session: Session, text: str) -> Typed:
+def _understood(session: Session, text: str) -> ParsedSearch:
     """The parsed text. Only a number that may be whole, or begins as people dial, is read for the clinic's country."""
     typed = understand(text)
     return understand(text, get_clinic(session).home_country) if typed.as_dialled else typed
 
 
-def _certain(typed: Typed, among: sa.Select[int] | None) -> list[sa.ColumnElement[bool]]:
+def _certain(typed: ParsedSearch, among: sa.Select[int] | None) -> list[sa.ColumnElement[bool]]:
     """Conditions that hold even for similar names: birth dates, telephone numbers, addresses, and who may be found.
 
     No search finds a closed record.
@@ -223,7 +223,9 @@ def _begins(part: str) -> sa.ColumnElement[bool]:
     return sa.and_(word >= part, word < part + LAST)
 
 
-def _page(session: Session, conditions: list[sa.ColumnElement[bool]], cursor: Cursor[int], *, limit: int) -> Found:
+def _page(
+    session: Session, conditions: list[sa.ColumnElement[bool]], cursor: Cursor[int], *, limit: int
+) -> PatientsFound:
     """One page by name and id; one row more than it shows is read, to know whether the list goes on."""
     # Select the ids first: joining the data of all matching patients would cost more than everything else.
     here = None
@@ -233,22 +235,24 @@ def _page(session: Session, conditions: list[sa.ColumnElement[bool]], cursor: Cu
     chosen = seek(sa.select(Patient.id).where(*conditions), order, here, falling=cursor.backwards).limit(limit + 1)
     query = seek(_ROWS.where(Patient.id.in_(chosen)), order, None, falling=cursor.backwards)
     shown, beside = cut([PatientRow(*row) for row in session.execute(query)], cursor, limit, lambda row: row.id)
-    return Found(shown, beside=beside)
+    return PatientsFound(shown, beside=beside)
 
 
 # ------------------------------------------------------------------------------------------ typing mistakes
 
 
-def _similar(session: Session, typed: Typed, conditions: list[sa.ColumnElement[bool]], *, limit: int) -> Found:
+def _similar(
+    session: Session, typed: ParsedSearch, conditions: list[sa.ColumnElement[bool]], *, limit: int
+) -> PatientsFound:
     """The patients whose names are closest to the typed one, when none matches; the other terms must match."""
     names = [part for term in typed.words for part in term.name_parts]
     mistakable = [name for name in names if _allowed_mistakes(name)]
     if not mistakable or any(not term.name_parts for term in typed.words):
-        return Found([])
+        return PatientsFound([])
     vocabulary = _vocabulary(session)
     close = {name: _close_words(name, vocabulary) for name in mistakable}
     if not all(close.values()):
-        return Found([])
+        return PatientsFound([])
     # Words too short to contain a mistake must match as they are.
     certain = [Patient.id.in_(_OWNERS.where(_begins(name))) for name in names if name not in close]
     looked_up = {word for words in close.values() for word in words}
@@ -265,10 +269,10 @@ def _similar(session: Session, typed: Typed, conditions: list[sa.ColumnElement[b
     distances = {number: sum(each.values()) for number, each in best.items() if len(each) == len(close)}
     closest = sorted(distances, key=lambda number: (distances[number], number))[:limit]
     if not closest:
-        return Found([])
+        return PatientsFound([])
     patients = patients_by_id(session, closest)
     patients.sort(key=lambda patient: distances[patient.id])
-    return Found(patients, similar=True)
+    return PatientsFound(patients, similar=True)
 
 
 def _allowed_mistakes(name: str) -> int:

@@ -65,7 +65,7 @@ class Term(NamedTuple):
     begins: tuple[str, ...] = ()
 
 
-class Typed(NamedTuple):
+class ParsedSearch(NamedTuple):
     """Everything that was typed. `birth_dates` are the readings of the one date in it.
 
     `as_dialled`: it has a number that depends on the country, because it may be whole or begins with a zero.
@@ -88,7 +88,7 @@ def is_blank(text: str) -> bool:
     return not understand(text).text
 
 
-def understand(text: str, country: str = "") -> Typed:
+def understand(text: str, country: str = "") -> ParsedSearch:
     """Parse a search text: a date first, then a telephone number as this country dials it, and the rest as words."""
     readable = "".join(letter if letter.isprintable() else " " for letter in bare(text)[:MAX_LETTERS])
     birth_dates, rest = _take_date(" ".join(readable.split()))
@@ -102,7 +102,7 @@ def understand(text: str, country: str = "") -> Typed:
             rest = rest.replace(number, " ", 1)
     words = [word_term(word) for word in re.split(r"[\s,;]+", rest)[:MAX_WORDS] if word]
     found = tuple(term for term in words if term.readings)
-    return Typed(text.strip(), birth_dates, tuple(numbers), found, as_dialled)
+    return ParsedSearch(text.strip(), birth_dates, tuple(numbers), found, as_dialled)
 
 
 def word_term(word: str) -> Term:

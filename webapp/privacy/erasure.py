@@ -38,7 +38,7 @@ WHY = "patient_left"
 _SYSTEM = DoneBy(None, "system", "")
 
 
-class Upcoming(NamedTuple):
+class AppointmentToCancel(NamedTuple):
     """An appointment that would be cancelled."""
 
     reference: str
@@ -62,7 +62,7 @@ class Consequences(NamedTuple):
 
     name: str
     has_account: bool
-    upcoming: list[Upcoming]
+    upcoming: list[AppointmentToCancel]
     people: list[Dependant]
     erase_on: date | None
     closed_at: datetime | None
@@ -97,7 +97,7 @@ def consequences(session: Session, patient_id: int, *, now: datetime) -> Consequ
     if row is None:
         raise NoSuchPatient
     people = [Dependant(*each) for each in session.execute(_dependants(patient_id))]
-    upcoming = [Upcoming(*each) for each in session.execute(_upcoming([patient_id], now=now))]
+    upcoming = [AppointmentToCancel(*each) for each in session.execute(_upcoming([patient_id], now=now))]
     return Consequences(
         name=name_shown(row.name),
         has_account=row.user_id is not None,

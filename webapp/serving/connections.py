@@ -18,7 +18,7 @@ logger = logging.getLogger("webapp.serving.http")
 logger.setLevel(logging.ERROR)
 
 
-class Bounds(NamedTuple):
+class ConnectionLimits(NamedTuple):
     """The limits of one connection. Times are in seconds."""
 
     head_bytes: int = 32 * 1024
@@ -58,7 +58,7 @@ _REFUSALS = {
 class BoundedProtocol(HttpToolsProtocol):
     """uvicorn's connection with bounds. A subclass may set others, as tests do."""
 
-    bounds = Bounds()
+    bounds = ConnectionLimits()
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)

@@ -13,13 +13,13 @@ from tests.cast import NOW, Cast
 from webapp.auth import sessions
 from webapp.auth.exceptions import RefreshTokenNotValid
 from webapp.auth.programs import api_sessions
-from webapp.auth.programs.api_sessions import Granted
+from webapp.auth.programs.api_sessions import GrantedTokens
 from webapp.models import RefreshToken, UserSession
 
 THIEVES = 4
 
 
-def sign_in(cast: Cast) -> Granted:
+def sign_in(cast: Cast) -> GrantedTokens:
     """Alice's first pair of tokens."""
     user = cast.alice.user_id
     secret = cast.database.write(sessions.start_session, user, address="", user_agent="", now=NOW)

@@ -18,7 +18,7 @@ from webapp.auth.pages.sign_in_code_dependencies import CODE_COOKIE
 from webapp.auth.schemas import AskForCode
 from webapp.auth.service import account_key
 from webapp.auth.sign_in import sign_in_codes
-from webapp.auth.sign_in.sign_in_codes import CodeAsked
+from webapp.auth.sign_in.sign_in_codes import AskingBrowser
 from webapp.core import signing
 from webapp.core.formats import iso
 from webapp.notifications.rendering import render
@@ -210,7 +210,7 @@ def test_a_mailbox_gets_five_codes_an_hour_but_its_owners_browser_is_counted_apa
 def test_repeated_sign_ins_do_not_flood_a_mailbox(sqlite_cast: Cast) -> None:
     """A stranger who registered with the address knows the password, and each sign-in makes the browser known again."""
     for number in range(4):
-        asked = CodeAsked("browser", f"192.0.2.{number}", f"device {number}")
+        asked = AskingBrowser("browser", f"192.0.2.{number}", f"device {number}")
         for _ in range(sign_in_codes.MOST_CODES):
             args = (AskForCode(email="alice@docket.example"), asked, LETTERHEAD)
             sqlite_cast.database.write(sign_in_codes.send, *args, keys=[SECRET_KEY], now=NOW)

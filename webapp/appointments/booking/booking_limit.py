@@ -16,7 +16,7 @@ from webapp.appointments.exceptions import ConfirmFirst, TooManyChanges
 from webapp.audit import queries as audit
 from webapp.auth import login_throttle
 from webapp.auth.addresses import confirmation
-from webapp.auth.login_throttle import Bounds
+from webapp.auth.login_throttle import AttemptLimits
 from webapp.auth.schemas import Actor
 from webapp.clinic.service import Clinic
 from webapp.exceptions import TooManyAttempts
@@ -27,7 +27,7 @@ from webapp.scheduling.models import ACTIVE, Appointment
 TIMES, WINDOW = 4, timedelta(hours=24)
 UNCONFIRMED_APPOINTMENTS = 1
 # The bookings of a network's unconfirmed accounts in a day; confirmed ones are not counted.
-UNCONFIRMED, OF_NETWORK = "unconfirmed-booking", Bounds(WINDOW, 10, 20, 60)
+UNCONFIRMED, OF_NETWORK = "unconfirmed-booking", AttemptLimits(WINDOW, 10, 20, 60)
 
 
 def require_within_booking_limit(session: Session, actor: Actor, clinic: Clinic, *, now: datetime) -> None:

@@ -13,7 +13,7 @@ from webapp.appointments.queries import visible_to
 from webapp.auth.schemas import Actor
 from webapp.clinic.models import VisitType
 from webapp.clinic.service import Clinic
-from webapp.core.calendar_events import Event
+from webapp.core.calendar_events import CalendarEvent
 from webapp.doctors.models import Doctor
 from webapp.patients.models import Patient
 from webapp.patients.names import shown_name_column
@@ -42,7 +42,7 @@ class FeedAppointment(NamedTuple):
     named_in_messages: bool
 
 
-def list_events(session: Session, actor: Actor, clinic: Clinic, *, base_url: str, now: datetime) -> list[Event]:
+def list_events(session: Session, actor: Actor, clinic: Clinic, *, base_url: str, now: datetime) -> list[CalendarEvent]:
     """The appointments of a patient and of the people they book for, or a doctor's own, as events; earliest first."""
     query: Any = (
         sa.select(

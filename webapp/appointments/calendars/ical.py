@@ -8,7 +8,7 @@ from typing import Protocol
 
 from webapp.clinic.service import Clinic
 from webapp.core import names
-from webapp.core.calendar_events import Event
+from webapp.core.calendar_events import CalendarEvent
 from webapp.i18n import gettext as _
 
 ALARM_MINUTES = 120
@@ -45,7 +45,7 @@ class CalendarAppointment(Protocol):
 
 def event_of(
     appointment: CalendarAppointment, clinic: Clinic, *, base_url: str, whose: str = "", href: str = ""
-) -> Event:
+) -> CalendarEvent:
     """The event for the patient: with whom, where, how to reach the clinic, and an alarm two hours before.
 
     `base_url` is Docket's address, without a slash at its end. `whose` names the patient if the calendar belongs to
@@ -58,7 +58,7 @@ def event_of(
     return _event(appointment, clinic, summary % words, base_url=base_url, href=href, alarm_minutes=ALARM_MINUTES)
 
 
-def diary_event_of(appointment: CalendarAppointment, clinic: Clinic, *, base_url: str) -> Event:
+def diary_event_of(appointment: CalendarAppointment, clinic: Clinic, *, base_url: str) -> CalendarEvent:
     """The event for the doctor's calendar: the patient's initials only, and no alarms."""
     summary = _("Appointment: %(initials)s") % {"initials": initials(appointment.patient_name)}
     return _event(appointment, clinic, summary, base_url=base_url)
@@ -82,13 +82,13 @@ def _event(
     base_url: str,
     href: str = "",
     alarm_minutes: int | None = None,
-) -> Event:
+) -> CalendarEvent:
     href = href or f"{base_url}/appointments/{appointment.reference}"
     lines = [clinic.name_shown, _("Reference: %(reference)s") % {"reference": appointment.reference}]
     if clinic.phone:
         lines.append(_("Phone: %(phone)s") % {"phone": clinic.phone_shown})
     lines.append(_("View appointment: %(href)s") % {"href": href})
-    return Event(
+    return CalendarEvent(
         uid=uid_of(appointment),
         # Calendars count versions from 0, and we count from 1.
         sequence=appointment.version - 1,

@@ -15,7 +15,7 @@ from webapp.auth.dependencies import signed_in
 from webapp.auth.exceptions import NoSuchFeed
 from webapp.clinic.dependencies import current_clinic
 from webapp.clinic.service import Clinic
-from webapp.core.calendar_events import MEDIA_TYPE, Event, calendar_fingerprint
+from webapp.core.calendar_events import MEDIA_TYPE, CalendarEvent, calendar_fingerprint
 from webapp.core.entity_tags import entity_tag, is_known
 from webapp.core.routing import Router
 from webapp.core.web import CurrentPage
@@ -64,7 +64,7 @@ def show_feed(page: CurrentPage, token: str) -> Response:
     return Response(_calendar_text(events, clinic, name=clinic.name_shown), media_type=MEDIA_TYPE, headers=headers)
 
 
-def _calendar_text(events: Sequence[Event], clinic: Clinic, *, name: str = "") -> str:
+def _calendar_text(events: Sequence[CalendarEvent], clinic: Clinic, *, name: str = "") -> str:
     # The library takes 25 ms and 3 MiB to import, and few processes write a calendar.
     from webapp.core.icalendar import calendar_text
 

@@ -10,7 +10,7 @@ from webapp.appointments import code_sign_in
 from webapp.appointments.code_sign_in import CodeResult, EnteredCode
 from webapp.appointments.pages import first_booking_page
 from webapp.appointments.pages.forms import FirstBookingForm
-from webapp.audit.security_events import Seen
+from webapp.audit.security_events import ObservedEvent
 from webapp.auth import login_throttle
 from webapp.auth.dependencies import (
     current_actor,
@@ -21,7 +21,7 @@ from webapp.auth.dependencies import (
 from webapp.auth.exceptions import TooManyLogins, TooManyWrongCodes, WrongCode
 from webapp.auth.pages.entry_dependencies import enter
 from webapp.auth.pages.forms import CodeForm
-from webapp.auth.pages.sign_in_code_dependencies import Waiting, send_code, stop_waiting, waiting
+from webapp.auth.pages.sign_in_code_dependencies import PendingSignIn, send_code, stop_waiting, waiting
 from webapp.auth.schemas import AskForCode
 from webapp.auth.sign_in import sign_in_codes
 from webapp.clinic.dependencies import current_clinic
@@ -110,14 +110,14 @@ def create_account(page: CurrentPage, sent: SentForm) -> Response:
     return _details_page(page, asked, form, status=submission.status, headers=headers_of(submission.error))
 
 
-def _try(page: Page, asked: Waiting, code: str) -> CodeResult:
+def _try(page: Page, asked: PendingSignIn, code: str) -> CodeResult:
     """Enter the code, as one of the attempts that a network has.
 
     Raises:
         WrongCode, TooManyWrongCodes, AttemptsUnderWay.
     """
     device = known_device(page, asked.email)
-    seen = Seen("sign_in_throttled", about=sign_in_codes.ENTERING, network=network_of(page.address))
+    seen = ObservedEvent("sign_in_throttled", about=sign_in_codes.ENTERING, network=network_of(page.address))
     page.close()
     admit = partial(sign_in_codes.admit, email=asked.email, device=device, address=page.address, now=page.now)
     try:
@@ -138,7 +138,7 @@ def _try(page: Page, asked: Waiting, code: str) -> CodeResult:
     return entered
 
 
-def _typed(page: Page, asked: Waiting, code: str = "") -> EnteredCode:
+def _typed(page: Page, asked: PendingSignIn, code: str = "") -> EnteredCode:
     return EnteredCode(asked.browser, asked.email, code, known=bool(known_device(page, asked.email)))
 
 
@@ -146,7 +146,9 @@ def _origin(page: Page) -> Origin:
     return Origin(page.address, page.request.headers.get("user-agent", ""), session_secret(page))
 
 
-def _signed_in(page: Page, asked: Waiting, entered: CodeResult, address: str, flash: str | None = None) -> Response:
+def _signed_in(
+    page: Page, asked: PendingSignIn, entered: CodeResult, address: str, flash: str | None = None
+) -> Response:
     if entered.over:
         flash = _("You’re signed in. Your address wasn’t confirmed before, so a password set earlier no longer works.")
     if entered.made:
@@ -163,7 +165,7 @@ def _start_again(page: Page) -> Response:
 
 
 def _code_page(
-    page: Page, asked: Waiting, form: CodeForm, *, status: int = 200, headers: dict[str, str] | None = None
+    page: Page, asked: PendingSignIn, form: CodeForm, *, status: int = 200, headers: dict[str, str] | None = None
 ) -> Response:
     shown = None
     if page.settings.environment == "development" and not page.settings.smtp_url:
@@ -184,7 +186,12 @@ def _code_page(
 
 
 def _details_page(
-    page: Page, asked: Waiting, form: FirstBookingForm, *, status: int = 200, headers: dict[str, str] | None = None
+    page: Page,
+    asked: PendingSignIn,
+    form: FirstBookingForm,
+    *,
+    status: int = 200,
+    headers: dict[str, str] | None = None,
 ) -> Response:
     ask(form, current_clinic(page))
     return page.render(

@@ -15,7 +15,7 @@ from webapp.appointments.booking.statuses import Wait
 from webapp.appointments.pages.presenters import change_until
 from webapp.appointments.schemas import AppointmentView
 from webapp.audit import service as audit
-from webapp.audit.service import Entry
+from webapp.audit.service import HistoryRow
 from webapp.auth import queries as accounts
 from webapp.auth.queries import UserName
 from webapp.auth.schemas import MACHINE, Actor
@@ -170,7 +170,7 @@ def list_history(session: Session, actor: Actor, view: AppointmentView, clinic: 
     ]
 
 
-def _changed_names(session: Session, entries: list[Entry]) -> dict[tuple[str, str], str]:
+def _changed_names(session: Session, entries: list[HistoryRow]) -> dict[tuple[str, str], str]:
     """The names of the doctors and visit types that the entries mention, by action and id."""
     named: dict[tuple[str, str], str] = {}
     given = {str(each.details.get(name)) for each in entries if each.action == GIVEN for name in ("from", "to")}
@@ -183,7 +183,7 @@ def _changed_names(session: Session, entries: list[Entry]) -> dict[tuple[str, st
 
 
 def _sentence(
-    entry: Entry,
+    entry: HistoryRow,
     actor: Actor,
     view: AppointmentView,
     clinic: Clinic,
@@ -210,12 +210,12 @@ def _sentence(
     return str(sentence) % values if sentence is not None else entry.action.replace("_", " ").capitalize()
 
 
-def _by_link(entry: Entry) -> bool:
+def _by_link(entry: HistoryRow) -> bool:
     return entry.details.get("by") == "link"
 
 
 def _author(
-    entry: Entry, actor: Actor, view: AppointmentView, programs: dict[int, UserName], *, of_another: bool
+    entry: HistoryRow, actor: Actor, view: AppointmentView, programs: dict[int, UserName], *, of_another: bool
 ) -> str:
     """The actor, from the point of view of a reader who may be the actor."""
     if entry.actor_user_id == actor.user_id:

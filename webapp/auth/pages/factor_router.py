@@ -12,7 +12,7 @@ from webapp.auth.pages.forms import FactorForm, SetupForm
 from webapp.auth.pages.passkey_dependencies import prove_passkey
 from webapp.auth.schemas import Actor
 from webapp.auth.second_factor import service as second_factor
-from webapp.auth.second_factor.service import Proof, Setup
+from webapp.auth.second_factor.service import AppSetup, Proof
 from webapp.auth.sessions import SignedIn
 from webapp.core import formats
 from webapp.core.errors import headers_of
@@ -159,7 +159,7 @@ def _factor_page(
     )
 
 
-def _setup_page(page: Page, actor: Actor, setup: Setup, form: SetupForm, *, status: int = 200) -> Response:
+def _setup_page(page: Page, actor: Actor, setup: AppSetup, form: SetupForm, *, status: int = 200) -> Response:
     clinic = formats.clinic_name(letterhead_of(page)["name"])
     found = current_session(page)
     return page.render(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from webapp.audit.security_events import Seen
+from webapp.audit.security_events import ObservedEvent
 from webapp.auth import login_throttle
 from webapp.auth import service as auth
 from webapp.auth.addresses import service as addresses
@@ -20,7 +20,7 @@ from webapp.exceptions import AppError
 @contextmanager
 def counted_attempt(page: Page, actor: Actor) -> Iterator[int]:
     """Admit an attempt to prove the current password, and judge it: a wrong one counts like one at the log-in."""
-    seen = Seen("password_check_throttled", actor.user_id, network=network_of(page.address))
+    seen = ObservedEvent("password_check_throttled", actor.user_id, network=network_of(page.address))
     page.close()
     attempt = login_throttle.admitted(
         page.database,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from starlette.responses import Response
 
-from webapp.audit.security_events import Seen
+from webapp.audit.security_events import ObservedEvent
 from webapp.auth import login_throttle
 from webapp.auth.pages.draft_dependencies import remember_wanted
 from webapp.auth.pages.forms import ForgottenForm
@@ -33,7 +33,7 @@ def request_link(page: CurrentPage, sent: SentForm) -> Response:
     with Submission(form) as submission:
         command = submission.read(form.command)
         letterhead: dict[str, str] = page.request.app.state.letterhead(page)
-        seen = Seen("reset_throttled", network=network_of(page.address))
+        seen = ObservedEvent("reset_throttled", network=network_of(page.address))
         page.close()
         login_throttle.admitted(
             page.database,

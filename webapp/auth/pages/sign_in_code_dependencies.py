@@ -9,7 +9,7 @@ from starlette.responses import Response
 from webapp.auth.dependencies import known_device
 from webapp.auth.schemas import AskForCode
 from webapp.auth.sign_in import sign_in_codes
-from webapp.auth.sign_in.sign_in_codes import CodeAsked
+from webapp.auth.sign_in.sign_in_codes import AskingBrowser
 from webapp.auth.tokens import new_secret
 from webapp.core import signing
 from webapp.core.web import Page
@@ -20,7 +20,7 @@ SECONDS = int((sign_in_codes.LIFETIME + sign_in_codes.PROOF_LIFETIME).total_seco
 LONGEST_WANTED = 1500
 
 
-class Waiting(NamedTuple):
+class PendingSignIn(NamedTuple):
     """The state of a browser that waits for a code for this address; `wanted` is the page that the user wants, or
     ''.
     """
@@ -42,14 +42,14 @@ def send_code(page: Page, command: AskForCode, wanted: str) -> Response:
     return lead_to_code(page, asked, command.email, wanted)
 
 
-def who_asks(page: Page, email: str) -> CodeAsked:
+def who_asks(page: Page, email: str) -> AskingBrowser:
     """This browser's request for a code for this address."""
     before = waiting(page)
     browser = before.browser if before is not None else new_secret()
-    return CodeAsked(browser, page.address, known_device(page, email))
+    return AskingBrowser(browser, page.address, known_device(page, email))
 
 
-def lead_to_code(page: Page, asked: CodeAsked, email: str, wanted: str) -> Response:
+def lead_to_code(page: Page, asked: AskingBrowser, email: str, wanted: str) -> Response:
     """Lead to the page that asks for the code, and let this browser wait for it."""
     response = page.redirect("/login/code")
     value = [asked.browser, email, wanted[:LONGEST_WANTED]]
@@ -58,12 +58,12 @@ def lead_to_code(page: Page, asked: CodeAsked, email: str, wanted: str) -> Respo
     return response
 
 
-def waiting(page: Page) -> Waiting | None:
+def waiting(page: Page) -> PendingSignIn | None:
     """The code that this browser waits for; None if it asked for no code lately."""
     token = page.request.cookies.get(page.cookie_name(CODE_COOKIE), "")
     match signing.unsign(page.settings.secret_keys, CODE_COOKIE, token):
         case [str(browser), str(email), str(wanted)]:
-            return Waiting(browser, email, wanted)
+            return PendingSignIn(browser, email, wanted)
     return None
 
 

@@ -14,7 +14,7 @@ from webapp.auth.exceptions import RefreshTokenNotValid
 from webapp.auth.programs import api_sessions
 from webapp.auth.programs.access_tokens import ACCESS_LIFETIME, make_access_token
 from webapp.auth.programs.api_access import Caller, WritingCaller
-from webapp.auth.programs.api_sessions import Granted
+from webapp.auth.programs.api_sessions import GrantedTokens
 from webapp.auth.schemas import LogIn, Role
 from webapp.auth.sign_in.signing_in import sign_in
 from webapp.core.api import ApiRouter, answer, storable
@@ -138,7 +138,7 @@ def read_me(page: CurrentPage, actor: Caller) -> Response:
     return answer(page, Me, Me(id=actor.user_id, name=actor.name, email=actor.email, role=cast(Role, actor.role)))
 
 
-def _tokens(page: Page, granted: Granted) -> Response:
+def _tokens(page: Page, granted: GrantedTokens) -> Response:
     token = make_access_token(page.settings.secret_keys, granted.user_id, granted.session_hash, now=page.now)
     made = Tokens(access_token=token, refresh_token=granted.refresh_token)
     return answer(page, Tokens, made, headers={"cache-control": "no-store"})

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from webapp.audit import security_events
-from webapp.audit.security_events import Seen
+from webapp.audit.security_events import ObservedEvent
 from webapp.auth import login_throttle, service
 from webapp.auth.exceptions import FactorMissing, FactorNeeded, RefreshTokenNotValid, WrongCredentials, WrongFactor
 from webapp.auth.models import RefreshToken, User, UserSession
@@ -28,7 +28,7 @@ from webapp.core.networks import network_of
 from webapp.exceptions import AppError, TooManyAttempts
 
 
-class Granted(NamedTuple):
+class GrantedTokens(NamedTuple):
     """The parts of a new pair of tokens. The refresh token itself is not stored."""
 
     user_id: int
@@ -46,7 +46,7 @@ def finish_login(
     letterhead: dict[str, str],
     keys: Sequence[str],
     now: datetime,
-) -> Granted | AppError:
+) -> GrantedTokens | AppError:
     """Sign in after a verified attempt, as `service.finish_login` does, and grant the first pair of tokens.
 
     `code` is a code of the second factor. If it is missing or wrong, the error is returned, and the caller raises it
@@ -92,16 +92,16 @@ def _ask_factor(
     return (None if proof else WrongFactor()), proof is not None
 
 
-def grant(session: Session, user_id: int, secret: str, *, now: datetime) -> Granted:
+def grant(session: Session, user_id: int, secret: str, *, now: datetime) -> GrantedTokens:
     """Grant the first pair of tokens for a session that has just begun; `secret` is its secret id."""
     session_hash = hashed(secret)
     # Programs work at any time, so the limits of staff's sessions do not apply to them, only a month.
     mine = sa.update(UserSession).where(UserSession.id_hash == session_hash).values(expires_at=now + SESSION_LIFETIME)
     session_id = session.scalars(mine.returning(UserSession.id)).one()
-    return Granted(user_id, session_hash, _next_token(session, session_id, now=now))
+    return GrantedTokens(user_id, session_hash, _next_token(session, session_id, now=now))
 
 
-def rotate(session: Session, token: str, *, address: str = "", now: datetime) -> Granted | None:
+def rotate(session: Session, token: str, *, address: str = "", now: datetime) -> GrantedTokens | None:
     """Exchange a refresh token for the next pair. The session still ends a month after its password was entered.
 
     Returns None where the token was used before. That has ended the session, and the caller must commit it.
@@ -122,12 +122,12 @@ def rotate(session: Session, token: str, *, address: str = "", now: datetime) ->
     token_id, used_at, session_id, session_hash, user_id = row
     if used_at is not None:
         session.execute(sa.delete(UserSession).where(UserSession.id == session_id))
-        security_events.record(session, Seen("refresh_reused", user_id, network=network_of(address)), now=now)
+        security_events.record(session, ObservedEvent("refresh_reused", user_id, network=network_of(address)), now=now)
         return None
     session.execute(sa.update(RefreshToken).where(RefreshToken.id == token_id).values(used_at=now))
     session.execute(sa.update(UserSession).where(UserSession.id == session_id).values(last_seen_at=now))
     session.execute(sa.update(User).where(User.id == user_id).values(last_seen_at=now))
-    return Granted(user_id, session_hash, _next_token(session, session_id, now=now))
+    return GrantedTokens(user_id, session_hash, _next_token(session, session_id, now=now))
 
 
 def _next_token(session: Session, session_id: int, *, now: datetime) -> str:

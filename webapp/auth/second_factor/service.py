@@ -35,7 +35,7 @@ SETUP_WITHIN = timedelta(minutes=30)
 Proof = Literal["app", "recovery", "passkey"]
 
 
-class Setup(NamedTuple):
+class AppSetup(NamedTuple):
     """An app that is being set up: its secret, and the same sealed, for the form that comes back with a code."""
 
     secret: str
@@ -64,19 +64,19 @@ def get_factors(session: Session, user_id: int) -> Factors:
     return Factors(app_since, passkeys or 0, recovery_codes.count_left(session, user_id))
 
 
-def begin_setup(keys: Sequence[str], user_id: int, *, now: datetime) -> Setup:
+def begin_setup(keys: Sequence[str], user_id: int, *, now: datetime) -> AppSetup:
     """A new secret for an app. Nothing is stored until the app has shown a code."""
     import pyotp
 
     secret = pyotp.random_base32()
-    return Setup(secret, seal(keys, SETUP, json.dumps([user_id, secret]), now=now))
+    return AppSetup(secret, seal(keys, SETUP, json.dumps([user_id, secret]), now=now))
 
 
-def read_setup(keys: Sequence[str], user_id: int, sealed: str, *, now: datetime) -> Setup | None:
+def read_setup(keys: Sequence[str], user_id: int, sealed: str, *, now: datetime) -> AppSetup | None:
     """The setup that a form carries; None if it is another account's, or was begun half an hour ago."""
     text = unseal(keys, SETUP, sealed, now=now, within=SETUP_WITHIN)
     owner, secret = json.loads(text) if text else (None, "")
-    return Setup(secret, sealed) if owner == user_id else None
+    return AppSetup(secret, sealed) if owner == user_id else None
 
 
 def setup_address(secret: str, email: str, clinic: str) -> str:
@@ -89,7 +89,7 @@ def setup_address(secret: str, email: str, clinic: str) -> str:
 def add_app(
     session: Session,
     actor: Actor,
-    setup: Setup,
+    setup: AppSetup,
     code: str,
     letterhead: dict[str, str],
     *,

@@ -24,20 +24,20 @@ from webapp.auth.schemas import Actor
 FRESH_FOR = timedelta(minutes=15)
 
 
-class Proof(NamedTuple):
+class OwnerProof(NamedTuple):
     """How the owner of an account proves who they are: with the password, or with a `fresh` session."""
 
     has_password: bool
     fresh: bool
 
 
-def proof_of(session: Session, actor: Actor, *, now: datetime) -> Proof:
+def proof_of(session: Session, actor: Actor, *, now: datetime) -> OwnerProof:
     """How the actor proves who they are."""
     has_password = sa.select(User.has_password).where(User.id == actor.user_id)
     fresh = sa.select(UserSession.id).where(
         UserSession.id == actor.session_id, UserSession.created_at > now - FRESH_FOR
     )
-    return Proof(bool(session.scalar(has_password)), session.scalar(fresh) is not None)
+    return OwnerProof(bool(session.scalar(has_password)), session.scalar(fresh) is not None)
 
 
 def require_fresh(session: Session, actor: Actor, *, now: datetime) -> None:
@@ -46,7 +46,7 @@ def require_fresh(session: Session, actor: Actor, *, now: datetime) -> None:
     Raises:
         StaleSession: it has a password by now, or signed in too long ago.
     """
-    if proof_of(session, actor, now=now) != Proof(has_password=False, fresh=True):
+    if proof_of(session, actor, now=now) != OwnerProof(has_password=False, fresh=True):
         raise StaleSession
 
 

@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 
 from webapp.auth import login_throttle
 from webapp.auth.exceptions import TooManyCodes
-from webapp.auth.login_throttle import Bounds
+from webapp.auth.login_throttle import AttemptLimits
 from webapp.auth.models import SignInCode, User
 from webapp.auth.schemas import AskForCode
 from webapp.auth.service import account_key
@@ -38,7 +38,7 @@ LIFETIME, MOST_TRIES = timedelta(minutes=10), 5
 # browsers together have a limit, too.
 MOST_CODES, MOST_OF_KNOWN, WINDOW = 5, 10, timedelta(hours=1)
 # Requests that networks may send in an hour: an address, a household, a provider's region.
-OF_NETWORK = Bounds(WINDOW, 30, 60, 180)
+OF_NETWORK = AttemptLimits(WINDOW, 30, 60, 180)
 # The kinds of these requests, and of entering a code, in the counts of attempts.
 SENDING, ENTERING = "code-sent", "code"
 # How long a browser that has entered a code may take to create an account.
@@ -49,7 +49,7 @@ SENT_TWICE = timedelta(minutes=1)
 Verdict = Literal["right", "wrong", "worn_out", "expired"]
 
 
-class CodeAsked(NamedTuple):
+class AskingBrowser(NamedTuple):
     """The browser that asks: its random id, and its device if that is known to the account."""
 
     browser: str
@@ -60,7 +60,7 @@ class CodeAsked(NamedTuple):
 def send(
     session: Session,
     command: AskForCode,
-    asked: CodeAsked,
+    asked: AskingBrowser,
     letterhead: dict[str, str],
     *,
     keys: Sequence[str],

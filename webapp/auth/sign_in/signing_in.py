@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any, TypeVar
 
-from webapp.audit.security_events import Seen
+from webapp.audit.security_events import ObservedEvent
 from webapp.auth import login_throttle, service
 from webapp.auth.exceptions import WrongCredentials
 from webapp.auth.schemas import LogIn
@@ -25,7 +25,7 @@ def admit(database: Database, command: LogIn, *, now: datetime) -> int:
         TooManyLogins, AttemptsUnderWay.
     """
     how = "api" if command.by_api else "password"
-    seen = Seen("sign_in_throttled", about=how, network=network_of(command.address))
+    seen = ObservedEvent("sign_in_throttled", about=how, network=network_of(command.address))
     return login_throttle.admitted(database, service.admit_login, seen, now, command, now=now)
 
 

@@ -62,7 +62,7 @@ class Identity(NamedTuple):
     two_factors: bool
 
 
-class _Kept(NamedTuple):
+class _CachedAnswer(NamedTuple):
     value: dict[str, Any]
     at: datetime
 
@@ -72,8 +72,8 @@ class OidcClient:
 
     def __init__(self, provider: OidcProvider) -> None:
         self.provider = provider
-        self._metadata: _Kept | None = None
-        self._keys: _Kept | None = None
+        self._metadata: _CachedAnswer | None = None
+        self._keys: _CachedAnswer | None = None
         self._away_until: datetime | None = None
         self._places = BoundedSemaphore(MOST_AT_ONCE)
 
@@ -139,7 +139,7 @@ class OidcClient:
             needed = ("authorization_endpoint", "token_endpoint", "jwks_uri")
             if found.get("issuer") != self.provider.issuer or not all(is_safe_address(found.get(n)) for n in needed):
                 raise self._untrusted()
-            self._metadata = _Kept(found, now)
+            self._metadata = _CachedAnswer(found, now)
         return self._metadata.value
 
     def _redeem(self, metadata: dict[str, Any], code: str, verifier: str, back: str) -> dict[str, Any]:
@@ -281,7 +281,7 @@ class OidcClient:
         found = self._read("GET", metadata["jwks_uri"]).get("keys")
         if not isinstance(found, list):
             raise self._untrusted()
-        self._keys = _Kept({"keys": [key for key in found if isinstance(key, dict)]}, now)
+        self._keys = _CachedAnswer({"keys": [key for key in found if isinstance(key, dict)]}, now)
         yield self._keys.value["keys"]
 
     def _public(self, key: dict[str, Any], algorithm: str) -> Any:

@@ -186,7 +186,7 @@ def _resolve(page: Page, asked: AppointmentSearch, choices: Choices, clinic: Cli
     return ResolvedSearch(wanted, limits, lacks_patients, from_now and asked.reference is None)
 
 
-def _limits_of(found: search.Found) -> list[str]:
+def _limits_of(found: search.PatientsFound) -> list[str]:
     """Why the appointments may be of other patients than those who were meant, or not of all of them."""
     limits = []
     if found.similar:

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from webapp.audit import queries as log
 from webapp.audit import service as audit
-from webapp.audit.queries import Event, EventFilter, SecurityFilter
+from webapp.audit.queries import EventFilter, LoggedEvent, SecurityFilter
 from webapp.auth import queries as accounts
 from webapp.auth.schemas import MACHINE, Actor
 from webapp.clinic.models import VisitType
@@ -157,7 +157,7 @@ def export(database: Database, wanted: EventFilter) -> tuple[int, Iterator[list[
     )
 
 
-def _in_words(session: Session, events: Sequence[Event]) -> list[LogEntry]:
+def _in_words(session: Session, events: Sequence[LoggedEvent]) -> list[LogEntry]:
     people = accounts.names_of(session, [event.actor_user_id for event in events if event.actor_user_id is not None])
     things = _names_of_subjects(session, events)
     entries = []
@@ -170,7 +170,7 @@ def _in_words(session: Session, events: Sequence[Event]) -> list[LogEntry]:
     return entries
 
 
-def _nameless(event: Event) -> str:
+def _nameless(event: LoggedEvent) -> str:
     """The name of an actor without an account, or whose account is gone."""
     if event.actor_user_id:
         return _("Deleted account")
@@ -205,7 +205,7 @@ def _cells(entry: LogEntry, clinic: Clinic) -> list[str]:
     return [*when, entry.who, entry.role, entry.did, entry.what, entry.address]
 
 
-def _more(event: Event) -> str:
+def _more(event: LoggedEvent) -> str:
     """The part of the details that is safe to show: the role that a user was given, and how much was deleted."""
     if event.action == "password_changed" and event.details.get("made_by"):
         return _(", with a link that another account created")
@@ -217,7 +217,7 @@ def _more(event: Event) -> str:
     return ""
 
 
-def _unnamed(event: Event) -> LinkedName:
+def _unnamed(event: LoggedEvent) -> LinkedName:
     """The name of a thing that is gone by now, or that has no name."""
     if event.subject_type in PLACES:
         words, address = PLACES[event.subject_type]
@@ -245,7 +245,7 @@ GONE = {
 }
 
 
-def _names_of_subjects(session: Session, events: Sequence[Event]) -> dict[tuple[str, int], LinkedName]:
+def _names_of_subjects(session: Session, events: Sequence[LoggedEvent]) -> dict[tuple[str, int], LinkedName]:
     """The names of the rows' subjects, with one query for each kind."""
     found: dict[tuple[str, int], LinkedName] = {}
     for kind, read in READERS.items():

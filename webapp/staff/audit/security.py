@@ -8,7 +8,7 @@ from typing import NamedTuple
 from sqlalchemy.orm import Session
 
 from webapp.audit import queries as log
-from webapp.audit.queries import SecurityFilter, SeenEvent
+from webapp.audit.queries import CountedEvent, SecurityFilter
 from webapp.auth import queries as accounts
 from webapp.core.pagination import FIRST_PAGE, Cursor
 from webapp.i18n import gettext as _
@@ -39,7 +39,7 @@ def list_entries(
     return [_in_words(event, people.get(event.actor_user_id)) for event in found]
 
 
-def _in_words(event: SeenEvent, person: accounts.UserName | None) -> SecurityEntry:
+def _in_words(event: CountedEvent, person: accounts.UserName | None) -> SecurityEntry:
     unknown = _("Deleted account") if event.actor_user_id else _("Unknown person")
     return SecurityEntry(
         id=event.id,

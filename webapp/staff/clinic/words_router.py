@@ -7,7 +7,7 @@ from starlette.responses import Response
 from webapp.auth.dependencies import signed_in
 from webapp.clinic import documents, settings
 from webapp.clinic.dependencies import current_clinic
-from webapp.clinic.documents import KINDS, Kind
+from webapp.clinic.documents import KINDS, DocumentKind
 from webapp.clinic.service import suggested_emergency_number
 from webapp.core.forms import Submission
 from webapp.core.routing import Router
@@ -63,7 +63,7 @@ def publish_document(page: CurrentPage, sent: SentForm, kind: str) -> Response:
     return _document_page(page, which, form, status=submission.status)
 
 
-def _kind(kind: str) -> Kind:
+def _kind(kind: str) -> DocumentKind:
     found = next((each for each in KINDS if each == kind), None)
     if found is None:
         raise NotFound(_("Page not found."))
@@ -75,7 +75,7 @@ def _emergency_page(page: Page, form: EmergencyForm, *, status: int = 200) -> Re
     return page.render("staff/clinic/emergency.html", status=status, form=form, suggested=suggested)
 
 
-def _document_page(page: Page, kind: Kind, form: DocumentForm, *, status: int = 200) -> Response:
+def _document_page(page: Page, kind: DocumentKind, form: DocumentForm, *, status: int = 200) -> Response:
     versions = documents.list_versions(page.session, kind)
     return page.render(
         "staff/clinic/document.html", status=status, kind=kind, title=TITLES[kind], form=form, versions=versions

@@ -26,11 +26,11 @@ from webapp.core.api_hours import (
 )
 from webapp.core.api_problems import problems
 from webapp.core.entity_tags import ETAG_HEADER, NOT_MODIFIED, IfMatch, answer_unless_known
-from webapp.core.strict_types import YesNo
+from webapp.core.strict_types import Day, YesNo
 from webapp.core.web import CurrentPage, PathId
 from webapp.doctors import extra_hours, hours
 from webapp.doctors.extra_hours import ExtraDay
-from webapp.doctors.hours import Day, Period, PeriodHours, SaveHours
+from webapp.doctors.hours import Period, PeriodHours, SaveHours
 from webapp.exceptions import Invalid
 from webapp.i18n import gettext as _
 from webapp.idempotency.api import Key

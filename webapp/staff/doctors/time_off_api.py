@@ -18,9 +18,9 @@ from webapp.core.api import API_PREFIX, LIST_HEADERS, ApiRouter, AskedPaging, Mo
 from webapp.core.api_problems import problems
 from webapp.core.entity_tags import ETAG_HEADER, NOT_MODIFIED, answer_unless_known
 from webapp.core.parsing import Instant
+from webapp.core.strict_types import Day
 from webapp.core.web import CurrentPage, PathId
 from webapp.doctors import time_off
-from webapp.doctors.hours import Day
 from webapp.doctors.time_off import AddTimeOff, Scope
 from webapp.exceptions import Invalid
 from webapp.i18n import gettext as _

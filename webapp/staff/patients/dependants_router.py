@@ -13,7 +13,7 @@ from webapp.i18n import gettext as _
 from webapp.patients import records
 from webapp.patients.exceptions import LikelyDuplicate, NoSuchPatient
 from webapp.patients.schemas import PatientRecord, Person
-from webapp.patients.search import Found, search_patients
+from webapp.patients.search import PatientsFound, search_patients
 from webapp.staff.patients.forms import AccessForm, LinkForm, NewPatientForm, PatientSearchForm
 from webapp.staff.patients.presenters import likely_lines, patient_line
 
@@ -113,7 +113,7 @@ def _people_page(
 ) -> Response:
     """The search for an existing patient, and the form for a new one."""
     text = page.request.query_params.get("q", "").strip()
-    found = search_patients(page.session, text) if text else Found([])
+    found = search_patients(page.session, text) if text else PatientsFound([])
     if found.patients:
         ids = [patient.id for patient in found.patients]
         page.trace(records.note_listing, signed_in(page, *DESK), ids, now=page.now)

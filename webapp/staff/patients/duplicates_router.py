@@ -15,7 +15,7 @@ from webapp.exceptions import AppError, NotFound
 from webapp.i18n import gettext as _
 from webapp.patients import duplicates, records
 from webapp.patients.exceptions import RecordClosed
-from webapp.patients.search import Found, search_patients
+from webapp.patients.search import PatientsFound, search_patients
 from webapp.staff.patients import queries
 from webapp.staff.patients.forms import PatientSearchForm
 from webapp.staff.patients.presenters import are_unlike, choice_lines, facts_of, pair_line, patient_line
@@ -50,7 +50,7 @@ def find_other(page: CurrentPage, patient_id: PathId) -> Response:
         raise RecordClosed
     form = PatientSearchForm.of_address(page.request.query_params)
     text = (form.q.data or "").strip()
-    found = search_patients(page.session, text, limit=PAGE_SIZE) if text else Found([])
+    found = search_patients(page.session, text, limit=PAGE_SIZE) if text else PatientsFound([])
     if found.patients:
         ids = [patient.id for patient in found.patients]
         page.trace(records.note_listing, actor, ids, now=page.now)

@@ -24,7 +24,7 @@ from webapp.i18n import gettext as _
 from webapp.patients import duplicates, records
 from webapp.patients.exceptions import LikelyDuplicate
 from webapp.patients.schemas import PatientNotes, PatientRecord, RecordDetails
-from webapp.patients.search import Found, patients_by_id, search_patients
+from webapp.patients.search import PatientsFound, patients_by_id, search_patients
 from webapp.staff.board.board_page import show_panel
 from webapp.staff.patients import queries
 from webapp.staff.patients.forms import NewPatientForm, PatientSearchForm, RecordForm
@@ -152,7 +152,7 @@ def change_patient(page: CurrentPage, sent: SentForm, patient_id: PathId) -> Res
 # ----------------------------------------------------------------------------------- helpers of the pages
 
 
-def _by_reference(page: Page, actor: Actor, text: str) -> Found | None:
+def _by_reference(page: Page, actor: Actor, text: str) -> PatientsFound | None:
     """The patient of the appointment with this reference; None if there is no such appointment: the text may be a
     name.
     """
@@ -163,7 +163,7 @@ def _by_reference(page: Page, actor: Actor, text: str) -> Found | None:
         view = appointments.get_appointment(page.session, actor, reference)
     except NoSuchAppointment:
         return None
-    return Found(patients_by_id(page.session, [view.patient_id]))
+    return PatientsFound(patients_by_id(page.session, [view.patient_id]))
 
 
 def _onward(form: NewPatientForm, patient_id: int) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import Path
 from starlette.responses import Response
 
-from webapp.audit.security_events import Seen
+from webapp.audit.security_events import ObservedEvent
 from webapp.auth import login_throttle
 from webapp.auth.dependencies import confirmed, current_actor, current_session, onward_of, session_secret
 from webapp.auth.pages import sign_on_dependencies as waiting
@@ -71,7 +71,7 @@ def _finish(page: Page, client: OidcClient, begun: StartedSignOn | None) -> Resp
     shown = client.provider.shown
     if begun is None:
         raise SignOnRefused("stale", shown)
-    seen = Seen("sign_in_throttled", about=login_throttle.SIGN_ON, network=network_of(page.address))
+    seen = ObservedEvent("sign_in_throttled", about=login_throttle.SIGN_ON, network=network_of(page.address))
     page.close()
     attempt = login_throttle.admitted(
         page.database,
