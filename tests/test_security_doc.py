@@ -22,7 +22,7 @@ from tests.cast import NOW, Cast, log_in
 from tests.reading import read
 from webapp.auth.passwords.password_links import create_password_link
 from webapp.core.logging import configure_logging
-from webapp.core.tls import modern, modern_once
+from webapp.core.tls import cached_context, modern
 
 ROOT = Path(__file__).parent.parent
 DOCUMENT = ROOT / "docs" / "security.md"
@@ -208,8 +208,8 @@ def test_outgoing_connections_check_certificates() -> None:
     # Debian's Python and OpenSSL's settings would also allow older versions.
     context = ssl.create_default_context()
     context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
-    assert modern_once(httpx2.create_ssl_context) is modern_once(httpx2.create_ssl_context)
-    for each in (modern(context), modern_once(httpx2.create_ssl_context)):
+    assert cached_context(httpx2.create_ssl_context) is cached_context(httpx2.create_ssl_context)
+    for each in (modern(context), cached_context(httpx2.create_ssl_context)):
         assert (each.verify_mode, each.check_hostname) == (ssl.CERT_REQUIRED, True)
         assert each.minimum_version >= ssl.TLSVersion.TLSv1_2
     encrypted = 0
@@ -224,7 +224,7 @@ def test_outgoing_connections_check_certificates() -> None:
                 encrypted += 1
             if name.endswith(("httpx2.Client", "httpx2.post")):
                 given = {each.arg: ast.unparse(each.value) for each in call.keywords}
-                assert given.get("verify") == "modern_once(httpx2.create_ssl_context)", f"{path}:{call.lineno}"
+                assert given.get("verify") == "cached_context(httpx2.create_ssl_context)", f"{path}:{call.lineno}"
                 encrypted += 1
     assert encrypted == 4
 

@@ -26,7 +26,7 @@ from webapp.core.clock import utc_now
 from webapp.idempotency import service
 from webapp.models import IdempotencyKey, OutboxMessage
 from webapp.notifications.exceptions import ServerUnavailable
-from webapp.worker import Worker, unsafe_mail, where_messages_go
+from webapp.worker import Worker, message_destination, unsafe_mail
 
 FROM = "booking@clinic.example"
 
@@ -257,11 +257,11 @@ def test_the_log_says_where_messages_go_without_secrets_of_the_addresses() -> No
         sms_url="https://gateway.example/send?key=hunter2",
         sms_body='{"to": "{to}", "text": "{text}"}',
     )
-    assert where_messages_go(servers) == [
+    assert message_destination(servers) == [
         "Emails go to the mail server mail.clinic.example:587, always encrypted, by STARTTLS",
         "Text messages go to the gateway gateway.example",
     ]
-    assert [line.split(",")[0] for line in where_messages_go(Settings(secret_key=SECRET_KEY))] == [
+    assert [line.split(",")[0] for line in message_destination(Settings(secret_key=SECRET_KEY))] == [
         "Emails are kept as files in var/messages",
         "Text messages are kept as files in var/messages",
     ]

@@ -29,7 +29,7 @@ from webapp.engines import sqlite_file
 from webapp.exceptions import NotFound
 from webapp.i18n import gettext as _
 from webapp.integrity import prove
-from webapp.migrations import find_revision, is_under_way, is_unknown, newest_revision, what_is_wrong
+from webapp.migrations import find_revision, is_under_way, is_unknown, newest_revision, schema_problem
 from webapp.troubles import FULL, SLOW, UNREACHABLE, DatabaseTrouble, trouble_of
 
 logger = logging.getLogger(__name__)
@@ -170,7 +170,7 @@ def _prove(database: Database) -> HealthAnswer:
         return {"status": "unready", "database": _name_of(error)}
     if revision != newest_revision():
         # The answer is public, so the revisions are only in the log.
-        report(logger, logging.WARNING, "wrong schema", "%s", what_is_wrong(revision))
+        report(logger, logging.WARNING, "wrong schema", "%s", schema_problem(revision))
         schema = "newer" if is_unknown(revision) else "being upgraded" if under_way else "outdated"
         return {"status": "unready", "database": "connected", "schema": schema, "guard": "unknown"}
     try:

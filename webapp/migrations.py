@@ -58,7 +58,7 @@ def upgrade(database: Database, revision: str = "head") -> None:
         # This is read only now, because another upgrade may have been under way before.
         found = find_revision(database)
         if is_unknown(found):
-            raise WrongSchema(str(what_is_wrong(found))) from error
+            raise WrongSchema(str(schema_problem(found))) from error
         raise
 
 
@@ -149,7 +149,7 @@ def is_current(database: Database) -> bool:
     return find_revision(database) == newest_revision()
 
 
-def what_is_wrong(found: str | None) -> str | None:
+def schema_problem(found: str | None) -> str | None:
     """Why this version of Docket cannot use a database with this revision, and what to do; None if it can."""
     newest = newest_revision()
     if found == newest:
@@ -174,5 +174,5 @@ def require_current(database: Database) -> None:
     Raises:
         WrongSchema: it cannot; the message says what to do.
     """
-    if wrong := what_is_wrong(find_revision(database)):
+    if wrong := schema_problem(find_revision(database)):
         raise WrongSchema(wrong)

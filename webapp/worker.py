@@ -221,7 +221,7 @@ def sms_sender(settings: Settings) -> Sender:
     return FileSender(FOLDER, settings.sender)
 
 
-def where_messages_go(settings: Settings) -> list[str]:
+def message_destination(settings: Settings) -> list[str]:
     """The destination of messages, for the log: servers are named without the credentials in their URLs."""
     mail, text = settings.smtp_url, settings.sms_url
     server = MailServer.from_url(mail) if mail else None
@@ -256,7 +256,7 @@ def run_worker(base_url: str, *, beside: bool = False) -> None:
     configure_logging(settings.log_format)
     database = wired_database(settings.database_url, patience=PATIENCE)
     worker = Worker(database, settings, base_url=base_url)
-    for sentence in where_messages_go(settings):
+    for sentence in message_destination(settings):
         logger.info(sentence)
     logger.info("Links in messages lead to %s", base_url)
 

@@ -36,10 +36,10 @@ from webapp.core.entity_tags import (
     NOT_MODIFIED,
     IfMatch,
     entity_tag,
+    expected_version,
     is_known,
     not_modified,
     precondition_of,
-    version_asked,
 )
 from webapp.core.web import CurrentPage, Page, PathId
 from webapp.doctors import service as doctors
@@ -65,7 +65,7 @@ def _codes(*more: str, clash: bool) -> str:
     return ", ".join(f"`{code}`" for code in (*(rule.code for rule in RULES if rule.clash == clash), *more))
 
 
-def _refused(*more: str) -> dict[int | str, dict[str, Any]]:
+def _refusals(*more: str) -> dict[int | str, dict[str, Any]]:
     return problems(s422=f"The request is invalid (`invalid`), or a rule refuses it: {_codes(*more, clash=False)}.")
 
 
@@ -84,7 +84,7 @@ OFTEN = problems(
 CHANGED: dict[int | str, dict[str, Any]] = {
     200: {"model": AppointmentOut, "headers": ETAG_HEADER},
     **problems(401, 403, 404),
-    **_refused("too_late_to_change", "status_not_possible", "new_booking", "nothing_to_change"),
+    **_refusals("too_late_to_change", "status_not_possible", "new_booking", "nothing_to_change"),
     **CLASH,
     **STALE,
     **OFTEN,
@@ -102,7 +102,7 @@ CLASHES = (SlotTaken, PatientBusy)
     responses={
         201: {"model": AppointmentOut, "headers": {**LOCATION_HEADER, **ETAG_HEADER}},
         **problems(401, 403, s404="The doctor, visit type or patient does not exist."),
-        **_refused("idempotency_key_reused"),
+        **_refusals("idempotency_key_reused"),
         **CLASH,
         **OFTEN,
     },
@@ -250,7 +250,7 @@ def cancel_appointment(
     front desk, admins.
     """
     view = queries.get_appointment_by_id(page.session, actor, appointment_id)
-    command = Cancellation(version=version_asked(page.request, view.version))
+    command = Cancellation(version=expected_version(page.request, view.version))
     page.close()
     with precondition_of(page.request, ChangedMeanwhile):
         page.database.write(service.cancel, actor, view.reference, command, now=page.now)
@@ -290,7 +290,7 @@ def _change(
     Raises:
         NothingToChange, NewBooking, PreconditionFailed, and the errors of the changes.
     """
-    version = version_asked(page.request, view.version)
+    version = expected_version(page.request, view.version)
     _require_same_booking(actor, view, body)
     if body.is_empty(view):
         raise NothingToChange

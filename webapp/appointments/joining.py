@@ -301,9 +301,9 @@ def _merge(session: Session, stays: Record, goes: Record, picks: Mapping[str, in
         write_account_name(session, goes.user_id, joined["name"])
     keep_words(session, stays.id, name=joined["name"], email=joined["email"], phone=joined["phone"])
     kept = JoinSnapshot(
-        gone=_kept(goes),
-        before=_kept(stays),
-        after=_kept(stays._replace(**{name: joined[name] for name in Record._fields if name in joined})),
+        gone=_snapshot(goes),
+        before=_snapshot(stays),
+        after=_snapshot(stays._replace(**{name: joined[name] for name in Record._fields if name in joined})),
         account=goes.user_id,
         appointments=appointments,
         people=people,
@@ -323,7 +323,7 @@ def _move_walk_ins(session: Session, before: int, after: int) -> list[int]:
     return _moved(session, theirs.returning(WalkIn.id))
 
 
-def _kept(record: Record) -> RecordSnapshot:
+def _snapshot(record: Record) -> RecordSnapshot:
     return RecordSnapshot.model_construct(**{name: getattr(record, name) for name in RecordSnapshot.model_fields})
 
 

@@ -156,7 +156,7 @@ def get_appointments(session: Session, actor: Actor, appointment_ids: Sequence[i
     query = _VIEW.where(Appointment.id.in_(list(appointment_ids)), visible_to(actor))
     found = session.execute(query.order_by(Appointment.starts_at, Appointment.id))
     hidden = hides_reasons(session, actor)
-    return [_seen_by(actor, AppointmentView(*row), hidden) for row in found]
+    return [_visible_part(actor, AppointmentView(*row), hidden) for row in found]
 
 
 def get_appointments_named(session: Session, actor: Actor, references: Sequence[str]) -> list[AppointmentView]:
@@ -169,7 +169,7 @@ def _one(session: Session, actor: Actor, which: sa.ColumnElement[bool]) -> Appoi
     row = session.execute(_VIEW.where(which, visible_to(actor))).one_or_none()
     if row is None:
         raise NoSuchAppointment
-    return _seen_by(actor, AppointmentView(*row), hides_reasons(session, actor))
+    return _visible_part(actor, AppointmentView(*row), hides_reasons(session, actor))
 
 
 def hides_reasons(session: Session, actor: Actor) -> bool:
@@ -177,7 +177,7 @@ def hides_reasons(session: Session, actor: Actor) -> bool:
     return actor.role == "receptionist" and not get_clinic(session).desk_sees_reasons
 
 
-def _seen_by(actor: Actor, view: AppointmentView, hidden: bool) -> AppointmentView:
+def _visible_part(actor: Actor, view: AppointmentView, hidden: bool) -> AppointmentView:
     # A private note is for its doctor only; other readers see no note.
     if actor.role == "doctor":
         return view

@@ -213,7 +213,7 @@ def mark_failed(session: Session, attempt_id: int, *, user_id: int = 0) -> None:
     if kind == CHANGING:
         user_id = int(changing)
     named = user_id or kind in {REGISTERING, SIGN_ON}
-    seen = ObservedEvent(action, user_id, "" if named else row.account, _how(row.device), row.address)
+    seen = ObservedEvent(action, user_id, "" if named else row.account, _security_kind(row.device), row.address)
     security_events.record(session, seen, now=row.at)
 
 
@@ -232,7 +232,7 @@ def forget_account(session: Session, account: str) -> None:
     session.execute(sa.delete(FailedLogin).where(FailedLogin.account == account, FailedLogin.judged.is_(True)))
 
 
-def _how(device: str) -> str:
+def _security_kind(device: str) -> str:
     """The kind of an attempt, for the security events: the hash of a known browser is not a kind."""
     if device in {CHANGING, REGISTERING}:
         return ""

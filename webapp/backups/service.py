@@ -44,7 +44,7 @@ def make_backup(database: Database, file: Path, *, force: bool, now: datetime) -
     if file.exists() and not force:
         raise FileExistsError(errno.EEXIST, "There is such a file already (--force replaces it)", str(file))
     if migrations.find_revision(database) is None:
-        raise Conflict(str(migrations.what_is_wrong(None)))
+        raise Conflict(str(migrations.schema_problem(None)))
     with workspace(file) as folder:
         draft = private_file(folder / "copy.db")
         if database.is_sqlite:
@@ -176,7 +176,7 @@ def _require_known(file: Path, revision: str | None) -> None:
     if revision is None:
         raise UnusableBackup(f"{file} is not a backup of Docket: it has no schema revision.")
     if migrations.is_unknown(revision):
-        raise UnusableBackup(f"{file} is of a newer version. {migrations.what_is_wrong(revision)}")
+        raise UnusableBackup(f"{file} is of a newer version. {migrations.schema_problem(revision)}")
 
 
 def _note(database: Database, revision: str | None, *, now: datetime) -> None:

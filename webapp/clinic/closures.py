@@ -53,20 +53,20 @@ class SavedClosure(NamedTuple):
 _COLUMNS = sa.select(Closure.id, Closure.name, Closure.starts_on, Closure.ends_on)
 
 
-def _saved(row: sa.Row[int, str, date, date]) -> SavedClosure:
+def _closure_of(row: sa.Row[int, str, date, date]) -> SavedClosure:
     return SavedClosure(row.id, CloseDays.model_construct(name=row.name, starts_on=row.starts_on, ends_on=row.ends_on))
 
 
 def list_ahead(session: Session, today: date) -> list[SavedClosure]:
     """The closures that are not over on the local day `today`, next one first."""
     query = _COLUMNS.where(Closure.ends_on >= today).order_by(Closure.starts_on, Closure.id)
-    return [_saved(row) for row in session.execute(query)]
+    return [_closure_of(row) for row in session.execute(query)]
 
 
 def list_past(session: Session, today: date) -> list[SavedClosure]:
     """All past closures, latest first."""
     query = _COLUMNS.where(Closure.ends_on < today).order_by(Closure.ends_on.desc(), Closure.id)
-    return [_saved(row) for row in session.execute(query)]
+    return [_closure_of(row) for row in session.execute(query)]
 
 
 def get_closure(session: Session, closure_id: int) -> SavedClosure:
@@ -78,7 +78,7 @@ def get_closure(session: Session, closure_id: int) -> SavedClosure:
     row = session.execute(_COLUMNS.where(Closure.id == closure_id)).one_or_none()
     if row is None:
         raise NotFound(_("Closure not found. It may have been removed."))
-    return _saved(row)
+    return _closure_of(row)
 
 
 def add(session: Session, actor: Actor, closures: Sequence[CloseDays], *, now: datetime) -> list[int]:

@@ -63,7 +63,7 @@ _COLUMNS = sa.select(
 )
 
 
-def _saved(row: sa.Row[Any]) -> SavedVisitType:
+def _visit_type_of(row: sa.Row[Any]) -> SavedVisitType:
     details = VisitTypeDetails.model_construct(**{name: getattr(row, name) for name in VisitTypeDetails.model_fields})
     return SavedVisitType(row.id, row.active, details)
 
@@ -71,7 +71,7 @@ def _saved(row: sa.Row[Any]) -> SavedVisitType:
 def list_visit_types(session: Session) -> list[SavedVisitType]:
     """Every visit type: those that can be booked first, then by name."""
     query = _COLUMNS.order_by(VisitType.active.desc(), VisitType.name, VisitType.id)
-    return [_saved(row) for row in session.execute(query)]
+    return [_visit_type_of(row) for row in session.execute(query)]
 
 
 def get_visit_type(session: Session, visit_type_id: int) -> SavedVisitType:
@@ -83,7 +83,7 @@ def get_visit_type(session: Session, visit_type_id: int) -> SavedVisitType:
     row = session.execute(_COLUMNS.where(VisitType.id == visit_type_id)).one_or_none()
     if row is None:
         raise NotFound(_("Visit type not found."))
-    return _saved(row)
+    return _visit_type_of(row)
 
 
 def lock_visit_type(session: Session, visit_type_id: int) -> SavedVisitType:

@@ -102,6 +102,6 @@ def _warn_of_schema() -> None:
     # Without event handlers, which bring most of Docket along: this process may only start others.
     database = Database(url_of_existing())
     with suppress(DBAPIError):
-        if wrong := migrations.what_is_wrong(migrations.find_revision(database)):
+        if wrong := migrations.schema_problem(migrations.find_revision(database)):
             click.echo(f"Warning: {wrong}", err=True)
     database.dispose()

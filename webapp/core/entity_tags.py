@@ -53,7 +53,7 @@ def is_known(request: Request, tag: str) -> bool:
     return _names(request.headers.getlist("if-none-match"), tag, weakly=True)
 
 
-def version_asked(request: Request, present: Version) -> Version | None:
+def expected_version(request: Request, present: Version) -> Version | None:
     """The version or fingerprint in `If-Match`, to be compared again under the lock; None where any version will do.
 
     Raises:

@@ -75,7 +75,7 @@ def read_phone(text: str, country: str, *, saved: str = "", field: str = "phone"
 
 def shown(number: str, country: str | None = None) -> str:
     """The number as people read it; other text as it was typed. Without a country, the page's country is used."""
-    return _shown(number, _home.get() if country is None else country) if E164.fullmatch(number) else number
+    return _formatted(number, _home.get() if country is None else country) if E164.fullmatch(number) else number
 
 
 def dialled(number: str) -> str:
@@ -133,7 +133,7 @@ def _parsed(typed: str, country: str) -> Any | None:
 
 
 @lru_cache(maxsize=4096)
-def _shown(number: str, country: str) -> str:
+def _formatted(number: str, country: str) -> str:
     library = _library()
     parsed = _parsed(number, "")
     if parsed is None:

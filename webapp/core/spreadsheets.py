@@ -31,13 +31,13 @@ def csv_pieces(columns: Sequence[str], batches: Iterable[Iterable[Sequence[str]]
 
     The last line says how many rows are above it: a file without it is incomplete.
     """
-    yield "\ufeff" + _written([columns])
+    yield "\ufeff" + _csv_text([columns])
     count = 0
     for rows in batches:
         cells = [[harmless(cell) for cell in row] for row in rows]
         count += len(cells)
-        yield _written(cells)
-    yield _written([[ngettext("End of the list: %(n)d row", "End of the list: %(n)d rows", count) % {"n": count}]])
+        yield _csv_text(cells)
+    yield _csv_text([[ngettext("End of the list: %(n)d row", "End of the list: %(n)d rows", count) % {"n": count}]])
 
 
 def csv_headers(name: str, total: int) -> dict[str, str]:
@@ -45,7 +45,7 @@ def csv_headers(name: str, total: int) -> dict[str, str]:
     return {"content-disposition": f'attachment; filename="{name}.csv"', "x-total-count": str(total)}
 
 
-def _written(rows: Iterable[Sequence[str]]) -> str:
+def _csv_text(rows: Iterable[Sequence[str]]) -> str:
     output = io.StringIO()
     csv.writer(output).writerows(rows)
     return output.getvalue()

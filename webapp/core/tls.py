@@ -17,6 +17,6 @@ def modern(context: ssl.SSLContext) -> ssl.SSLContext:
 
 
 @cache
-def modern_once(make: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
+def cached_context(make: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
     """Such a context, made once in a process: reading the system's certificates takes 20 ms."""
     return modern(make())

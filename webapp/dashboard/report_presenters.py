@@ -384,10 +384,10 @@ def csv_table(report: Report) -> Iterator[str]:
         _("Booked by doctors"),
         _("Booked by programs"),
     ]
-    return csv_pieces(columns, [[_written(row) for row in report.rows]])
+    return csv_pieces(columns, [[_csv_row(row) for row in report.rows]])
 
 
-def _written(row: ReportRow) -> list[str]:
+def _csv_row(row: ReportRow) -> list[str]:
     counts, figures = row.figures.counts, row.figures
     numbers = (
         *(counts.booked, counts.seen, counts.no_shows, counts.late, counts.minutes, figures.offered),

@@ -112,13 +112,13 @@ def _searched(doctor: DoctorRow, own_words: dict[str, str]) -> DoctorWords:
     return DoctorWords(
         name=plain(f"{doctor.name} {doctor.specialty}"),
         shown=frozenset(word for name in names for word in _split(name)),
-        own=frozenset((*_split(doctor.name), *_said(doctor.specialty, own_words, people=True))),
+        own=frozenset((*_split(doctor.name), *_words_with_synonyms(doctor.specialty, own_words, people=True))),
         profile=frozenset((*_split(doctor.bio), *(word for each in doctor.languages for word in _split(each)))),
-        kinds={kind.id: frozenset(_said(kind.name, own_words)) for kind in online},
+        kinds={kind.id: frozenset(_words_with_synonyms(kind.name, own_words)) for kind in online},
     )
 
 
-def _said(name: str, own_words: dict[str, str], *, people: bool = False) -> Iterable[str]:
+def _words_with_synonyms(name: str, own_words: dict[str, str], *, people: bool = False) -> Iterable[str]:
     """The words of a specialty or a visit type, and its synonyms."""
     words = _split(name)
     text = f" {' '.join(words)} "

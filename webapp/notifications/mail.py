@@ -94,7 +94,7 @@ class MailSender:
             self._smtp.send_message(mail, from_addr=self.mail_from, to_addrs=[recipient])
         except (OSError, smtplib.SMTPException) as error:
             self._hang_up()
-            raise _what_it_means(error) from error
+            raise _error_for(error) from error
 
     def close(self) -> None:
         """Say goodbye to the server if we are connected."""
@@ -181,7 +181,7 @@ def _as_written(text: str) -> str:
     return text.replace("=?", "= ?")
 
 
-def _what_it_means(error: OSError | smtplib.SMTPException) -> NotAccepted:
+def _error_for(error: OSError | smtplib.SMTPException) -> NotAccepted:
     """The error for an answer of the mail server: whether it concerns this message, or all that wait behind it."""
     match error:
         case smtplib.SMTPRecipientsRefused(recipients=refused):
@@ -192,7 +192,7 @@ def _what_it_means(error: OSError | smtplib.SMTPException) -> NotAccepted:
             return PermanentRefusal("mail_address")
         case smtplib.SMTPResponseException(smtp_code=code, smtp_error=answer):
             # The server refuses us and not this message: our sender's address, our password, our connection.
-            return ServerUnavailable("mail_login", _said(code, answer))
+            return ServerUnavailable("mail_login", _answer_text(code, answer))
         case ssl.SSLError():
             return ServerUnavailable("mail_unsafe")
         case ConnectionRefusedError():
@@ -207,10 +207,10 @@ def _what_it_means(error: OSError | smtplib.SMTPException) -> NotAccepted:
 def _by_code(code: int, answer: bytes | str) -> NotAccepted:
     """RFC 5321, section 4.2.1: 4xx may succeed later, 5xx will not; 421 closes the connection."""
     kind = ServerUnavailable if code == 421 else PermanentRefusal if code >= 500 else TemporaryRefusal
-    return kind("mail_answered", _said(code, answer))
+    return kind("mail_answered", _answer_text(code, answer))
 
 
-def _said(code: int, answer: bytes | str) -> str:
+def _answer_text(code: int, answer: bytes | str) -> str:
     text = answer.decode(errors="replace") if isinstance(answer, bytes) else answer
     # PostgreSQL cannot store a NUL, so the refusal itself could not be recorded.
     return " ".join("".join(letter if letter.isprintable() else " " for letter in f"{code} {text}").split())

@@ -11,7 +11,7 @@ from xml.sax.saxutils import escape
 import httpx2
 
 from webapp.core.phones import dialled
-from webapp.core.tls import modern_once
+from webapp.core.tls import cached_context
 from webapp.notifications.exceptions import PermanentRefusal, ServerUnavailable, TemporaryRefusal
 from webapp.notifications.rendering import Rendered
 
@@ -64,7 +64,7 @@ class SmsSender:
                 headers=self.headers,
                 timeout=self.timeout,
                 follow_redirects=False,
-                verify=modern_once(httpx2.create_ssl_context),
+                verify=cached_context(httpx2.create_ssl_context),
             )
         except httpx2.TimeoutException as error:
             raise ServerUnavailable("sms_late") from error

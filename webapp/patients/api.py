@@ -26,9 +26,9 @@ from webapp.core.entity_tags import (
     NOT_MODIFIED,
     IfMatch,
     answer_unless_known,
+    expected_version,
     precondition_of,
     tag_of,
-    version_asked,
 )
 from webapp.core.optimistic_lock import fingerprint, merged
 from webapp.core.parsing import whole_number
@@ -347,7 +347,7 @@ def _make(page: Page, actor: Actor, view: PatientView, work: Callable[[Session],
     Raises:
         PreconditionFailed: `If-Match` names another state. Also the errors of `work`.
     """
-    version_asked(page.request, fingerprint(patient_out(view)))
+    expected_version(page.request, fingerprint(patient_out(view)))
     page.close()
 
     def changed(session: Session) -> PatientOut:

@@ -77,8 +77,8 @@ class RegisterForm(DocketForm):
 
 
 class NewPatientForm(DocketForm):
-    """A new patient who has proved that the e-mail address is theirs. `ask` removes the fields that the clinic does not
-    ask for.
+    """A new patient who has proved that the e-mail address is theirs. `keep_asked_fields` removes the fields that the
+    clinic does not ask for.
     """
 
     sentences = SENTENCES
@@ -103,7 +103,7 @@ class NewPatientForm(DocketForm):
         )
 
 
-def ask(form: NewPatientForm | RegisterForm, clinic: Clinic) -> None:
+def keep_asked_fields(form: NewPatientForm | RegisterForm, clinic: Clinic) -> None:
     """Remove the fields that the clinic does not ask for, and read telephone numbers for the clinic's country."""
     form.country = clinic.home_country
     for name, asked in (("phone", clinic.asks_phone), ("birth_date", clinic.asks_birth_date)):

@@ -110,10 +110,10 @@ def list_patients(
 
 def _views(session: Session, actor: Actor, which: sa.ColumnElement[bool]) -> Sequence[PatientView]:
     found = session.execute(_VIEW.where(which, visible_to(actor)))
-    return [_seen_by(actor, PatientView(*columns), user_id) for *columns, user_id in found]
+    return [_visible_part(actor, PatientView(*columns), user_id) for *columns, user_id in found]
 
 
-def _seen_by(actor: Actor, view: PatientView, user_id: int | None) -> PatientView:
+def _visible_part(actor: Actor, view: PatientView, user_id: int | None) -> PatientView:
     # A patient with an account manages their own data, so the patient who books for them needs no contact details.
     theirs = user_id is not None and user_id != actor.user_id
     return view._replace(email="") if theirs and not actor.is_staff else view

@@ -49,7 +49,7 @@ def register(
         with database.reading() as session:
             clinic = get_clinic(session)
             # Data that the database would refuse afterwards must not cost a hash.
-            service.require_asked(command, clinic)
+            service.require_details(command, clinic)
             service.checked(session, command, now=now)
         about, words = [command.name, command.email], [clinic.name, clinic.address]
         passwords.require_good_password(command.password, about=about, clinic=words, field="password")

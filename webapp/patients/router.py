@@ -21,7 +21,7 @@ from webapp.auth.dependencies import (
 from webapp.auth.exceptions import TooManyConfirmations
 from webapp.auth.pages.forms import EmailForm, PasswordForm
 from webapp.auth.pages.password_dependencies import counted_attempt
-from webapp.auth.pages.sign_in_code_dependencies import lead_to_code, who_asks
+from webapp.auth.pages.sign_in_code_dependencies import asking_browser, lead_to_code
 from webapp.auth.schemas import Actor, ChangeEmail, ChangePassword
 from webapp.auth.second_factor import passkeys
 from webapp.auth.second_factor import service as second_factor
@@ -36,7 +36,7 @@ from webapp.exceptions import Invalid, NotFound
 from webapp.i18n import gettext as _
 from webapp.i18n import ngettext
 from webapp.patients import dependants, message_preferences, registration, service
-from webapp.patients.forms import MessagesForm, ProfileForm, RegisterForm, StaffProfileForm, ask
+from webapp.patients.forms import MessagesForm, ProfileForm, RegisterForm, StaffProfileForm, keep_asked_fields
 from webapp.patients.presenters import device_lines, linked_identities, person_line
 
 router = Router()
@@ -50,7 +50,7 @@ def show_register(page: CurrentPage) -> Response:
     if actor is not None:
         return page.redirect(home_of(actor.role, wanted))
     form = RegisterForm(data={"next": wanted})
-    ask(form, current_clinic(page))
+    keep_asked_fields(form, current_clinic(page))
     return _register_page(page, form)
 
 
@@ -60,10 +60,10 @@ def register(page: CurrentPage, sent: SentForm) -> Response:
     answer is the same for every address, so that it does not reveal who has an account.
     """
     form = RegisterForm(sent)
-    ask(form, current_clinic(page))
+    keep_asked_fields(form, current_clinic(page))
     with Submission(form) as submission:
         command = submission.read(form.command)
-        asked, letterhead = who_asks(page, command.email), current_clinic(page).letterhead
+        asked, letterhead = asking_browser(page, command.email), current_clinic(page).letterhead
         page.close()
         more = (asked, letterhead, page.settings.secret_keys)
         registration.register(

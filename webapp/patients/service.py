@@ -116,7 +116,7 @@ def _create_account(
     shown: int | None = None,
     now: datetime,
 ) -> int:
-    require_asked(command, get_clinic(session))
+    require_details(command, get_clinic(session))
     command = checked(session, command, now=now)
     user_id = auth.create_user(
         session,
@@ -146,7 +146,7 @@ def _create_account(
     return user_id
 
 
-def require_asked(command: Register | NewPatient, clinic: Clinic) -> None:
+def require_details(command: Register | NewPatient, clinic: Clinic) -> None:
     """Require the details that the clinic asks of each new patient.
 
     Raises:

@@ -174,7 +174,7 @@ def run(
             count(rule.name, number)
             if stop():
                 return removed
-    for number in _release_kept(database, now=now):
+    for number in _release_files(database, now=now):
         count("files", number)
         if stop():
             return removed
@@ -210,7 +210,7 @@ def _delete(database: Database, rule: Rule, *, now: datetime) -> Iterator[int]:
             return
 
 
-def _release_kept(database: Database, *, now: datetime) -> Iterator[int]:
+def _release_files(database: Database, *, now: datetime) -> Iterator[int]:
     """Empty old messages that are files: a round of the worker deletes the file and then the row."""
     while True:
         with database.reading() as session:

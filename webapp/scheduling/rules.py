@@ -279,7 +279,7 @@ def cautions(facts: Facts) -> list[Refusal]:
 def offered(facts: Facts) -> Iterator[Minute]:
     """The starts in the window that no rule refuses, in order. Rules that do not hide times are left out."""
     if facts.starts is None:
-        return _left(facts, RULES)
+        return _remaining(facts, RULES)
     asked = [span for rule in _OF_REQUEST for span in _refused(facts, rule)]
     return (
         start
@@ -290,7 +290,7 @@ def offered(facts: Facts) -> Iterator[Minute]:
 
 def starts_of_schedule(facts: Facts) -> Iterator[Minute]:
     """The starts that the schedule alone allows, for any request; `offered` selects from these."""
-    return _left(facts, _OF_SCHEDULE)
+    return _remaining(facts, _OF_SCHEDULE)
 
 
 def with_starts(facts: Facts, starts: Sequence[Minute]) -> Facts:
@@ -299,7 +299,7 @@ def with_starts(facts: Facts, starts: Sequence[Minute]) -> Facts:
     return facts
 
 
-def _left(facts: Facts, rules: Sequence[Rule]) -> Iterator[Minute]:
+def _remaining(facts: Facts, rules: Sequence[Rule]) -> Iterator[Minute]:
     refused = [span for rule in rules for span in _refused(facts, rule)]
     return grid_starts_within(facts.pieces, facts.step, subtract(facts.window, refused))
 

@@ -26,7 +26,7 @@ from webapp.auth.programs.api import Said
 from webapp.auth.schemas import Actor
 from webapp.core.api import LOCATION_HEADER, Moment, answer
 from webapp.core.api_problems import problem_listing, problems
-from webapp.core.entity_tags import ETAG_HEADER, precondition_of, tag_of, version_asked
+from webapp.core.entity_tags import ETAG_HEADER, expected_version, precondition_of, tag_of
 from webapp.core.optimistic_lock import fingerprint
 from webapp.core.web import Page
 from webapp.idempotency.api import create
@@ -149,7 +149,7 @@ def seen_by(page: Page, shown: BaseModel, saved: BaseModel) -> str:
     Raises:
         PreconditionFailed: `If-Match` is not the entity tag of the present state.
     """
-    version_asked(page.request, fingerprint(shown))
+    expected_version(page.request, fingerprint(shown))
     return fingerprint(saved)
 
 

@@ -159,7 +159,7 @@ def make(
             now=page.now,
             proposals_from=_proposals_from(sent, "proposals-from"),
         )
-        raise ChangeNotMade(_shown(effect.appointments, sent, effect=effect), 200)
+        raise ChangeNotMade(_view_of(effect.appointments, sent, effect=effect), 200)
     impact = impact if impact is not None else ImpactResult()
     try:
         result = page.database.write(
@@ -174,11 +174,11 @@ def make(
         )
     except AppointmentsAffected as affected:
         raise ChangeNotMade(
-            _shown(affected.appointments, sent, message=affected.message), affected.status
+            _view_of(affected.appointments, sent, message=affected.message), affected.status
         ) from affected
     if impact.later:
         finish_after_redirect(page, actor, impact.later)
-    page.add_to_flash(_what_became(impact))
+    page.add_to_flash(_summary(impact))
     return result
 
 
@@ -187,7 +187,7 @@ def finish_after_redirect(page: Page, actor: Actor, count: int) -> None:
     page.work_after_redirect(with_query(DECISIONS, of=count), partial(finish, page.database, actor, now=page.now))
 
 
-def _what_became(impact: ImpactResult) -> str:
+def _summary(impact: ImpactResult) -> str:
     """'2 appointments are moved and 1 is kept.', or '' if none was affected."""
     said = [
         (impact.moved, ngettext("%(n)d appointment was moved.", "%(n)d appointments were moved.", impact.moved)),
@@ -234,18 +234,21 @@ def _proposals_from(sent: FormData, field: str) -> ProposalsFrom:
     return "today" if sent.get(field) == "today" else "next_working_day"
 
 
-def _shown(
+def _view_of(
     appointments: list[Affected], sent: FormData, *, message: str = "", effect: Effect | None = None
 ) -> ChangeView:
     return ChangeView(
         effect=effect,
         choices=[
-            AffectedRow(appointment, _chosen(appointment, str(sent.get(f"decide-{appointment.reference}", ""))))
+            AffectedRow(
+                appointment, _possible_choice(appointment, str(sent.get(f"decide-{appointment.reference}", "")))
+            )
             for appointment in appointments[:SHOWN]
         ],
         count=len(appointments),
         listed=" ".join(
-            f"{appointment.reference}|{appointment.version}|{_written(appointment)}" for appointment in appointments
+            f"{appointment.reference}|{appointment.version}|{_hidden_state(appointment)}"
+            for appointment in appointments
         ),
         message=message,
         why=str(sent.get("why", ""))[:200],
@@ -254,11 +257,11 @@ def _shown(
     )
 
 
-def _chosen(appointment: Affected, kind: str) -> str:
+def _possible_choice(appointment: Affected, kind: str) -> str:
     return "" if kind not in KINDS or (kind == "move" and appointment.proposal is None) else kind
 
 
-def _written(appointment: Affected) -> str:
+def _hidden_state(appointment: Affected) -> str:
     """The part of the hidden field after an appointment's version: its proposal, or that the patient is here."""
     if appointment.arrived:
         return ARRIVED

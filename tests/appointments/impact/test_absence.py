@@ -42,7 +42,7 @@ def left(cast: Cast, actor: Actor | None = None, day: str = DAY) -> list[Remaini
     """The remaining appointments of Bob's day."""
     with cast.database.reading() as session:
         bob = doctors.get_doctor(session, "bob")
-    return absence.list_left(cast.database, actor or cast.fiona, bob, date.fromisoformat(day), now=cast.now)
+    return absence.list_remaining(cast.database, actor or cast.fiona, bob, date.fromisoformat(day), now=cast.now)
 
 
 def take_off(cast: Cast, chosen: dict[str, AbsenceDecision], day: str = DAY) -> absence.AbsenceResult:

@@ -41,7 +41,7 @@ def away(cast: Cast) -> Cast:
     cast.now = local(f"{DAY} 09:10")
     with cast.database.reading() as session:
         bob = doctors.get_doctor(session, "bob")
-    left = absence.list_left(cast.database, cast.fiona, bob, date.fromisoformat(DAY), now=cast.now)
+    left = absence.list_remaining(cast.database, cast.fiona, bob, date.fromisoformat(DAY), now=cast.now)
     chosen = {each.reference: AbsenceDecision("cancel", each.version) for each in left}
     kept = next(each for each in left if each.starts_at == local(f"{DAY} 11:00"))
     chosen[kept.reference] = AbsenceDecision("keep", kept.version)

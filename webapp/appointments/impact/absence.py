@@ -107,7 +107,7 @@ class AbsenceResult:
     list_id: int | None = None
 
 
-def list_left(
+def list_remaining(
     database: Database, actor: Actor, doctor: DoctorRow, day: date, *, now: datetime
 ) -> list[RemainingAppointment]:
     """The remaining appointments of the doctor's day with proposals; those of patients who have arrived come first.

@@ -164,7 +164,7 @@ def send(
         NoOneToTell: none of the appointments is upcoming.
         WrittenToRecently: another patient had one within a day.
     """
-    made = notification_lists.begin_once(session, actor, "message", words=words, once=once, now=now)
+    made = notification_lists.begin_for_form(session, actor, "message", words=words, once=once, now=now)
     if made is None:
         return None
     # Data that is read after the locks stays true until the end, because cancelling and moving take them, too.

@@ -102,7 +102,9 @@ def begin(
     return session.scalars(sa.insert(NotificationList).values(values).returning(NotificationList.id)).one()
 
 
-def begin_once(session: Session, actor: Actor, kind: ListKind, *, words: str, once: str, now: datetime) -> int | None:
+def begin_for_form(
+    session: Session, actor: Actor, kind: ListKind, *, words: str, once: str, now: datetime
+) -> int | None:
     """The same for a form with this mark; None if the form has made a list before, or makes one just now."""
     taken = sa.select(NotificationList.id).where(NotificationList.once == once)
     if session.scalar(taken) is not None:
@@ -114,7 +116,7 @@ def begin_once(session: Session, actor: Actor, kind: ListKind, *, words: str, on
         return None
 
 
-def made_once(session: Session, once: str) -> int | None:
+def list_of_form(session: Session, once: str) -> int | None:
     """The list that the form with this mark has made, if it was sent before."""
     return session.scalar(sa.select(NotificationList.id).where(NotificationList.once == once))
 

@@ -28,7 +28,7 @@ LongToken = Annotated[str, Path(max_length=600)]
 def ask_confirmation(page: CurrentPage, token: LongToken) -> Response:
     """Ask for confirmation first, because mail scanners follow links too; anyone with the link."""
     try:
-        found = confirmation.find_address(page.session, _said(page, token), now=page.now)
+        found = confirmation.find_address(page.session, _token_content(page, token), now=page.now)
     except AddressNotConfirmable as error:
         return _over_page(page, error)
     actor = current_actor(page)
@@ -50,7 +50,11 @@ def confirm_address(page: CurrentPage, token: LongToken) -> Response:
     actor = current_actor(page)
     try:
         outcome = page.write(
-            address_confirmation.confirm_address, _said(page, token), actor=actor, address=page.address, now=page.now
+            address_confirmation.confirm_address,
+            _token_content(page, token),
+            actor=actor,
+            address=page.address,
+            now=page.now,
         )
     except (AddressNotConfirmable, AddressTaken) as error:
         return _over_page(page, error)
@@ -68,7 +72,7 @@ def confirm_address(page: CurrentPage, token: LongToken) -> Response:
     return page.redirect("/" if actor is None else "/account", flash=said)
 
 
-def _said(page: Page, token: str) -> object:
+def _token_content(page: Page, token: str) -> object:
     return signing.unsign(page.settings.secret_keys, confirmation.PURPOSE, token)
 
 

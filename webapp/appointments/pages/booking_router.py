@@ -72,7 +72,7 @@ def show_booking(page: CurrentPage) -> Response:
         return staff_booking.show(page, actor, kept)
     query = page.request.query_params
     choices = patients.bookable_patients(page.session, actor)
-    patient = _chosen(choices, query.get("patient"))
+    patient = _chosen_patient(choices, query.get("patient"))
     form = BookForm(
         data={
             "doctor": query.get("doctor", ""),
@@ -82,7 +82,7 @@ def show_booking(page: CurrentPage) -> Response:
             **{name: kept.value(name) if kept else "" for name in ("reason", "notes")},
         }
     )
-    request, start = _wanted(page, form)
+    request, start = _request_in(page, form)
     booked = queries.find_booked_reference(page.session, actor, patient.id, request.doctor.id, start)
     if booked is not None:
         # A patient who returns to this page after booking sees the appointment instead of an error about it.
@@ -103,7 +103,7 @@ def keep_booking(page: CurrentPage, sent: SentForm) -> Response:
         address = with_query("/book", **chosen)
     else:
         try:
-            request, start = _wanted(page, form, by_staff=actor.is_staff)
+            request, start = _request_in(page, form, by_staff=actor.is_staff)
             own = [str(choice.id) for choice in patients.bookable_patients(page.session, actor) if choice.is_self]
             patient = None if form.patient.data in own else whole_number(form.patient.data)
             address = presenters.calendar_href(request, start, current_clinic(page), patient)
@@ -144,8 +144,8 @@ def book(page: CurrentPage, sent: SentForm) -> Response:
             return response
     try:
         choices = patients.bookable_patients(page.session, actor)
-        patient = _chosen(choices, form.patient.data)
-        request, start = _wanted(page, form)
+        patient = _chosen_patient(choices, form.patient.data)
+        request, start = _request_in(page, form)
     except (Invalid, NotFound) as refusal:
         return _nothing_to_book(page, form, refusal)
     if looks:
@@ -179,7 +179,7 @@ def _way_back(sent: FormData) -> str:
     return with_query("/book", **{name: sent.get(name) for name in names})
 
 
-def _chosen(choices: list[PatientChoice], wanted: str | None) -> PatientChoice:
+def _chosen_patient(choices: list[PatientChoice], wanted: str | None) -> PatientChoice:
     """The patient whom the appointment is for; without a choice, the user.
 
     Raises:
@@ -208,7 +208,7 @@ def _nothing_to_book(page: Page, form: BookForm, error: AppError) -> Response:
     return error_page(page, error, actions=actions, typed=[form.reason, form.notes])
 
 
-def _wanted(page: Page, form: TypedForm, *, by_staff: bool = False) -> tuple[BookingRequest, datetime]:
+def _request_in(page: Page, form: TypedForm, *, by_staff: bool = False) -> tuple[BookingRequest, datetime]:
     """The appointment that a booking form or address names.
 
     Raises:
@@ -243,7 +243,7 @@ def _booking_page(
     `other_type`: the patient has just chosen this visit type, so the error may come from its length.
     """
     clinic = current_clinic(page)
-    patient = _chosen(choices, form.patient.data)
+    patient = _chosen_patient(choices, form.patient.data)
     back = presenters.calendar_href(request, start, clinic, patient.id if not patient.is_self else None)
     taken = None
     if error is not None and other_type and error.code in ABOUT_THE_LENGTH:

@@ -33,7 +33,7 @@ from webapp.core.routing import Router
 from webapp.core.urls import with_query
 from webapp.core.web import CurrentPage, Page, SentForm
 from webapp.i18n import gettext as _
-from webapp.patients.forms import ask
+from webapp.patients.forms import keep_asked_fields
 from webapp.patients.schemas import Origin
 
 router = Router()
@@ -96,7 +96,7 @@ def create_account(page: CurrentPage, sent: SentForm) -> Response:
     if asked is None:
         return _start_again(page)
     form = FirstBookingForm(sent)
-    ask(form, current_clinic(page))
+    keep_asked_fields(form, current_clinic(page))
     with Submission(form) as submission:
         command = submission.read(lambda: form.command_for(asked.email))
         entered = page.write(code_sign_in.create_account, command, _typed(page, asked), _origin(page), now=page.now)
@@ -193,7 +193,7 @@ def _details_page(
     status: int = 200,
     headers: dict[str, str] | None = None,
 ) -> Response:
-    ask(form, current_clinic(page))
+    keep_asked_fields(form, current_clinic(page))
     return page.render(
         "appointments/pages/first_booking.html",
         status=status,

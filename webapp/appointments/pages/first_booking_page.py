@@ -45,7 +45,7 @@ class Booked(NamedTuple):
 
 def names_appointment(address: str) -> bool:
     """Whether this is an address of the booking page, with all that a booking needs."""
-    return _chosen(address) is not None
+    return _request_in(address) is not None
 
 
 def shown(page: Page, address: str) -> dict[str, Any]:
@@ -53,7 +53,7 @@ def shown(page: Page, address: str) -> dict[str, Any]:
 
     `free`: it could be booked at this moment.
     """
-    chosen = _chosen(address)
+    chosen = _request_in(address)
     found = None if chosen is None else _request(page, chosen)
     if chosen is None or found is None:
         return {"appointment": None, "free": False, "cancel_until": None}
@@ -79,7 +79,7 @@ def actor_of(page: Page, secret: str) -> Actor:
 
 def book(page: Page, actor: Actor, address: str, reason: str) -> Booked:
     """Book what the address names; where that is not possible, the booking page says why and what is possible."""
-    chosen = _chosen(address)
+    chosen = _request_in(address)
     if chosen is None:
         return Booked(address, reason)
     command = Booking(doctor=chosen.doctor, visit_type_id=chosen.visit_type, starts_at=chosen.start, reason=reason)
@@ -96,7 +96,7 @@ def keep_reason(page: Page, response: Response, actor: Actor, booked: Booked) ->
         keep_draft(page, response, actor, UnsentForm("/appointments", booked.address, [("reason", booked.reason)]))
 
 
-def _chosen(address: str) -> RequestedAppointment | None:
+def _request_in(address: str) -> RequestedAppointment | None:
     path, _mark, query = address.partition("?")
     if path != "/book" or not is_clean_text(query.encode()):
         return None

@@ -95,7 +95,7 @@ def remember_wanted(page: Page, response: Response, email: str, wanted: str) -> 
         page.set_cookie(response, page.cookie_name(WANTED_COOKIE), value, SECONDS)
 
 
-def wanted_by(page: Page, email: str) -> str:
+def wanted_page(page: Page, email: str) -> str:
     """Where the owner of this address wanted to go when they asked for the mail in this browser; '' if unknown."""
     token = page.request.cookies.get(page.cookie_name(WANTED_COOKIE), "")
     match signing.unsign(page.settings.secret_keys, WANTED_COOKIE, token):

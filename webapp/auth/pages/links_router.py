@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from webapp.auth.dependencies import clear_session_cookie, clinic_words, session_secret
 from webapp.auth.exceptions import LinkNotValid
-from webapp.auth.pages.draft_dependencies import wanted_by
+from webapp.auth.pages.draft_dependencies import wanted_page
 from webapp.auth.pages.factor_dependencies import letterhead_of
 from webapp.auth.pages.forms import NewPasswordForm
 from webapp.auth.passwords import password_links
@@ -58,7 +58,7 @@ def set_new_password(page: CurrentPage, sent: SentForm, token: Token) -> Respons
     said = _("Your password is set. You can now sign in.")
     if calendar_ended:
         said = _("Your password is set. Your calendar link no longer works: sign in to create a new one.")
-    response = page.redirect(with_query("/login", next=wanted_by(page, owner.email)), flash=said)
+    response = page.redirect(with_query("/login", next=wanted_page(page, owner.email)), flash=said)
     clear_session_cookie(page, response)
     return response
 

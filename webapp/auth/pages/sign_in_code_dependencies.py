@@ -37,12 +37,12 @@ def send_code(page: Page, command: AskForCode, wanted: str) -> Response:
         TooManyCodes: too many were requested from this network.
     """
     letterhead: dict[str, str] = page.request.app.state.letterhead(page)
-    asked = who_asks(page, command.email)
+    asked = asking_browser(page, command.email)
     page.write(sign_in_codes.send, command, asked, letterhead, keys=page.settings.secret_keys, now=page.now)
     return lead_to_code(page, asked, command.email, wanted)
 
 
-def who_asks(page: Page, email: str) -> AskingBrowser:
+def asking_browser(page: Page, email: str) -> AskingBrowser:
     """This browser's request for a code for this address."""
     before = waiting(page)
     browser = before.browser if before is not None else new_secret()

@@ -49,7 +49,7 @@ def caller_of(page: Page, token: str | None) -> Actor | None:
     """
     if token is None:
         return current_actor(page) if page.request.method in SAFE_METHODS else None
-    if api_tokens.looks_like_one(token):
+    if api_tokens.looks_like_api_token(token):
         return _machine_of(page, token)
     claims = read_access_token(page.settings.secret_keys, token, now=page.now)
     found = None

@@ -86,7 +86,7 @@ class FoundToken(NamedTuple):
     unnoted: bool
 
 
-def looks_like_one(text: str) -> bool:
+def looks_like_api_token(text: str) -> bool:
     """Whether a bearer token is meant to be an API token."""
     return text.startswith(PREFIX)
 

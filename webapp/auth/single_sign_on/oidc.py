@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from webapp.auth.single_sign_on.sign_on_exceptions import ProviderUnavailable, SignOnRefused
-from webapp.core.tls import modern_once
+from webapp.core.tls import cached_context
 from webapp.core.urls import with_query
 from webapp.identity_providers import OidcProvider, is_safe_address
 
@@ -196,7 +196,7 @@ class OidcClient:
         try:
             with (
                 httpx2.Client(
-                    timeout=timeout, follow_redirects=False, verify=modern_once(httpx2.create_ssl_context)
+                    timeout=timeout, follow_redirects=False, verify=cached_context(httpx2.create_ssl_context)
                 ) as client,
                 client.stream(method, address, headers=headers, **more) as answer,
             ):

@@ -37,8 +37,8 @@ def keep_promises(page: CurrentPage) -> Response:
     page.close()
     moved, left = promised_hours.keep_hours(page.database, actor, now=page.now)
     if left:
-        return _page(page, left, message=_done(moved) if moved else "", status=409)
-    return page.redirect("/admin", flash=_done(moved))
+        return _page(page, left, message=_flash(moved) if moved else "", status=409)
+    return page.redirect("/admin", flash=_flash(moved))
 
 
 @router.post(f"{ADDRESS}/{{reference}}")
@@ -51,7 +51,7 @@ def change_promise(page: CurrentPage, reference: str) -> Response:
     return page.redirect(ADDRESS, flash=_("The new time is saved. Patients who get messages are told about it."))
 
 
-def _done(count: int) -> str:
+def _flash(count: int) -> str:
     if not count:
         return _("Every appointment is at its promised time.")
     words = ngettext(

@@ -60,7 +60,7 @@ def list_appointments(page: CurrentPage) -> Response:
         before=listing.parse_place(query.get("before", "")), after=listing.parse_place(query.get("after", ""))
     )
     listed = listing.list_appointments(page.session, found.filter, cursor=cursor)
-    keep = _kept(page)
+    keep = _filter_parameters(page)
     page.trace(status_service.record_listing, actor, [row.id for row in listed.rows], now=page.now)
     return page.render(
         "staff/appointments/list.html",
@@ -211,7 +211,7 @@ def _earlier(page: Page, found: ResolvedSearch, keep: Mapping[str, str]) -> tupl
     return (count, presenters.list_href({**keep, "from": today.isoformat()})) if count else None
 
 
-def _kept(page: Page) -> dict[str, str]:
+def _filter_parameters(page: Page) -> dict[str, str]:
     """The filters and the order, as the address has them."""
     return {name: page.request.query_params.get(name, "")[:100] for name in (*FILTERS, "sort")}
 

@@ -146,9 +146,9 @@ def carry_out(
     """
     list_id, begun = None, False
     if action == "cancel":
-        list_id = database.write(notification_lists.begin_once, actor, "cancel", words=words, once=once, now=now)
+        list_id = database.write(notification_lists.begin_for_form, actor, "cancel", words=words, once=once, now=now)
         begun = list_id is not None
-        list_id = list_id or database.write(notification_lists.made_once, once)
+        list_id = list_id or database.write(notification_lists.list_of_form, once)
     do = ACTIONS[action].do
     if do is None:
         raise ValueError(f"{action} is not done with one appointment after the other.")

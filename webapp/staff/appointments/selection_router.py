@@ -103,7 +103,7 @@ def preview(page: CurrentPage) -> Response:
 def carry_out(page: CurrentPage, sent: SentForm) -> Response:
     """Carry out the action with the appointments that the preview listed; front desk."""
     actor = signed_in(page, *DESK)
-    chosen = _named(sent)
+    chosen = _chosen_in(sent)
     asked = SelectionRequest(
         str(sent.get("action", "")),
         [each.reference for each in chosen],
@@ -129,7 +129,7 @@ def carry_out(page: CurrentPage, sent: SentForm) -> Response:
         page.database, actor, asked.action, chosen, words=asked.words, once=asked.once, now=page.now
     )
     list_href = list_address(result.list_id) if result.list_id is not None else ""
-    said = _said(asked.action, len(chosen) - len(result.failed))
+    said = _flash(asked.action, len(chosen) - len(result.failed))
     if not result.failed:
         return page.redirect(list_href or local_path(asked.back, default=LIST), flash=said)
     problems = {reference: error.message for reference, error in result.failed.items()}
@@ -154,7 +154,7 @@ def _send(page: Page, actor: Actor, asked: SelectionRequest, *, sure: bool) -> R
     except AppError as error:
         return _show(page, actor, asked, SelectionAnswer(trouble=error.message, status=error.status))
     if outcome is None:
-        made = notification_lists.made_once(page.session, asked.once)
+        made = notification_lists.list_of_form(page.session, asked.once)
         return page.redirect(LIST if made is None else list_address(made))
     said = ngettext(
         "The message to %(n)d patient is on its way.",
@@ -177,7 +177,7 @@ def _wrong_with(asked: SelectionRequest) -> str:
     return ""
 
 
-def _said(action: str, done: int) -> str:
+def _flash(action: str, done: int) -> str:
     words = {
         "confirm": ngettext("%(n)d appointment is confirmed.", "%(n)d appointments are confirmed.", done),
         "cancel": ngettext("%(n)d appointment is cancelled.", "%(n)d appointments are cancelled.", done),
@@ -186,7 +186,7 @@ def _said(action: str, done: int) -> str:
     return words[action] % {"n": done}
 
 
-def _named(sent: FormData) -> list[ChosenAppointment]:
+def _chosen_in(sent: FormData) -> list[ChosenAppointment]:
     """The appointments that a form names, each once, as `K7QM-2F9X.3` with the version that the user saw."""
     found: dict[str, ChosenAppointment] = {}
     for text in sent.getlist("chosen"):

@@ -76,10 +76,10 @@ def change_confidentiality(page: CurrentPage, reference: str, sent: SentForm) ->
     form, hide = UndoForm(sent), sent.get("confidential") != "no"
     command = ChangeConfidentiality(confidential=hide, version=whole_number(form.version.data))
     informed = page.write(confidentiality.set_confidential, actor, reference, command, now=page.now)
-    return page.redirect(back, flash=_seen_by(informed, hidden=hide))
+    return page.redirect(back, flash=_visibility_sentence(informed, hidden=hide))
 
 
-def _seen_by(informed: InformedGuardian, *, hidden: bool) -> str:
+def _visibility_sentence(informed: InformedGuardian, *, hidden: bool) -> str:
     """A sentence: who sees an appointment after the change, and what can't be undone."""
     if not informed.guardian:
         return _("The appointment is confidential.") if hidden else _("The appointment is no longer confidential.")

@@ -36,7 +36,7 @@ def show_log(page: CurrentPage) -> Response:
         return _log_page(page, form, [], Neighbours(), [], status=422)
     cursor = newest_first(query)
     found = audit.list_entries(page.session, resolved.filter, cursor=cursor, limit=PAGE_SIZE + 1)
-    entries, neighbours = cut_newest_first(found, cursor, PAGE_SIZE, "/admin/audit", **_kept(page))
+    entries, neighbours = cut_newest_first(found, cursor, PAGE_SIZE, "/admin/audit", **_filter_parameters(page))
     exported = events.count_events(page.session, resolved.filter, most=MOST_COUNTED)
     _record_reading(page, actor, resolved, exported=False)
     return _log_page(page, form, entries, neighbours, resolved.patients, exported=exported)
@@ -100,7 +100,7 @@ def _record_reading(page: Page, actor: Actor, resolved: ResolvedSearch, *, expor
     record(audit.record_reading, actor, resolved.patients, exported=exported, now=page.now)
 
 
-def _kept(page: Page) -> dict[str, str]:
+def _filter_parameters(page: Page) -> dict[str, str]:
     """The filters, as the address has them."""
     names = ("who", "patient", "action", "first", "last", "address")
     return {name: page.request.query_params.get(name, "") for name in names}
@@ -116,7 +116,7 @@ def _log_page(
     exported: int = 0,
     status: int = 200,
 ) -> Response:
-    kept = _kept(page)
+    kept = _filter_parameters(page)
     return page.render(
         "staff/audit/log.html",
         status=status,

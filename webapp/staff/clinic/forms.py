@@ -233,7 +233,7 @@ def search_form(saved: SearchSettings) -> SearchForm:
 ASKED = {"no": _l("Don’t ask"), "ask": _l("Ask"), "require": _l("Require")}
 
 
-def _asked(label: str) -> RadioField:
+def _requirement_field(label: str) -> RadioField:
     """Whether new patients are asked for something."""
     return RadioField(label, choices=[SelectChoice(*each) for each in ASKED.items()], validate_choice=False)
 
@@ -245,8 +245,8 @@ class NewPatientsForm(DocketForm):
         "asks_birth_date": _l("Choose one of the three."),
         "asks_phone": _l("Choose one of the three."),
     }
-    asks_birth_date = _asked(_l("Date of birth"))
-    asks_phone = _asked(_l("Phone number"))
+    asks_birth_date = _requirement_field(_l("Date of birth"))
+    asks_phone = _requirement_field(_l("Phone number"))
     seen = SeenField()
 
     def command(self) -> NewPatientRules | None:

@@ -67,7 +67,7 @@ def change_visit_type(page: CurrentPage, sent: SentForm, visit_type_id: PathId) 
     saved, offer = offers.get_offer(page.session, visit_type_id)
     form = VisitTypeForm(sent)
     form.offer(offers.doctors_to_choose(page.session))
-    with ChangeSubmission(page, actor, sent, form, saved_form=partial(_offered_form, page)) as submission:
+    with ChangeSubmission(page, actor, sent, form, saved_form=partial(_form_of, page)) as submission:
         command = submission.read(form.command)
         touched = sorted({*offer.doctor_ids, *command.doctor_ids})
         work = partial(
@@ -114,7 +114,7 @@ def change_activity(page: CurrentPage, sent: SentForm, visit_type_id: PathId) ->
     return _activity_page(page, saved, form, change=submission.change, status=submission.status)
 
 
-def _offered_form(page: Page, saved: VisitTypeOffer) -> VisitTypeForm:
+def _form_of(page: Page, saved: VisitTypeOffer) -> VisitTypeForm:
     form = visit_type_form(saved)
     form.offer(offers.doctors_to_choose(page.session))
     return form

@@ -102,7 +102,7 @@ def take_off(page: CurrentPage, sent: SentForm) -> Response:
     except NotDecided as error:
         return _show(page, of, typed, message=error.message, problems=error.problems, status=error.status)
     onward = of.back if outcome.list_id is None else list_address(outcome.list_id)
-    return page.redirect(onward, flash=" ".join(_what_became(of, outcome, current_clinic(page))))
+    return page.redirect(onward, flash=" ".join(_summary(of, outcome, current_clinic(page))))
 
 
 def chosen_in(sent: FormData) -> dict[str, AbsenceDecision]:
@@ -162,7 +162,7 @@ def _show(
     clinic = current_clinic(page)
     now = page.now
     page.close()
-    left = absence.list_left(page.database, of.actor, of.doctor, of.day, now=now)
+    left = absence.list_remaining(page.database, of.actor, of.doctor, of.day, now=now)
     waiting: list[WalkInView] = []
     if of.today and not of.own:
         with page.database.reading() as session:
@@ -222,7 +222,7 @@ def _usual_why(of: Absence, clinic: Clinic) -> str:
     }
 
 
-def _what_became(of: Absence, outcome: AbsenceResult, clinic: Clinic) -> list[str]:
+def _summary(of: Absence, outcome: AbsenceResult, clinic: Clinic) -> list[str]:
     """'Dr. Okafor is away for the rest of today. 3 appointments went to colleagues.'"""
     said = [
         (

@@ -98,13 +98,13 @@ def _book(call: DeskCall, chosen: PickedTime, sent: FormData) -> Response:
         )
     except (Conflict, Invalid, NotFound, Unavailable) as refusal:
         error = refusal
-        reference = _sent_before(call, command, new_patient)
+        reference = _booked_before(call, command, new_patient)
     if reference is None:
         return call.whole(_found_after(call, error), chosen, error=error)
     there = f"/appointments/{reference}?booked=1"
     if call.walk_in is not None and current_clinic(page).today(chosen.starts_at) == call.walk_in.day:
         there = f"/board/{call.walk_in.day}/appointments/{reference}"
-    return _done(page, there)
+    return _finish(page, there)
 
 
 def _let_wait(call: DeskCall, sent: FormData) -> Response:
@@ -125,9 +125,9 @@ def _let_wait(call: DeskCall, sent: FormData) -> Response:
             now=page.now,
         )
     except (Conflict, Invalid, Unavailable) as refusal:
-        if _who_waits(call, queue, new_patient) is None:
+        if _sentence_about_wait(call, queue, new_patient) is None:
             return call.whole(_found_after(call, refusal), error=refusal)
-    return _done(page, "/board", said=_who_waits(call, queue, new_patient))
+    return _finish(page, "/board", said=_sentence_about_wait(call, queue, new_patient))
 
 
 def _found_after(call: DeskCall, error: AppError) -> FoundPatients:
@@ -144,13 +144,13 @@ def _new_patient(form: CallForm) -> PatientDetails | None:
     return None
 
 
-def _done(page: Page, there: str, *, said: str | None = None) -> Response:
+def _finish(page: Page, there: str, *, said: str | None = None) -> Response:
     response = page.redirect(there, flash=said)
     drop_draft(page, response)
     return response
 
 
-def _sent_before(call: DeskCall, command: Booking, new_patient: PatientDetails | None) -> str | None:
+def _booked_before(call: DeskCall, command: Booking, new_patient: PatientDetails | None) -> str | None:
     """The appointment that the same form has booked before, for a patient whom it may have added; None otherwise."""
     if new_patient is not None:
         patient_id = _just_added(call, new_patient)
@@ -160,7 +160,7 @@ def _sent_before(call: DeskCall, command: Booking, new_patient: PatientDetails |
     return queries.find_same_booking(call.page.session, call.actor, command)
 
 
-def _who_waits(call: DeskCall, queue: Queue, new_patient: PatientDetails | None) -> str | None:
+def _sentence_about_wait(call: DeskCall, queue: Queue, new_patient: PatientDetails | None) -> str | None:
     """A sentence about the wait, also if the same form was sent before; None if the patient does not wait in this
     queue.
     """

@@ -40,7 +40,7 @@ def change_walk_in(page: CurrentPage, sent: SentForm, walk_in_id: PathId) -> Res
     """Let a walk-in wait in another queue, or with another urgency; front desk."""
     actor = signed_in(page, *DESK)
     form = QueueForm(sent)
-    with Submission(form, saved_form=partial(_saved_form, page)) as submission:
+    with Submission(form, saved_form=partial(_form_of, page)) as submission:
         command = submission.read(form.command)
         page.write(walk_ins.change, actor, walk_in_id, command, seen=form.seen.data or "", now=page.now)
         changed = walk_ins.get_walk_in(page.session, walk_in_id, now=page.now)
@@ -75,7 +75,7 @@ def undo(page: CurrentPage, walk_in_id: PathId) -> Response:
     return page.redirect(BOARD, flash=waits_in_words(view))
 
 
-def _saved_form(page: Page, saved: Queue) -> QueueForm:
+def _form_of(page: Page, saved: Queue) -> QueueForm:
     form = queue_form(saved)
     form.offer(doctors.list_doctors(page.session))
     return form

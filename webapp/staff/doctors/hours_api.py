@@ -159,7 +159,7 @@ def add_hours(
 
     def work(session: Session) -> PeriodOut:
         hours.save_hours(session, actor, doctor.id, command, now=page.now)
-        return _saved(session, doctor.id, command)
+        return _read_period(session, doctor.id, command)
 
     def place(shown: PeriodOut) -> str:
         return f"{API_PREFIX}/doctors/{doctor.id}/hours/{shown.id}"
@@ -185,7 +185,7 @@ def replace_hours(
 
     def work(session: Session) -> PeriodOut:
         hours.save_hours(session, actor, doctor.id, command, now=page.now)
-        return _saved(session, doctor.id, command)
+        return _read_period(session, doctor.id, command)
 
     return impact_api.make(page, Plan(actor, work, [doctor.id], body.decisions), preview=preview)
 
@@ -236,7 +236,7 @@ def _command(
     )
 
 
-def _saved(session: Session, doctor_id: int, command: SaveHours) -> PeriodOut:
+def _read_period(session: Session, doctor_id: int, command: SaveHours) -> PeriodOut:
     return _period_out(hours.get_period(session, doctor_id, Period(command.valid_from, command.valid_until)))
 
 

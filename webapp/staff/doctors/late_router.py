@@ -40,7 +40,7 @@ def run_late(page: CurrentPage, slug: str, sent: SentForm) -> Response:
     with Submission(form) as submission:
         command = submission.read(form.command)
         told = page.write(messages.run_late, actor, slug, command, now=page.now)
-        return page.redirect(_back(actor), flash=_said(doctor, command, told))
+        return page.redirect(_back(actor), flash=_flash(doctor, command, told))
     return _late_page(page, actor, doctor, form, status=submission.status)
 
 
@@ -48,7 +48,7 @@ def _back(actor: Actor) -> str:
     return "/schedule" if actor.role == "doctor" else "/board"
 
 
-def _said(doctor: DoctorRow, command: RunLate, told: int) -> str:
+def _flash(doctor: DoctorRow, command: RunLate, told: int) -> str:
     words = {"name": doctor.name, "n": command.minutes}
     late, on_time = _("%(name)s is running about %(n)s minutes late."), _("%(name)s is on time.")
     said = [(late if command.minutes else on_time) % words]

@@ -127,7 +127,7 @@ def change_doctor(page: CurrentPage, sent: SentForm, slug: Slug) -> Response:
     form = DoctorForm(sent)
     form.offer(_types_to_choose(page))
     look: DoctorProfile | None = None
-    with ChangeSubmission(page, actor, sent, form, saved_form=partial(_saved_form, page)) as submission:
+    with ChangeSubmission(page, actor, sent, form, saved_form=partial(_form_of, page)) as submission:
         command, seen = submission.read(form.command), form.seen.data or ""
         look = command if sent.get("step") == "preview" else None
         work = partial(profiles.change, actor=actor, slug=slug, command=command, seen=seen, now=page.now)
@@ -195,7 +195,7 @@ def _this_week(page: Page) -> tuple[datetime, datetime]:
     return first_instant(monday, clinic.zone), first_instant(monday + timedelta(days=7), clinic.zone)
 
 
-def _saved_form(page: Page, saved: DoctorState) -> DoctorForm:
+def _form_of(page: Page, saved: DoctorState) -> DoctorForm:
     form = DoctorForm(data=doctor_data(saved.profile, fingerprint(saved)))
     form.offer(_types_to_choose(page))
     return form

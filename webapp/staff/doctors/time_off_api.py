@@ -115,7 +115,7 @@ def add_time_off(
 ) -> Response:
     """Add time off, once or weekly. For a series, the first entry is returned. Access: the doctor, admins."""
     doctor = doctor_of(page, actor, doctor_id)
-    command, exactly, names = _written(body, current_clinic(page).zone)
+    command, exactly, names = _command_of(body, current_clinic(page).zone)
 
     def work(session: Session) -> TimeOffOut:
         try:
@@ -152,7 +152,9 @@ def remove_time_off(
     return impact_api.remove(page, plan, _("The time off is removed."), preview=preview)
 
 
-def _written(body: TakeTimeOff, zone: ZoneInfo) -> tuple[AddTimeOff, tuple[datetime, datetime] | None, dict[str, str]]:
+def _command_of(
+    body: TakeTimeOff, zone: ZoneInfo
+) -> tuple[AddTimeOff, tuple[datetime, datetime] | None, dict[str, str]]:
     """The command for the service, the exact instants where the body has them, and the body's names of its members.
 
     Raises:

@@ -33,8 +33,8 @@ def show_preview(page: CurrentPage, kind: str) -> Response:
         "staff/messages/preview.html",
         headers=FRAMING,
         kind=found,
-        mail=_written(page, found, "email"),
-        sms=_written(page, found, "sms").text if "sms" in found.channels else "",
+        mail=_render(page, found, "email"),
+        sms=_render(page, found, "sms").text if "sms" in found.channels else "",
     )
 
 
@@ -42,9 +42,9 @@ def show_preview(page: CurrentPage, kind: str) -> Response:
 def show_preview_document(page: CurrentPage, kind: str) -> Response:
     """The e-mail's document alone, as mail programs show it; admins."""
     signed_in(page, "admin")
-    mail = _written(page, previews.find_kind(kind), "email")
+    mail = _render(page, previews.find_kind(kind), "email")
     return HTMLResponse(mail.html, headers=DOCUMENT_HEADERS)
 
 
-def _written(page: Page, kind: MessageKind, channel: Channel) -> Rendered:
+def _render(page: Page, kind: MessageKind, channel: Channel) -> Rendered:
     return previews.write_example(kind, channel, current_clinic(page), base_url=page.base_url, now=page.now)

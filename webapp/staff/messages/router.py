@@ -75,7 +75,7 @@ def show_document(page: CurrentPage, message_id: PathId) -> Response:
     """The e-mail's document alone, as mail programs show it; front desk. The reading is logged, unless its page did."""
     actor = signed_in(page, *DESK)
     message = messages.get_message(page.session, actor, message_id)
-    rendered = _written(page, message).rendered
+    rendered = _render(page, message).rendered
     if rendered is None or not rendered.html:
         raise NotFound(_("This message has no HTML part."))
     read = unsign(page.settings.secret_keys, READ_PURPOSE, page.request.query_params.get("read", ""))
@@ -117,7 +117,7 @@ def _list_page(
 def _message_page(
     page: Page, actor: Actor, message: StoredMessage, *, problem: str = "", status: int = 200
 ) -> Response:
-    preview = _written(page, message)
+    preview = _render(page, message)
     limit = None
     if message.status == "dead":
         limit = messages_again.find_limits(page.session, [message], now=page.now)[message.id]
@@ -140,7 +140,7 @@ def _message_page(
     return response
 
 
-def _written(page: Page, message: StoredMessage) -> RenderedMessage:
+def _render(page: Page, message: StoredMessage) -> RenderedMessage:
     return messages.write_out(message, page.settings, base_url=page.base_url)
 
 

@@ -20,7 +20,7 @@ from webapp.patients.schemas import PatientRecord
 from webapp.patients.search import PatientRow, patients_by_id
 
 
-def written(page: Page, day: date | None) -> str:
+def date_in_words(page: Page, day: date | None) -> str:
     """'27 March 1984', or '' if the date is not known."""
     return formats.day_month_year(day, current_clinic(page).zone) if day else ""
 
@@ -57,7 +57,7 @@ def patient_line(page: Page, patient: PatientRow, *, href: str = "") -> PatientL
     return PatientLine(
         id=patient.id,
         name=patient.name,
-        born=written(page, patient.birth_date),
+        born=date_in_words(page, patient.birth_date),
         phone=patient.phone,
         email=patient.email,
         has_account=patient.has_account,
@@ -90,10 +90,10 @@ def pair_line(page: Page, pair: Pair) -> PairLine:
     return PairLine(
         pair.patient_id,
         pair.name,
-        written(page, pair.birth_date),
+        date_in_words(page, pair.birth_date),
         pair.other_id,
         pair.other_name,
-        written(page, pair.other_birth_date),
+        date_in_words(page, pair.other_birth_date),
         ", ".join(words for is_same, words in shared if is_same) or _("name"),
         pair.noted_at,
     )
@@ -117,7 +117,7 @@ def choice_lines(page: Page, choices: Sequence[Difference]) -> list[ChoiceLine]:
 
     def words(name: str, value: Any) -> str:
         if name == "birth_date":
-            return written(page, value)
+            return date_in_words(page, value)
         return phones.shown(value, country) if name == "phone" else str(value)
 
     labels = {
@@ -147,9 +147,9 @@ def facts_of(page: Page, record: PatientRecord) -> PatientFacts:
     """The additions to the record for a patient's page."""
     clinic = current_clinic(page)
     return PatientFacts(
-        born=written(page, record.birth_date),
-        since=written(page, formats.local_date(record.created_at, clinic.zone)),
+        born=date_in_words(page, record.birth_date),
+        since=date_in_words(page, formats.local_date(record.created_at, clinic.zone)),
         age=age_on(clinic.today(page.now), record.birth_date),
         people=[person_line(page, person) for person in record.people],
-        erase_on=written(page, record.erase_on),
+        erase_on=date_in_words(page, record.erase_on),
     )

@@ -45,7 +45,7 @@ def show_day(
         doctor=doctor,
         day=shown,
         now=page.now,
-        said=_said(shown, changed) if changed and error is None else None,
+        said=_status_changed(shown, changed) if changed and error is None else None,
         problem=error.message if error else None,
         cached=fragment_cache(page.session, clinic, ("day", doctor.id, day), now=page.now),
     )
@@ -54,7 +54,7 @@ def show_day(
     return response
 
 
-def _said(day: DoctorDay, reference: str) -> StatusChanged | None:
+def _status_changed(day: DoctorDay, reference: str) -> StatusChanged | None:
     """'Joanna Hartley: arrived', with the card that says whether it can be undone."""
     cards = (card for row in day.rows for card in row.cards)
     card = next((card for card in cards if card.appointment.reference == reference), None)
