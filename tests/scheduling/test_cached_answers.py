@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -14,8 +15,11 @@ from starlette.testclient import TestClient
 from tests.cast import NOW, Cast, log_in
 from tests.reading import HTMX
 from webapp import models
-from webapp.clinic.schedule_version_models import OF_CLINIC, OF_DOCTOR
+from webapp.clinic.schedule_version_models import OF_CLINIC, OF_DOCTOR, ScheduleVersion
+from webapp.clinic.service import get_clinic
 from webapp.database import Database, VersionCache
+from webapp.doctors import service as doctors
+from webapp.scheduling.facts import BookingRequest, load_facts
 
 PAGES = [
     "/",
@@ -164,18 +168,41 @@ def test_a_long_address_counts_like_a_long_answer(
     assert len(room._kept) == 0
 
 
-def test_many_addresses_keep_the_versions_of_all_doctors_once(
+def test_what_a_cached_answer_keeps_does_not_grow_with_the_number_of_doctors(
     client: TestClient, cast: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app: Any = client.app
     kept = VersionCache()
     monkeypatch.setattr(app.state.database, "_answers", kept)
-    for number in range(3):
-        text_of(client, f"{PAGES[3]}&specialty={number}", cast)
-    states: list[Any] = [state for state, _answer, _weight in kept._kept.values()]
-    assert len(states) == 3
-    # With hundreds of doctors they take more memory than an answer.
-    assert len({id(versions) for versions, *_time in states}) == 1
+    sizes = []
+    for few in (True, False):
+        if not few:
+            rows = [{"doctor_id": 1000 + number, "version": number} for number in range(200)]
+            cast.change(sa.insert(ScheduleVersion).values(rows))
+        text_of(client, f"{PAGES[3]}&specialty={few}", cast)
+        state = list(kept._kept.values())[-1][0]
+        sizes.append(len(pickle.dumps(state)))
+    # Each state that visitors have seen may stay in the cache with one of their answers.
+    assert sizes[0] == sizes[1]
+
+
+def test_a_schedule_without_free_times_weighs_as_much_as_its_hours(cast: Cast) -> None:
+    """Anyone may ask for any days, and for those of doctors who see no patients."""
+    cast.change(sa.delete(models.WorkingHours))
+    weights = []
+    for days in (30, 60):
+        kept = VersionCache()
+        with cast.database.reading() as session:
+            session.info["cache"] = kept
+            clinic, bob = get_clinic(session), doctors.get_doctor(session, "bob")
+            before = kept._weight
+            first = date(2026, 3, 2)
+            request = BookingRequest(bob, bob.visit_types[0])
+            load_facts(session, clinic, [request], first, first + timedelta(days=days), now=NOW)
+        weights.append(kept._weight - before)
+    # The clinic is open on 22 of the first 30 days.
+    assert weights[0] > 22
+    assert weights[1] > weights[0] + 20
 
 
 @pytest.mark.parametrize("path", PAGES)

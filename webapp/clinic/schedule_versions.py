@@ -16,6 +16,7 @@ also counts as a version.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable, Hashable, Mapping
 from datetime import UTC, datetime, timedelta
@@ -68,15 +69,16 @@ def _all_versions(dialect: sa.Dialect) -> str:
 
 
 class _Numbers(NamedTuple):
-    """The versions by doctor, and those of all doctors and the clinic without those of months."""
+    """The versions by doctor, and a digest of those of all doctors and the clinic, without those of months."""
 
     of_each: Mapping[int, int]
-    of_all_doctors: tuple[tuple[int, int], ...]
+    of_all_doctors: bytes
 
 
 def _numbers_in(text: str) -> _Numbers:
     numbers = dict(split_pairs(text))
-    return _Numbers(numbers, tuple(sorted(pair for pair in numbers.items() if pair[0] >= CLINIC)))
+    of_doctors = sorted(pair for pair in numbers.items() if pair[0] >= CLINIC)
+    return _Numbers(numbers, hashlib.blake2b(repr(of_doctors).encode(), digest_size=16).digest())
 
 
 class Versions:
@@ -92,8 +94,11 @@ class Versions:
         """The version of everything that a doctor's free times depend on, including the clinic's part."""
         return self.of_clinic, self._versions.get(doctor_id, _NEVER_CHANGED)
 
-    def of_all_doctors(self) -> tuple[tuple[int, int], ...]:
-        """The version of everything that any doctor's free times depend on: one object for all answers of a state."""
+    def of_all_doctors(self) -> bytes:
+        """The version of everything that any doctor's free times depend on.
+
+        It is short however many doctors there are, because cached answers of thousands of states may keep one each.
+        """
         return self._all_doctors
 
     def of_past(self, first: datetime | None, end: datetime) -> tuple[object, ...]:

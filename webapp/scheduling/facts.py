@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from webapp.clinic.schedule_versions import Versions, versions_seen
 from webapp.clinic.service import Clinic
+from webapp.database import LEAST_WEIGHT
 from webapp.doctors.service import DoctorRow, VisitTypeRow
 from webapp.scheduling.facts_queries import Busy, Hours, load_busy, load_hours, load_patient_history
 from webapp.scheduling.rules import Facts, offered, starts_of_schedule, with_starts
@@ -147,12 +148,16 @@ def _cache_schedules(
         schedule = schedules[request.doctor.id]
         with_starts(schedule, array("q", starts_of_schedule(schedule)))
         key, version = _key(clinic, request, first, last), versions.of_doctor(request.doctor.id)
-        versions.cache.keep(key, version, schedule, weight=_weight(schedule))
+        versions.cache.keep(key, version, schedule, weight=_weight(schedule, together=len(requests)))
 
 
-def _weight(schedule: Facts) -> int:
-    """The memory of a cached schedule, in spans: 16 starts take as much as one span."""
-    return 10 + len(schedule.doctor_busy) + len(schedule.starts or ()) // 16
+def _weight(schedule: Facts, together: int) -> int:
+    """The memory of a cached schedule, in spans: 16 starts take as much as one span. The clinic's hours are one object
+    for all schedules that were loaded `together`.
+    """
+    of_clinic = len(schedule.opening) + len(schedule.closures)
+    own = len(schedule.working) + len(schedule.extra) + len(schedule.time_off) + len(schedule.doctor_busy)
+    return LEAST_WEIGHT + own + of_clinic // together + len(schedule.starts or ()) // 16
 
 
 def _key(clinic: Clinic, request: BookingRequest, first: date, last: date) -> tuple[object, ...]:
