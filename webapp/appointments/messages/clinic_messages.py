@@ -167,16 +167,11 @@ def send(
     made = notification_lists.begin_for_form(session, actor, "message", words=words, once=once, now=now)
     if made is None:
         return None
-    # Data that is read after the locks stays true until the end, because cancelling and moving take them, too.
-    for patient_id in sorted({facts.patient_id for facts in find_upcoming(session, actor, ids, now=now)}):
-        patients.lock_patient(session, patient_id)
-    upcoming = find_upcoming(session, actor, ids, now=now)
-    if not upcoming:
-        raise NoOneToTell
+    upcoming = _lock_upcoming(session, actor, ids, now=now)
     if written_recently(session, [facts for facts in upcoming if facts.patient_id not in again], now=now):
         raise WrittenToRecently
     clinic = get_clinic(session)
-    told: dict[int, list[int]] = {}
+    by_patient: dict[int, list[int]] = {}
     written = 0
     for message in addressed_messages(upcoming):
         number = _write(session, clinic, made, message, words, now=now)
@@ -184,13 +179,29 @@ def send(
             continue
         written += 1
         for facts, _recipient in message.appointments:
-            told.setdefault(facts.patient_id, []).append(number)
+            by_patient.setdefault(facts.patient_id, []).append(number)
     first = {facts.patient_id: facts for facts in reversed(upcoming)}
     for patient_id, facts in first.items():
-        messages = list(dict.fromkeys(told.get(patient_id, ())))
+        messages = list(dict.fromkeys(by_patient.get(patient_id, ())))
         notification_lists.note(session, made, facts.id, "message", was_at=facts.starts_at, messages=messages)
     audit.record_all_by(session, actor, "patient_messaged", subject_type="patient", subject_ids=sorted(first), now=now)
     return SendResult(made, len(first), written)
+
+
+def _lock_upcoming(session: Session, actor: Actor, ids: Sequence[int], *, now: datetime) -> list[AppointmentFacts]:
+    """The upcoming appointments among these, with locks on their patients.
+
+    Data that is read after the locks stays true until the end, because cancelling and moving take them, too.
+
+    Raises:
+        NoOneToTell: none of the appointments is upcoming.
+    """
+    for patient_id in sorted({facts.patient_id for facts in find_upcoming(session, actor, ids, now=now)}):
+        patients.lock_patient(session, patient_id)
+    upcoming = find_upcoming(session, actor, ids, now=now)
+    if not upcoming:
+        raise NoOneToTell
+    return upcoming
 
 
 def withdraw_about(session: Session, appointment_id: int) -> None:

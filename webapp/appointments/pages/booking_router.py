@@ -244,15 +244,7 @@ def _booking_page(
     """
     clinic = current_clinic(page)
     patient = _chosen_patient(choices, form.patient.data)
-    back = presenters.calendar_href(request, start, clinic, patient.id if not patient.is_self else None)
-    taken = None
-    if error is not None and other_type and error.code in ABOUT_THE_LENGTH:
-        taken = presenters.taken_time(page, request, start, back, current_viewer(page, patient.id), explained=True)
-        form.form_errors.append(_does_not_fit(request, start, clinic))
-    elif isinstance(error, SlotTaken):
-        taken = presenters.taken_time(page, request, start, back, current_viewer(page, patient.id))
-    elif error is not None:
-        form.add_error(presenters.about_patient(error, patient))
+    taken = None if error is None else _explain(page, form, patient, request, start, error, other_type=other_type)
     form.starts_at.data = formats.iso(start)
     form.visit_type.data = form.shown_type.data = str(request.visit_type.id)
     form.patient.data = str(patient.id)
@@ -275,6 +267,28 @@ def _booking_page(
         guardian=find_guardian(page.session, signed_in(page)),
         cancel_until=presenters.change_until(start, clinic, page.now),
     )
+
+
+def _explain(
+    page: Page,
+    form: BookForm,
+    patient: PatientChoice,
+    request: BookingRequest,
+    start: datetime,
+    error: AppError,
+    *,
+    other_type: bool,
+) -> presenters.TakenTime | None:
+    """Put the error into the form; if another time would do, return what is free instead."""
+    clinic = current_clinic(page)
+    back = presenters.calendar_href(request, start, clinic, None if patient.is_self else patient.id)
+    if other_type and error.code in ABOUT_THE_LENGTH:
+        form.form_errors.append(_does_not_fit(request, start, clinic))
+        return presenters.taken_time(page, request, start, back, current_viewer(page, patient.id), explained=True)
+    if isinstance(error, SlotTaken):
+        return presenters.taken_time(page, request, start, back, current_viewer(page, patient.id))
+    form.add_error(presenters.about_patient(error, patient))
+    return None
 
 
 def _does_not_fit(request: BookingRequest, start: datetime, clinic: Clinic) -> str:

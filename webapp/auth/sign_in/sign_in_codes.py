@@ -97,16 +97,25 @@ def send(
     )
     session.add(code)
     session.flush()
-    message = Message(
+    message = _message_with(code, command.email, None if user is None else user.id, letterhead)
+    _mail(session, message, really=mailed, now=now)
+
+
+def _message_with(code: SignInCode, email: str, user_id: int | None, letterhead: dict[str, str]) -> Message:
+    """The mail with this code. It says so if someone registers with the address of an account."""
+    return Message(
         dedupe_key=f"{TEMPLATE}:{code.id}",
         channel="email",
-        recipient=command.email,
+        recipient=email,
         template=TEMPLATE,
-        values={"nonce": nonce, "taken": code.registration is not None and user is not None, "clinic": letterhead},
-        subject=("sign_in_code", code.id) if user is None else ("user", user.id),
-        expires_at=now + LIFETIME,
+        values={
+            "nonce": code.nonce,
+            "taken": code.registration is not None and user_id is not None,
+            "clinic": letterhead,
+        },
+        subject=("sign_in_code", code.id) if user_id is None else ("user", user_id),
+        expires_at=code.expires_at,
     )
-    _mail(session, message, really=mailed, now=now)
 
 
 def _end_last(session: Session, browser: str, account: str, *, really: bool, now: datetime) -> None:
