@@ -79,6 +79,11 @@ class Cast:
     by_phone: int
     now: datetime = field(default=NOW)
 
+    @property
+    def url(self) -> str:
+        """The URL of the database, for connections that are not the cast's, such as those of another process."""
+        return self.database.url.render_as_string(hide_password=False)
+
     def book(self, actor: Actor, start: str, *, doctor: str = "bob", visit_type: int | None = None) -> str:
         """Book as the pages do; returns the reference. `start` is on the clinic's wall clock."""
         command = Booking(doctor=doctor, visit_type_id=visit_type or self.short, starts_at=local(start))

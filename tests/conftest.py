@@ -254,6 +254,14 @@ def cast(database: Database) -> Cast:
 
 
 @pytest.fixture
+def own(cast: Cast) -> Iterator[Database]:
+    """The database of the cast with its own connections, whose settings a test may change."""
+    database = wired_database(cast.url)
+    yield database
+    database.dispose()
+
+
+@pytest.fixture
 def sqlite_cast(sqlite_url: str, open_database: Callable[[str], Database]) -> Iterator[Cast]:
     """The cast on SQLite alone, for tests that do not depend on the database."""
     database = open_database(sqlite_url)

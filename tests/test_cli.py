@@ -74,11 +74,6 @@ def clinic(sqlite_url: str) -> Iterator[Cast]:
     database.dispose()
 
 
-def url_of(cast: Cast) -> str:
-    """The URL of the cast's database."""
-    return cast.database.url.render_as_string(hide_password=False)
-
-
 # ------------------------------------------------------------------------------------------------------ help
 
 
@@ -165,7 +160,7 @@ def test_a_database_without_tables_is_reported_in_one_sentence(
 @pytest.mark.parametrize("words", [("db", "upgrade"), *BESIDES_UPGRADE[:-2]], ids=lambda words: " ".join(words[:2]))
 def test_a_database_of_a_newer_version_is_left_alone(run: Run, cast: Cast, words: tuple[str, ...]) -> None:
     be_of_a_newer_version(cast.database)
-    said = run(*words, url=url_of(cast), typed=f"{GOOD}\n")
+    said = run(*words, url=cast.url, typed=f"{GOOD}\n")
     assert (said.code, said.out) == (1, "")
     assert said.err == f"Error: {NEWER}\n"
 
@@ -187,7 +182,7 @@ def test_serving_a_database_of_a_newer_version_warns_and_is_not_ready(
 ) -> None:
     be_of_a_newer_version(cast.database)
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        said = run("serve", "--port", str(taken.getsockname()[1]), url=url_of(cast))
+        said = run("serve", "--port", str(taken.getsockname()[1]), url=cast.url)
     assert said.err.startswith(f"Warning: {NEWER}\n")
     with client_for(cast.database) as client:
         ready = client.get("/health/ready")
@@ -250,21 +245,21 @@ def test_in_production_demo_data_is_asked_for_twice_and_reported(
     for name, value in {"ENVIRONMENT": "production", "SMTP_URL": "none", "BASE_URL": "http://localhost"}.items():
         monkeypatch.setenv(f"DOCKET_{name}", value)
     monkeypatch.setenv("DOCKET_SECRET_KEY", SECRET_KEY)
-    said = run("demo", url=url_of(clinic))
+    said = run("demo", url=clinic.url)
     assert (said.code, said.out) == (2, "")
     assert "--in-production" in said.err
     clinic.change(sa.update(ClinicSettings).values(demo=True))
-    assert "Warning: This is a demo clinic" in run("check", url=url_of(clinic)).err
+    assert "Warning: This is a demo clinic" in run("check", url=clinic.url).err
     monkeypatch.setenv("DOCKET_ENVIRONMENT", "development")
-    assert "demo clinic" not in run("check", url=url_of(clinic)).err
+    assert "demo clinic" not in run("check", url=clinic.url).err
 
 
 def test_demo_data_is_not_mixed_with_other_data(run: Run, clinic: Cast) -> None:
     before = clinic.database.write(lambda session: session.scalar(sa.select(sa.func.count(User.id))))
-    said = run("demo", url=url_of(clinic))
+    said = run("demo", url=clinic.url)
     assert said.code == 1
     assert "Error:" in said.err
-    quiet = run("demo", "--if-empty", url=url_of(clinic))
+    quiet = run("demo", "--if-empty", url=clinic.url)
     assert (quiet.code, "nothing was changed" in quiet.out) == (0, True)
     assert clinic.database.write(lambda session: session.scalar(sa.select(sa.func.count(User.id)))) == before
 
@@ -369,7 +364,7 @@ def test_a_doctors_account_needs_a_doctor_without_one(
 
 
 def test_an_address_has_one_account(run: Run, clinic: Cast) -> None:
-    said = create(run, url_of(clinic), email="ALICE@docket.example")
+    said = create(run, clinic.url, email="ALICE@docket.example")
     assert said.code == 1
     assert "already an account" in said.err
 
@@ -378,7 +373,7 @@ def test_accounts_are_listed_with_what_they_can_do(run: Run, clinic: Cast) -> No
     clinic.change(sa.update(User).where(User.email == "dave@docket.example").values(active=False))
     clinic.change(sa.update(User).where(User.email == "bob@docket.example").values(has_password=False))
     clinic.change(sa.update(User).where(User.email == "carol@docket.example").values(last_seen_at=NOW))
-    said = run("user", "list", url=url_of(clinic))
+    said = run("user", "list", url=clinic.url)
     assert (said.code, said.err) == (0, "")
     assert [" ".join(line.split()) for line in said.out.splitlines()] == [
         "alice@docket.example patient active never Alice Adams",
@@ -388,14 +383,14 @@ def test_accounts_are_listed_with_what_they_can_do(run: Run, clinic: Cast) -> No
         "carol@docket.example admin active 2026-03-02 07:00 Carol Clark",
         "fiona@docket.example receptionist active never Fiona Fox",
     ]
-    assert "Dave" in run("user", "list", "--disabled", url=url_of(clinic)).out
-    assert run("user", "list", "--role", "admin", "--disabled", url=url_of(clinic)) == (
+    assert "Dave" in run("user", "list", "--disabled", url=clinic.url).out
+    assert run("user", "list", "--role", "admin", "--disabled", url=clinic.url) == (
         0, "", "No accounts found.\n",
     )  # fmt: skip
 
 
 def test_an_account_is_disabled_and_enabled_by_its_address(run: Run, clinic: Cast) -> None:
-    url = url_of(clinic)
+    url = clinic.url
     assert run("user", "disable", "Alice@docket.example", url=url).out == (
         "The account Alice@docket.example is disabled.\n"
     )
@@ -414,15 +409,15 @@ def test_the_last_admin_who_can_sign_in_is_not_disabled(run: Run, clinic: Cast) 
     invited = User(email="ivo@x.example", name="Ivo", role="admin", password_hash="", created_at=NOW)
     invited.has_password = False
     clinic.add(invited)
-    said = run("user", "disable", "carol@docket.example", url=url_of(clinic))
+    said = run("user", "disable", "carol@docket.example", url=clinic.url)
     assert (said.code, said.out) == (1, "")
     assert "only admin" in said.err
-    assert run("user", "disable", "ivo@x.example", url=url_of(clinic)).code == 0
+    assert run("user", "disable", "ivo@x.example", url=clinic.url).code == 0
 
 
 def test_a_password_link_is_printed_and_works_once(run: Run, clinic: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKET_BASE_URL", "https://clinic.example")
-    said = run("user", "password-link", "carol@docket.example", url=url_of(clinic))
+    said = run("user", "password-link", "carol@docket.example", url=clinic.url)
     assert (said.code, said.err) == (0, "")
     path = said.out.strip().removeprefix("https://clinic.example")
     monkeypatch.delenv("DOCKET_BASE_URL")
@@ -435,26 +430,26 @@ def test_a_lost_device_is_reset(run: Run, clinic: Cast) -> None:
     app = AuthenticatorApp(user_id=clinic.carol.user_id, secret="x", last_step=0, created_at=NOW)
     clinic.database.write(lambda session: session.add(app))
     clinic.change(sa.update(User).where(User.id == clinic.carol.user_id).values(factor_since=NOW))
-    said = run("user", "reset-factor", "carol@docket.example", url=url_of(clinic))
+    said = run("user", "reset-factor", "carol@docket.example", url=clinic.url)
     assert (said.code, said.out) == (0, "Two-step sign-in of the account carol@docket.example is reset.\n")
     with clinic.database.reading() as session:
         assert session.scalar(sa.select(User.factor_since).where(User.id == clinic.carol.user_id)) is None
         assert session.scalars(sa.select(AuthenticatorApp)).all() == []
-    said = run("user", "reset-factor", "carol@docket.example", url=url_of(clinic))
+    said = run("user", "reset-factor", "carol@docket.example", url=clinic.url)
     assert (said.code, said.out) == (1, "")
     assert "no two-step sign-in" in said.err
 
 
 @pytest.mark.parametrize("action", ["disable", "enable", "password-link", "reset-factor"])
 def test_an_address_without_an_account_is_wrong_use(run: Run, clinic: Cast, action: str) -> None:
-    said = run("user", action, "nemo@docket.example", url=url_of(clinic))
+    said = run("user", action, "nemo@docket.example", url=clinic.url)
     assert (said.code, said.out) == (2, "")
     assert "No account has the email address nemo@docket.example" in said.err
 
 
 def test_a_disabled_account_gets_no_link(run: Run, clinic: Cast) -> None:
-    run("user", "disable", "alice@docket.example", url=url_of(clinic))
-    said = run("user", "password-link", "alice@docket.example", url=url_of(clinic))
+    run("user", "disable", "alice@docket.example", url=clinic.url)
+    said = run("user", "password-link", "alice@docket.example", url=clinic.url)
     assert (said.code, said.out) == (1, "")
     assert "disabled" in said.err
 
@@ -464,7 +459,7 @@ def test_a_disabled_account_gets_no_link(run: Run, clinic: Cast) -> None:
 
 def test_a_sound_database_has_no_problems(run: Run, clinic: Cast) -> None:
     clinic.book(clinic.alice, "2026-03-03 09:30")
-    said = run("check", url=url_of(clinic))
+    said = run("check", url=clinic.url)
     assert said.code == 0
     assert said.out.startswith("No problems")
     assert "no lost messages" in said.out
@@ -472,27 +467,27 @@ def test_a_sound_database_has_no_problems(run: Run, clinic: Cast) -> None:
 
 def test_problems_are_listed_and_exit_with_one(run: Run, clinic: Cast) -> None:
     put(clinic, "2026-03-03 22:00")
-    said = run("check", url=url_of(clinic))
+    said = run("check", url=clinic.url)
     assert said.code == 1
     assert said.out.count("breaks the rule") == 2
     assert "2 problem(s) found." in said.err
 
 
 def test_a_missing_guard_is_a_problem(run: Run, cast: Cast) -> None:
-    assert run("check", url=url_of(cast)).code == 0
+    assert run("check", url=cast.url).code == 0
     take_guard_away(cast.database)
-    said = run("check", url=url_of(cast))
+    said = run("check", url=cast.url)
     assert said.code == 1
     assert "The guard is missing" in said.out
 
 
 def test_a_backup_is_made_and_restored_by_commands(run: Run, clinic: Cast, empty: str, tmp_path: Path) -> None:
     file = str(tmp_path / "copy")
-    made = run("backup", file, url=url_of(clinic))
+    made = run("backup", file, url=clinic.url)
     assert (made.code, made.err) == (0, "")
     assert made.out.startswith(f"Wrote {file} (")
     assert "Clinic: Harbour Lane Clinic" in made.out
-    again = run("backup", file, url=url_of(clinic))
+    again = run("backup", file, url=clinic.url)
     assert (again.code, again.err) == (1, f"Error: There is such a file already (--force replaces it): {file}\n")
     restored = run("restore", file, url=empty)
     assert (restored.code, restored.err) == (0, "")
@@ -509,14 +504,14 @@ def test_a_backup_is_made_and_restored_by_commands(run: Run, clinic: Cast, empty
 
 
 def test_a_free_time_can_be_booked(run: Run, clinic: Cast) -> None:
-    said = run("why", "bob", "2026-03-03T09:30", url=url_of(clinic))
+    said = run("why", "bob", "2026-03-03T09:30", url=clinic.url)
     assert said == (
         0, "Dr. Bob Brown, Follow-up, Tuesday 3 March 2026, 09:30 CET:\n  This time can be booked.\n", "",
     )  # fmt: skip
 
 
 def test_every_rule_that_refuses_is_printed(run: Run, clinic: Cast) -> None:
-    said = run("why", "bob", "2026-03-07T09:31", "--visit-type", "Operation", url=url_of(clinic))
+    said = run("why", "bob", "2026-03-07T09:31", "--visit-type", "Operation", url=clinic.url)
     assert said.code == 1
     codes = [line.split(":")[0].strip() for line in said.out.splitlines()[1:]]
     assert codes == ["visit_type_not_online", "off_grid", "clinic_closed", "outside_working_hours"]
@@ -524,7 +519,7 @@ def test_every_rule_that_refuses_is_printed(run: Run, clinic: Cast) -> None:
 
 def test_a_repeated_time_is_answered_twice(run: Run, clinic: Cast) -> None:
     clinic.add(OpeningHours(weekday=6, start_minute=0, end_minute=1440))
-    said = run("why", "bob", "2026-10-25T02:30", url=url_of(clinic))
+    said = run("why", "bob", "2026-10-25T02:30", url=clinic.url)
     assert said.code == 1
     assert [line[-11:].strip() for line in said.out.splitlines() if line.startswith("Dr.")] == [
         "02:30 CEST:",
@@ -540,6 +535,6 @@ def test_a_repeated_time_is_answered_twice(run: Run, clinic: Cast) -> None:
     (("bob", "2026-03-03T09:30", "--visit-type", "Massage"), "does not offer"),
 ])  # fmt: skip
 def test_an_invalid_question_is_explained(run: Run, clinic: Cast, words: tuple[str, ...], message: str) -> None:
-    said = run("why", *words, url=url_of(clinic))
+    said = run("why", *words, url=clinic.url)
     assert (said.code, said.out) == (2, "")
     assert message in said.err

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import namedtuple
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 import pytest
@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from starlette.testclient import TestClient
 
 from tests.appointment_rows import take_guard_away
-from tests.cast import NOW, Cast, client_for
+from tests.cast import NOW, client_for
 from tests.test_troubles import away, locked, read_only
 from webapp.database import Database
 from webapp.event_handlers import wired_database
@@ -22,14 +22,6 @@ from webapp.heartbeats import service
 from webapp.heartbeats.models import Heartbeat
 from webapp.integrity import find_problems
 from webapp.migrations import downgrade, is_under_way, upgrade
-
-
-@pytest.fixture
-def own(cast: Cast) -> Iterator[Database]:
-    """The database of the cast with separate connections."""
-    database = wired_database(cast.database.url.render_as_string(hide_password=False))
-    yield database
-    database.dispose()
 
 
 @pytest.fixture

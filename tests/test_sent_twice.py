@@ -119,7 +119,7 @@ def test_clicks_at_one_instant_add_one_patient(cast: Cast) -> None:
 
     def click(_number: int) -> str:
         # Each has its own connection, as two processes do.
-        database = wired_database(cast.database.url.render_as_string(hide_password=False))
+        database = wired_database(cast.url)
         try:
             together.wait()
             database.write(records.create_patient, cast.fiona, details, now=cast.now)

@@ -12,21 +12,12 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 from starlette.testclient import TestClient
 
-from tests.cast import Cast, client_for, log_in
+from tests.cast import client_for, log_in
 from tests.reading import read
 from webapp.causes import OncePerMinute, end_minutes
 from webapp.database import Database
-from webapp.event_handlers import wired_database
 
 PROFILE = {"name": "Alice Adams", "birth_date": "1990-05-17", "phone": "+31 6 12345678"}
-
-
-@pytest.fixture
-def own(cast: Cast) -> Iterator[Database]:
-    """The database of the cast with its own connections, whose settings a test may change."""
-    database = wired_database(cast.database.url.render_as_string(hide_password=False))
-    yield database
-    database.dispose()
 
 
 @pytest.fixture

@@ -31,10 +31,6 @@ from webapp.worker import Worker, message_destination, unsafe_mail
 FROM = "booking@clinic.example"
 
 
-def url_of(cast: Cast) -> str:
-    return cast.database.url.render_as_string(hide_password=False)
-
-
 def messages(cast: Cast) -> list[Any]:
     """The messages in the outbox, in order."""
     query = sa.select(OutboxMessage.__table__).order_by(OutboxMessage.id)
@@ -67,7 +63,7 @@ def settings_for(server: MailServer) -> dict[str, str]:
 def test_docket_worker_sends_a_message_and_stops_on_request(cast: Cast, server: MailServer, tmp_path: Path) -> None:
     reference = book_ahead(cast)
     command = [str(Path(sys.executable).with_name("docket")), "worker"]
-    env = docket_environment(url_of(cast), settings_for(server))
+    env = docket_environment(cast.url, settings_for(server))
     with RunningCommand(command, log=tmp_path / "log", cwd=tmp_path, env=env) as worker:
         worker.wait_until(is_told(cast), seconds=30)
     assert "Traceback" not in worker.output()
@@ -104,7 +100,7 @@ def test_docket_serve_delivers_messages_and_leaves_no_process_behind(
     cast = sqlite_cast
     for end in (signal.SIGTERM, signal.SIGKILL):
         reference = book_ahead(cast, days=10 if end == signal.SIGTERM else 20)
-        with live_server(url_of(cast), delivers=True, env=settings_for(server)) as live:
+        with live_server(cast.url, delivers=True, env=settings_for(server)) as live:
             live.process.wait_until(is_told(cast), seconds=30)
             if end == signal.SIGTERM:
                 # A worker that dies is replaced.

@@ -237,7 +237,7 @@ def test_a_booking_while_the_records_join_is_in_the_record_that_stays(cast: Cast
 
         def at_once(action: Callable[..., object], *args: object, start: Barrier = start, **more: object) -> object:
             # Each has its own connection, as two processes do.
-            database = wired_database(cast.database.url.render_as_string(hide_password=False))
+            database = wired_database(cast.url)
             try:
                 start.wait()
                 return database.write(action, *args, **more, now=NOW)

@@ -150,7 +150,7 @@ def test_of_receptionists_at_one_instant_one_takes_a_walk_in_in(cast: Cast) -> N
 
     def receptionist(command: Booking) -> str:
         # Each has its own connection, as two processes do.
-        database = wired_database(cast.database.url.render_as_string(hide_password=False))
+        database = wired_database(cast.url)
         try:
             together.wait()
             return database.write(walk_ins.take_in, cast.fiona, number, command, now=LATER)

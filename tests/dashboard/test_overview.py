@@ -269,7 +269,7 @@ def test_the_number_of_queries_does_not_depend_on_the_data(cast: Cast) -> None:
     def count() -> int:
         seen: list[str] = []
         # A process that has seen no schedule yet.
-        database = Database(cast.database.url.render_as_string(hide_password=False))
+        database = Database(cast.url)
         with client_for(database) as client:
             log_in(client, "carol")
             engine = database.engine

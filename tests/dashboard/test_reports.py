@@ -131,7 +131,7 @@ def test_months_that_are_over_are_counted_again_only_when_they_change(cast: Cast
         sa.update(models.ClinicSettings).values(change_until_minutes=0),
     ):
         cast.change(change)
-        fresh = replace(cast, database=wired_database(cast.database.url.render_as_string(hide_password=False)))
+        fresh = replace(cast, database=wired_database(cast.url))
         after = reports(cast)
         assert after == reports(fresh)
         assert after != before

@@ -26,7 +26,7 @@ DAY, OTHER_DAY = "2026-03-03", "2026-03-04"
 def hear(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hear]:
     """Listens as another process does; says what it hears next, and that this is the version which is read then."""
     monkeypatch.setattr(feed, "TICK_SECONDS", 0.01)
-    other = wired_database(cast.database.url.render_as_string(hide_password=False))
+    other = wired_database(cast.url)
     with listening(other) as all_news:
         assert next(all_news) == News((), "")
 

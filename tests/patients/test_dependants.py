@@ -8,11 +8,12 @@ from datetime import date, timedelta
 import pytest
 import sqlalchemy as sa
 
-from tests.cast import NOW, Cast, local, promised
+from tests.appointment_rows import appointment, insert
+from tests.cast import NOW, Cast
 from webapp.auth.schemas import Actor
 from webapp.core.optimistic_lock import EditedMeanwhile, fingerprint
 from webapp.exceptions import Invalid
-from webapp.models import Appointment, AuditEvent, Patient, PatientWord
+from webapp.models import AuditEvent, Patient, PatientWord
 from webapp.patients import dependants, records
 from webapp.patients.exceptions import HasRecord, NoSuchPatient, TooManyPeople
 from webapp.patients.schemas import PatientDetails, UpdateProfile
@@ -124,23 +125,7 @@ def test_a_dependant_without_appointments_is_removed_and_leaves_only_the_audit_r
 @pytest.mark.parametrize("status", ["scheduled", "cancelled", "completed"])
 def test_a_dependant_with_appointments_of_any_status_is_not_removed(cast: Cast, status: str) -> None:
     zoe = add(cast, cast.alice)
-    starts, ends = local("2026-03-03 09:00"), local("2026-03-03 09:15")
-    cast.add(
-        Appointment(
-            reference="AAAA-2222",
-            doctor_id=cast.doctor_ids["bob"],
-            patient_id=zoe,
-            visit_type_id=cast.short,
-            starts_at=starts,
-            ends_at=ends,
-            promised_minute=promised(starts),
-            busy_from=starts,
-            busy_until=ends,
-            status=status,
-            created_at=NOW,
-            updated_at=NOW,
-        )
-    )
+    insert(cast, appointment(cast, "2026-03-03 09:00", status=status) | {"patient_id": zoe})
     with pytest.raises(HasRecord, match="Ask the clinic"):
         cast.database.write(dependants.remove_person, cast.alice, zoe, now=NOW)
     with cast.database.reading() as session:

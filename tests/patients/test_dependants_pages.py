@@ -6,7 +6,8 @@ import pytest
 import sqlalchemy as sa
 from starlette.testclient import TestClient
 
-from tests.cast import NOW, Cast, local, log_in, promised
+from tests.appointment_rows import appointment, insert
+from tests.cast import NOW, Cast, log_in
 from tests.reading import read
 from webapp import models
 from webapp.patients import dependants
@@ -91,21 +92,7 @@ def test_the_second_to_save_sees_both_versions(client: TestClient, cast: Cast) -
 def test_a_dependant_with_appointments_stays_and_the_page_says_whom_to_ask(client: TestClient, cast: Cast) -> None:
     log_in(client, "alice")
     zoe = child_of(cast, "alice")
-    cast.add(
-        models.Appointment(
-            reference="AAAA-2222",
-            doctor_id=cast.doctor_ids["bob"],
-            patient_id=zoe,
-            visit_type_id=cast.short,
-            starts_at=local("2026-03-03 09:00"),
-            ends_at=local("2026-03-03 09:15"),
-            promised_minute=promised(local("2026-03-03 09:00")),
-            busy_from=local("2026-03-03 09:00"),
-            busy_until=local("2026-03-03 09:15"),
-            created_at=NOW,
-            updated_at=NOW,
-        )
-    )
+    insert(cast, appointment(cast, "2026-03-03 09:00") | {"patient_id": zoe})
     answer = client.post(f"/account/people/{zoe}/removal")
     assert answer.status_code == 409
     alert = read(answer).one("div", role="alert").text

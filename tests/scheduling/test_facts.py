@@ -300,7 +300,7 @@ def test_one_five_or_twelve_doctors_take_the_same_queries(
         wishes = [BookingRequest(doctor, doctor.visit_types[0]) for doctor in doctors.list_doctors(session)]
     assert len(wishes) == 12
     for number in (1, 5, 12):
-        process = Database(cast.database.url.render_as_string(hide_password=False))
+        process = Database(cast.url)
         # One of them reads the clinic; known schedules leave the patient. The versions are read together with BEGIN.
         for expected in (queries, known):
             with process.reading() as session, counted(process) as statements:

@@ -228,7 +228,7 @@ def test_every_kind_of_change_is_seen_immediately(cast: Cast) -> None:
 @pytest.fixture
 def other_process(cast: Cast) -> Iterator[LiveServer]:
     """A server in another process, with the same database."""
-    with live_server(cast.database.url.render_as_string(hide_password=False)) as server:
+    with live_server(cast.url) as server:
         yield server
 
 
@@ -266,7 +266,7 @@ def test_a_schedule_of_the_old_time_zone_is_not_kept_for_the_new_one(cast: Cast)
         _starts_on_tuesday(session, cast, before)
     with cast.database.reading() as session:
         kept = _starts_on_tuesday(session, cast, get_clinic(session))
-    fresh = wired_database(cast.database.url.render_as_string(hide_password=False))
+    fresh = wired_database(cast.url)
     with fresh.reading() as session:
         assert kept == _starts_on_tuesday(session, cast, get_clinic(session))
     fresh.dispose()

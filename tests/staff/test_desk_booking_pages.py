@@ -79,7 +79,7 @@ def test_the_number_of_doctors_adds_no_query(cast: Cast) -> None:
         requests = requests_for(doctors.list_doctors(session), visit_type_id=cast.long)
     wanted = WantedTimes(date(2026, 3, 2), date(2026, 3, 31))
     for some in (requests[:1], requests):
-        process = Database(cast.database.url.render_as_string(hide_password=False))
+        process = Database(cast.url)
         with process.reading() as session:
             clinic = get_clinic(session)
             statements: list[str] = []

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 import pytest
 import sqlalchemy as sa
 from starlette.testclient import TestClient
 
-from tests.appointment_rows import put
-from tests.cast import Cast, local, log_in, promised
+from tests.appointment_rows import appointment, insert, put
+from tests.cast import Cast, local, log_in
 from tests.reading import read
 from webapp import models
 from webapp.appointments.impact import decisions
@@ -25,22 +23,8 @@ def crowded(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> Cast:
     monkeypatch.setattr(impact_pages, "SHOWN", 5)
     for number in range(12):
         patient = cast.add(models.Patient(name=f"Pat {chr(65 + number)}", created_at=cast.now))
-        starts = local("2026-03-04 09:00") + timedelta(minutes=15 * number)
-        span = {"starts_at": starts, "ends_at": starts + timedelta(minutes=15)}
-        cast.add(
-            models.Appointment(
-                reference=f"AAAA-{number:04d}",
-                doctor_id=cast.doctor_ids["bob"],
-                patient_id=patient,
-                visit_type_id=cast.short,
-                **span,
-                promised_minute=promised(starts),
-                busy_from=span["starts_at"],
-                busy_until=span["ends_at"],
-                created_at=cast.now,
-                updated_at=cast.now,
-            )
-        )
+        row = appointment(cast, f"2026-03-04 {9 + number // 4:02d}:{number % 4 * 15:02d}", minutes=15)
+        insert(cast, row | {"patient_id": patient, "reference": f"AAAA-{number:04d}"})
     return cast
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import date
 
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 from starlette.testclient import TestClient
 
-from tests.cast import NOW, Cast, client_for, local, log_in, promised
+from tests.appointment_rows import appointment, insert
+from tests.cast import NOW, Cast, client_for, log_in
 from tests.reading import Element, read
 from webapp import models
 from webapp.patients.search_index import keep_words
@@ -270,24 +271,8 @@ def test_a_patient_without_contact_details_is_pointed_out(carol: TestClient, cas
 def test_many_past_appointments_have_pages(carol: TestClient, cast: Cast) -> None:
     zoe = add(cast)
     for number in range(25):
-        starts = local("2026-01-05 09:00") + timedelta(days=number)
-        ends = starts + timedelta(minutes=15)
-        cast.add(
-            models.Appointment(
-                reference=f"AAAA-{number:04d}",
-                doctor_id=cast.doctor_ids["bob"],
-                patient_id=zoe,
-                visit_type_id=cast.short,
-                starts_at=starts,
-                ends_at=ends,
-                promised_minute=promised(starts),
-                busy_from=starts,
-                busy_until=ends,
-                status="completed",
-                created_at=NOW,
-                updated_at=NOW,
-            )
-        )
+        row = appointment(cast, f"2026-01-{number + 5:02d} 09:00", status="completed")
+        insert(cast, row | {"patient_id": zoe, "reference": f"AAAA-{number:04d}"})
     page = read(carol.get(f"/admin/patients/{zoe}"))
     assert len(page.one("table").links) == 20
     assert page.one("table").links[0] == "/appointments/AAAA-0024"

@@ -141,7 +141,7 @@ def test_of_two_admins_who_remove_each_other_concurrently_one_stays(
 
         def attempt(actor: Actor, other: Actor, start: Barrier = start) -> str:
             # Each has its own connection, as two processes do.
-            database = wired_database(str(cast.database.url.render_as_string(hide_password=False)))
+            database = wired_database(cast.url)
             try:
                 start.wait()
                 database.write(action, actor, other.user_id)

@@ -343,7 +343,7 @@ def test_the_error_of_a_handler_undoes_the_booking(cast: Cast, monkeypatch: pyte
 
 
 def test_without_wired_handlers_nothing_is_booked(cast: Cast) -> None:
-    plain = Database(cast.database.url.render_as_string(hide_password=False))
+    plain = Database(cast.url)
     command = Booking(doctor="bob", visit_type_id=cast.short, starts_at=local("2026-03-05 09:30"))
     try:
         with pytest.raises(NotWired, match="AppointmentBooked"):

@@ -209,7 +209,7 @@ def test_of_two_accounts_that_take_one_address_concurrently_one_gets_it(cast: Ca
         start = Barrier(2)
 
         def confirm(user_id: int, email: str = email, start: Barrier = start) -> str:
-            database = wired_database(cast.database.url.render_as_string(hide_password=False))
+            database = wired_database(cast.url)
             try:
                 start.wait()
                 said = [user_id, email]
@@ -234,7 +234,7 @@ def test_one_link_that_is_followed_twice_concurrently_changes_the_address_once(c
     start = Barrier(2)
 
     def confirm(now: datetime) -> str:
-        database = wired_database(cast.database.url.render_as_string(hide_password=False))
+        database = wired_database(cast.url)
         start.wait()
         said = [cast.alice.user_id, NEW]
         email = database.write(address_confirmation.confirm_address, said, actor=None, address="", now=now).email
