@@ -18,7 +18,7 @@ from webapp.auth.schemas import Actor
 from webapp.clinic import documents
 from webapp.clinic.dependencies import current_clinic
 from webapp.clinic.service import Clinic, default_clinic
-from webapp.core import formats, phones
+from webapp.core import formats, icons, phones
 from webapp.core import templates as core_templates
 from webapp.core.codes import REASONS
 from webapp.core.compiled_templates import CompiledTemplates
@@ -118,7 +118,7 @@ def templates() -> jinja2.Environment:
     environment.filters["minutes"] = formats.minutes
     environment.filters["reason"] = REASONS.words
     environment.filters["trouble"] = TROUBLES.words
-    environment.bytecode_cache = CompiledTemplates([__file__, core_templates.__file__])
+    environment.bytecode_cache = CompiledTemplates([__file__, core_templates.__file__, icons.__file__])
     return environment
 
 

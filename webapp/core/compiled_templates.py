@@ -23,13 +23,15 @@ from jinja2.bccache import Bucket
 class CompiledTemplates(jinja2.BytecodeCache):
     """The compiled templates of one environment. Without a folder to write in, each process compiles its own.
 
-    A template is compiled again when it has changed, or Jinja, or one of the modules that set up the environment.
+    A template is compiled again when it has changed, or Jinja, or the icons, or one of the modules that set up the
+    environment.
     """
 
     def __init__(self, modules: Sequence[str], folder: Path | None = None) -> None:
         """`modules` are the files of the modules that set up the environment."""
         self._folder = folder or Path(cache_from_source(__file__)).with_suffix("")
-        self._version = "\n".join((metadata.version("jinja2"), *(Path(file).read_text("utf-8") for file in modules)))
+        packages = (metadata.version(package) for package in ("jinja2", "heroicons"))
+        self._version = "\n".join((*packages, *(Path(file).read_text("utf-8") for file in modules)))
 
     def get_source_checksum(self, source: str) -> str:
         """A checksum of all that the compiled template was made from."""

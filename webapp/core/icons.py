@@ -1,40 +1,54 @@
-"""The icons of Heroicons as SVG, for pages.
+"""The icons of Heroicons as SVG: filters of templates.
 
-The package's own functions list the archive's 1288 icons again for each icon that is read, which takes 4 ms. Pages use
-some fifty icons, so this would take each process a fifth of a second.
+Templates apply them to constants only, so the icons are drawn when a template is compiled. A process with compiled
+templates never opens the package's archive, and holds neither the list of its 1288 icons nor a parser of XML.
 """
 
 from __future__ import annotations
 
-from functools import cache, lru_cache
+from collections.abc import Mapping, Sequence
+from functools import cache
 from importlib.resources import files
-from xml.etree import ElementTree
+from typing import Any
 from zipfile import ZipFile
 
 from markupsafe import Markup
 
+# One icon by its name, or several: in a list by their names, in a mapping by its keys.
+Names = str | Sequence[str] | Mapping[Any, str]
+Icons = Markup | dict[Any, Markup]
+
 _NAMESPACE = "http://www.w3.org/2000/svg"
 
 
-def heroicon_mini(name: str, *, size: int = 20, **attributes: object) -> Markup:
-    """A filled icon for small places."""
-    return _icon("mini", name, size, **attributes)
+def heroicon_mini(names: Names, *, size: int = 20, **attributes: object) -> Icons:
+    """Filled icons for small places. `_` in the names of attributes becomes `-`.
+
+    Raises:
+        KeyError: there is no such icon.
+    """
+    return _icons("mini", names, size, attributes)
 
 
-def heroicon_outline(name: str, *, size: int = 24, **attributes: object) -> Markup:
-    """An icon of lines."""
-    return _icon("outline", name, size, **attributes)
+def heroicon_outline(names: Names, *, size: int = 24, **attributes: object) -> Icons:
+    """Icons of lines. `_` in the names of attributes becomes `-`.
+
+    Raises:
+        KeyError: there is no such icon.
+    """
+    return _icons("outline", names, size, attributes)
 
 
-def heroicon_solid(name: str, *, size: int = 24, **attributes: object) -> Markup:
-    """A filled icon."""
-    return _icon("solid", name, size, **attributes)
+def _icons(style: str, names: Names, size: int, attributes: Mapping[str, object]) -> Icons:
+    if isinstance(names, str):
+        return _icon(style, names, size, attributes)
+    by_key = names if isinstance(names, Mapping) else {name: name for name in names}
+    return {key: _icon(style, name, size, attributes) for key, name in by_key.items()}
 
 
-# Pages use the same few icons; without a cache each use would parse and write one again.
-@lru_cache(maxsize=512)
-def _icon(style: str, name: str, size: int, **attributes: object) -> Markup:
-    """The icon as SVG with these attributes; `_` in their names becomes `-`. Raises KeyError for an unknown icon."""
+def _icon(style: str, name: str, size: int, attributes: Mapping[str, object]) -> Markup:
+    from xml.etree import ElementTree
+
     # The archive is a part of the package, and trusted.
     svg = ElementTree.fromstring(_archive().read(f"{style}/{name}.svg"))  # noqa: S314
     for part in svg.iter():
@@ -46,5 +60,5 @@ def _icon(style: str, name: str, size: int, **attributes: object) -> Markup:
 
 @cache
 def _archive() -> ZipFile:
-    """The package's archive, which stays open."""
+    """The package's archive, which stays open: listing its icons for each of them would take 4 ms."""
     return ZipFile(str(files("heroicons") / "heroicons.zip"))

@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from webapp.config import resource_folder
 from webapp.core import names, phones
-from webapp.core.icons import heroicon_mini, heroicon_outline, heroicon_solid
+from webapp.core.icons import heroicon_mini, heroicon_outline
 from webapp.core.urls import with_query
 from webapp.i18n import gettext, language_tag, ngettext
 
@@ -82,10 +82,9 @@ def template_environment() -> jinja2.Environment:
     )
     environment.newstyle_gettext = True  # type: ignore[attr-defined]
     environment.globals.update(_=_translated, gettext=_translated, ngettext=_translated_for_number)
-    environment.globals.update(
-        heroicon_mini=heroicon_mini, heroicon_outline=heroicon_outline, heroicon_solid=heroicon_solid
-    )
     environment.globals.update(asset=asset, with_query=with_query, cached_macro=cached_macro, language_tag=language_tag)
+    # Jinja applies a filter to a constant when it compiles the template; it would call a function for each page.
+    environment.filters.update(heroicon_mini=heroicon_mini, heroicon_outline=heroicon_outline)
     environment.filters.update(initials=names.initials, before_stop=names.before_stop)
     environment.filters.update(dialled=phones.dialled, doubt_about=phones.doubt_about)
     return environment
