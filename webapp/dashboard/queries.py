@@ -38,7 +38,7 @@ from webapp.patients.models import UNREADABLE_PHONE, Patient
 from webapp.scheduling.facts import BookingRequest, free_times, load_facts
 from webapp.scheduling.models import OCCUPIES, OCCUPYING, UNDECIDED, Appointment, status_is
 from webapp.scheduling.slots import day_number, days_span, pieces_of, to_datetime
-from webapp.sql_functions import fixed
+from webapp.sql_functions import fixed, planned_once
 
 # The overview shows the first few of a long list, and how many there are.
 SHOWN = 5
@@ -253,7 +253,7 @@ def _appointments_between() -> sa.Select[*tuple[Any, ...]]:
     begun = sa.func.sum(sa.case((Appointment.starts_at <= _NOW, 1), else_=0))
     return (
         sa.select(Appointment.doctor_id, Appointment.status, sa.func.count(), begun, sa.func.max(Appointment.ends_at))
-        .where(Appointment.starts_at >= _LOW, Appointment.starts_at < _HIGH)
+        .where(Appointment.starts_at >= planned_once(_LOW), Appointment.starts_at < planned_once(_HIGH))
         .group_by(Appointment.doctor_id, Appointment.status)
     )
 
@@ -317,7 +317,7 @@ def _weeks() -> sa.Select[*tuple[Any, ...]]:
     # Group by the labels: PostgreSQL would take the same parameters, repeated in GROUP BY, for another expression.
     return (
         sa.select(week.label("week"), missed.label("missed"), sa.func.count())
-        .where(Appointment.starts_at >= _LOW, Appointment.starts_at < _HIGH)
+        .where(Appointment.starts_at >= planned_once(_LOW), Appointment.starts_at < planned_once(_HIGH))
         .where(Appointment.status != "cancelled")
         .group_by(sa.text("week"), sa.text("missed"))
     )
