@@ -107,5 +107,5 @@ def lazy_gettext(message: str) -> Sentence:
 
 
 def lazy_form_text(message: str | Sentence) -> str:
-    """The same for form fields: WTForms declares a str, but only uses str() and %."""
+    """Mark a sentence of a form field: WTForms declares a str, but only uses str() and %."""
     return cast(str, message if isinstance(message, Sentence) else Sentence(message))

@@ -167,7 +167,7 @@ def find_problems(database: Database, *, now: datetime) -> Iterator[str]:
 
 
 def problems_of_copy(session: Session, *, guarded: bool, now: datetime) -> Iterator[str]:
-    """The same for a copy, or for a snapshot of which a copy is made: `guarded` says whether it refuses an overlap."""
+    """The problems of a copy, or of the snapshot that is copied; `guarded` says whether it refuses an overlap."""
     if not guarded:
         yield MISSING_GUARD
     yield from _problems_in(session, now=now)

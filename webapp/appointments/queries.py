@@ -43,7 +43,7 @@ def _kind_of(actor: Actor) -> str:
 
 
 def _visible(kind: str, user_id: Any, appointment_id: Any) -> sa.ColumnElement[bool]:
-    """The same condition for a kind of actor and ids, which may be query parameters."""
+    """The condition of `visible_to` for a kind of actor and ids, which may be query parameters."""
     if kind == "link":
         return sa.and_(Appointment.id == appointment_id)
     if kind == "all":

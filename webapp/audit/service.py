@@ -79,7 +79,7 @@ def record_by(
     visible: bool = False,
     details: dict[str, Any] | None = None,
 ) -> None:
-    """The same for an action of `author`: account, role and address are theirs."""
+    """Add one row about an action of `author`: account, role and address are theirs."""
     record(
         session,
         action,
@@ -96,7 +96,7 @@ def record_by(
 def record_all_by(
     session: Session, author: Author, action: str, *, subject_type: str, subject_ids: Sequence[int], now: datetime
 ) -> None:
-    """The same action of `author` on many subjects, in one statement; the rows have no details."""
+    """Add rows about one action of `author` on many subjects, in one statement; the rows have no details."""
     if not subject_ids:
         return
     same: dict[str, object] = {

@@ -72,7 +72,7 @@ def signed_in(page: Page, *roles: Role) -> Actor:
 
 
 def confirmed(page: Page, *roles: Role) -> Actor:
-    """The same, and the actor has just proved who they are, because the action would be worth stealing a session for.
+    """The signed-in actor, who has just proved who they are: the action would be worth stealing a session for.
 
     Raises:
         NotSignedIn, Forbidden: as for `signed_in`. NotConfirmed: the last proof is too old.

@@ -145,7 +145,7 @@ def find_actor(session: Session, secret: str, *, address: str, now: datetime) ->
 
 
 def find_session(session: Session, secret: str, *, address: str, now: datetime) -> SignedIn | None:
-    """The same for the pages of the second factor: also a session that waits for it, or whose owner must set one up."""
+    """The session with this id, also one that waits for a second factor, or whose owner must set one up."""
     return _find(session, hashed(secret), address=address, now=now, of_page=True)
 
 

@@ -38,7 +38,7 @@ class Contents(NamedTuple):
         return any(self.counts.values())
 
     def in_words(self) -> list[str]:
-        """The same in sentences."""
+        """The contents in sentences."""
         newest = f"the newest was booked at {self.newest:%Y-%m-%d %H:%M} UTC" if self.newest else "there are none yet"
         return [
             f"Clinic: {self.clinic or 'without a name'}, schema revision {self.revision}.",
@@ -47,7 +47,7 @@ class Contents(NamedTuple):
 
 
 def read_contents(session: Session) -> Contents:
-    """Read them in the snapshot of this session."""
+    """The contents of the database, in the snapshot of this session."""
     there = set(sa.inspect(session.connection()).get_table_names())
     counts = {
         name: session.scalar(sa.select(sa.func.count()).select_from(sa.table(name))) or 0

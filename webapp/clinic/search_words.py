@@ -26,7 +26,7 @@ def lines_of(text: str) -> list[tuple[str, str]]:
 
 
 def readable_lines(text: str) -> str:
-    """The same text, without empty lines and spaces around its parts.
+    """The text without empty lines and spaces around its parts.
 
     Raises:
         ValueError: a line cannot be read.

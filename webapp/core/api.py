@@ -121,7 +121,7 @@ def require_single_values(request: Request) -> None:
 
 
 async def _require_readable(request: Request) -> None:
-    """Both requirements of every route in one dependency, because FastAPI's part of each costs more than its work."""
+    """The two requirements of every route in one dependency: FastAPI's part of each costs more than its work."""
     await require_readable_body(request)
     require_single_values(request)
 

@@ -157,7 +157,7 @@ def problems(*statuses: int, **why: str) -> dict[int | str, dict[str, Any]]:
 
 
 def problem_listing(status: int, why: str, **items: dict[str, str]) -> dict[int | str, dict[str, Any]]:
-    """The same for a problem that has additional lists: `items` holds the schema of the items of each such member."""
+    """The problem of a route that has additional lists: `items` holds the schema of the items of each such member."""
     members = {name: {"type": "array", "items": schema} for name, schema in items.items()}
     schema = {"allOf": [{"$ref": "#/components/schemas/Problem"}], "properties": members}
     return {status: {"description": why, "content": {PROBLEM_TYPE: {"schema": schema}}}}

@@ -38,7 +38,7 @@ def searched(value: str | None) -> str:
 
 
 def searched_name(value: str | None) -> str:
-    """The same for a search by name or address, where surrounding spaces mean nothing."""
+    """Cut a search by name or address like `searched`, and the spaces around it, which mean nothing."""
     return (value or "").strip()[:MAX_NAME_SEARCH]
 
 

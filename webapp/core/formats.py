@@ -36,7 +36,7 @@ def _formatted(day: date, pattern: str, locale: str) -> str:
 
 
 def _in_english(day: date, pattern: str) -> str:
-    """The same as Babel's for the patterns in this module."""
+    """The text that Babel would write in English for the patterns in this module."""
     weekday = _WEEKDAYS[day.weekday()]
     words = {
         "EEEE": weekday,

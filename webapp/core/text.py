@@ -63,13 +63,13 @@ def tidy(text: str) -> str:
 
 
 def tidy_line(text: str) -> str:
-    """The same for a name or a heading: one space between words, none around them, and no marks of direction."""
+    """A name or a heading in NFC: one space between words, none around them, and no marks of direction."""
     seen = "".join(letter for letter in tidy(text) if letter in _JOINERS or unicodedata.category(letter) != "Cf")
     return _BLANKS.sub(" ", seen).strip(" " + _JOINERS)
 
 
 def bare(text: str) -> str:
-    """The same for a number, a code or an address: without invisible signs, and with plain hyphens."""
+    """A number, a code or an address in NFC, without invisible signs, and with plain hyphens."""
     text = text.strip()
     if text.isascii():
         return text

@@ -18,5 +18,5 @@ def modern(context: ssl.SSLContext) -> ssl.SSLContext:
 
 @cache
 def cached_context(make: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
-    """Such a context, made once in a process: reading the system's certificates takes 20 ms."""
+    """The context that `make` makes, as `modern` has it, once in a process: reading the certificates takes 20 ms."""
     return modern(make())

@@ -37,7 +37,7 @@ class GroupCounts(NamedTuple):
     by_program: int = 0
 
     def plus(self, other: Iterable[int]) -> GroupCounts:
-        """Both together."""
+        """The counts of this group and another one together."""
         return GroupCounts(*(mine + theirs for mine, theirs in zip(self, other, strict=True)))
 
 

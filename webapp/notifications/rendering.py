@@ -142,7 +142,7 @@ def _calendar(
 
 
 def _readable(value: Any, *, lines_kept: bool = False) -> Any:
-    """The same values without invisible characters, each on one line."""
+    """The values without invisible characters, each on one line."""
     if isinstance(value, dict):
         return {name: _readable(each, lines_kept=name in LINES_KEPT) for name, each in value.items()}
     if isinstance(value, list):

@@ -20,5 +20,5 @@ _WITHOUT_NAME = sa.bindparam("without_name", callable_=lambda: name_shown(""), t
 
 
 def shown_name_column(patient: Any = Patient) -> sa.Label[str]:
-    """The same in a query: a column `name`. Queries of appointments need it, because these outlive the data."""
+    """A column `name` with what `name_shown` returns. Queries of appointments need it: these outlive the data."""
     return sa.case((patient.name == sa.literal_column("''"), _WITHOUT_NAME), else_=patient.name).label("name")

@@ -349,7 +349,7 @@ def saved_details(name: str, birth_date: date | None, phone: str, email: str) ->
 
 
 def saved_record(details: PatientDetails, known: PatientNotes) -> RecordDetails:
-    """The same, with the notes of staff about the patient."""
+    """A patient's data as `saved_details` reads it, with the notes of staff about the patient."""
     return RecordDetails.model_construct(**dict(details), **dict(known))
 
 

@@ -137,7 +137,9 @@ class PatientIdsFound(NamedTuple):
 def search_part(
     session: Session, text: str, *, among: sa.Select[int] | None, after: int | None = None, skip: int, limit: int
 ) -> PatientIdsFound:
-    """The same for programs, which count and skip: by name, or the closest first if nothing matches exactly.
+    """The patients that match everything in `text`, for programs, which count and skip.
+
+    They are in order of their names, or the closest first if nothing matches exactly.
 
     The part begins after the patient with the id `after`.
 

@@ -144,7 +144,7 @@ def _take_date(text: str) -> tuple[tuple[Span, ...], str]:
 
 
 def _take_month(text: str) -> tuple[tuple[Span, ...], str]:
-    """The same for a month of a year."""
+    """The readings of the first month of a year in a text, and the text without it."""
     if match := _YEAR_MONTH.search(text):
         year, month = int(match[1]), int(match[2])
     elif match := _MONTH_YEAR.search(text):

@@ -359,7 +359,7 @@ def _plain(value: object) -> str:
 
 
 def in_batches(pieces: Iterable[str], letters: int = 16_000) -> Iterator[str]:
-    """The same text in fewer pieces: each piece is sent on its own."""
+    """A text in fewer pieces, because each piece is sent on its own."""
     waiting: list[str] = []
     size = 0
     for piece in pieces:

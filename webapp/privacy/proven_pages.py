@@ -30,7 +30,7 @@ def proven_page(page: Page, template: str, form: ProvenForm, after: Submission |
 def deletion_page(
     page: Page, template: str, patient_id: int, form: DeletionForm, after: Submission | None = None
 ) -> Response:
-    """The same, with what deleting a patient's data would do, and whose data may go with it."""
+    """The page of `proven_page`, with what deleting a patient's data would do, and whose data may go with it."""
     found = erasure.consequences(page.session, patient_id, now=page.now)
     form.offer([(person.id, person.name) for person in found.people])
     return proven_page(page, template, form, after, found=found, patient_id=patient_id)

@@ -269,7 +269,7 @@ def within_notice(facts: Facts) -> list[FreeTime]:
 
 
 def places(facts: Facts) -> Iterator[FreeTime]:
-    """The same one by one, for those who need only the first."""
+    """The free times one by one, for those who need only the first."""
     pieces = facts.pieces
     for start in offered(facts):
         wall = start + pieces[0].offset if len(pieces) == 1 else wall_of(pieces, start)
@@ -308,7 +308,7 @@ def next_free(
 
 
 def _of_days(times: Iterable[FreeTime], days: int) -> Iterator[FreeTime]:
-    """Those of the first so many days that have any."""
+    """The times of the first days that have any, up to this many days."""
     for _day, of_day in islice(groupby(times, key=lambda time: time.day), days):
         yield from of_day
 

@@ -294,7 +294,7 @@ def starts_of_schedule(facts: Facts) -> Iterator[Minute]:
 
 
 def with_starts(facts: Facts, starts: Sequence[Minute]) -> Facts:
-    """The same facts with their `starts`, which must have been computed from the same schedule."""
+    """The facts with their `starts`, which must have been computed from the same schedule."""
     object.__setattr__(facts, "starts", starts)
     return facts
 

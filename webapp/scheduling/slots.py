@@ -156,7 +156,7 @@ def grid_starts(pieces: Iterable[Piece], step: int, low: Minute, high: Minute) -
 
 
 def grid_starts_within(pieces: Iterable[Piece], step: int, spans: Sequence[Span]) -> Iterator[Minute]:
-    """The same for many sorted spans that do not overlap: a busy month of one doctor has about a hundred."""
+    """The starts of the grid in many sorted spans that do not overlap: a doctor's busy month has about a hundred."""
     for start, end, offset in pieces:
         for low, high in spans:
             if low >= end:

@@ -45,7 +45,7 @@ class SavedNote(BaseModel):
 
 
 class SavedDeskNote(BaseModel):
-    """The same for the note that staff leave each other."""
+    """The staff's note as it is saved now, with its fingerprint as `SavedNote` has it."""
 
     desk_note: str
 

@@ -149,7 +149,7 @@ def wait_of(status: str, arrived: Minute | None, now: Minute) -> Wait | None:
 
 
 def wait_since(appointment: ArrivalState, now: datetime) -> Wait | None:
-    """The same for an appointment with instants."""
+    """How long the patient of an appointment with instants has been waiting; see `wait_of`."""
     arrived = appointment.arrived_at
     return wait_of(appointment.status, None if arrived is None else to_minute(arrived), to_minute(now))
 

@@ -105,7 +105,7 @@ def begin(
 def begin_for_form(
     session: Session, actor: Actor, kind: ListKind, *, words: str, once: str, now: datetime
 ) -> int | None:
-    """The same for a form with this mark; None if the form has made a list before, or makes one just now."""
+    """Begin the list of a form with this mark; None if the form has made one before, or makes one at this moment."""
     taken = sa.select(NotificationList.id).where(NotificationList.once == once)
     if session.scalar(taken) is not None:
         return None
@@ -127,8 +127,8 @@ def references_on(session: Session, list_id: int) -> set[str]:
     return set(session.scalars(query.where(NotificationLine.list_id == list_id)))
 
 
-def end_if_empty(session: Session, list_id: int) -> bool:
-    """Delete a list that no appointment came onto; whether it was."""
+def delete_if_empty(session: Session, list_id: int) -> bool:
+    """Delete the list if no appointment is on it, and return whether it was deleted."""
     of = NotificationList
     empty = sa.delete(of).where(of.id == list_id, ~sa.exists().where(NotificationLine.list_id == list_id))
     return session.scalar(empty.returning(of.id)) is not None

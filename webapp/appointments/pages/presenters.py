@@ -111,7 +111,7 @@ ABOUT_ANOTHER = {
 
 
 def about_patient(error: AppError, patient: PatientChoice) -> AppError:
-    """The same error, worded about this patient, who may not be the reader."""
+    """An error worded about this patient, who may not be the reader."""
     if not patient.is_self and error.code in ABOUT_ANOTHER:
         error.message = ABOUT_ANOTHER[error.code] % {"name": patient.name}
     return error

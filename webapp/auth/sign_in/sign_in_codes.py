@@ -219,7 +219,7 @@ def is_any_old(session: Session, *, now: datetime) -> bool:
 
 
 def forget_old(session: Session, *, now: datetime) -> None:
-    """Delete such codes."""
+    """Delete the codes that neither open nor count for anything any more."""
     session.execute(sa.delete(SignInCode).where(SignInCode.sent_at <= _old(now)))
 
 

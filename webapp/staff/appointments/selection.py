@@ -164,5 +164,5 @@ def carry_out(
         done = notification_lists.references_on(session, list_id)
     failed = {reference: error for reference, error in failed.items() if reference not in done}
     # Another request may be about to write to a list that it has begun.
-    ended = begun and database.write(notification_lists.end_if_empty, list_id)
+    ended = begun and database.write(notification_lists.delete_if_empty, list_id)
     return SelectionResult(failed, None if ended else list_id)

@@ -111,7 +111,7 @@ def resolve(session: Session, search: AuditSearch, clinic: Clinic) -> ResolvedSe
 
 
 def security_filter(wanted: EventFilter) -> SecurityFilter:
-    """The same filter for the security events, which know networks and no patients."""
+    """The filter of a search for the security events, which know networks and no patients."""
     network = network_of(wanted.address) if wanted.address else ""
     return SecurityFilter(wanted.actors, wanted.action, wanted.since, wanted.until, network)
 

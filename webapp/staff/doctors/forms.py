@@ -56,7 +56,7 @@ class DoctorFilterForm(DocketForm):
 
     @property
     def active(self) -> bool | None:
-        """The same as a condition; None for both."""
+        """Whether the doctors to show take bookings; None for both kinds."""
         return {"active": True, "inactive": False}.get(self.shown)
 
 

@@ -85,7 +85,7 @@ class ScheduleWeek:
         return [appointment for appointment in self.diary.appointments if low <= appointment.starts_at < high]
 
     def outline_of(self, day: date) -> Sequence[AppointmentOutline]:
-        """The same for any day of the week, in outline."""
+        """The appointments of any local day of the week, in outline."""
         low, high = self.span_of(day)
         outline = self.diary.outline
         # They are sorted by their first member, the start.

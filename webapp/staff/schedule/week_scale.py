@@ -78,7 +78,7 @@ def scale_of(spans: Iterable[tuple[date, datetime, datetime]], zone: ZoneInfo) -
 
 
 def scale_of_walls(walls: Sequence[tuple[int, int]], zone: ZoneInfo) -> Scale:
-    """The same for spans of wall minutes."""
+    """The scale of spans of wall minutes, from the earliest start to the latest end, in full hours."""
     if not walls:
         return Scale(*USUAL_HOURS, zone)
     first = min(min(low for low, _high in walls) // HOUR, DAY_END // HOUR - 1)
