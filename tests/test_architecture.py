@@ -233,6 +233,20 @@ def test_a_command_is_checked_by_function() -> None:
 # --------------------------------------------------------------------------------- other conventions
 
 
+def test_a_submission_puts_errors_into_a_form() -> None:
+    """Others show them beside a time, an appointment or a list that may have changed meanwhile."""
+    found = {
+        path.relative_to(WEBAPP).as_posix()
+        for path in modules()
+        if ".add_error(" in path.read_text("utf-8") and not path.stem.endswith("forms")
+    }
+    booking = ("booking_router", "staff_booking", "reschedule_router", "appointment_link_router")
+    assert found == {
+        *(f"appointments/pages/{name}.py" for name in booking),
+        *("staff/desk/booking_page.py", "staff/audit/router.py", "staff/messages/router.py"),
+    }
+
+
 def test_there_is_one_clock() -> None:
     """All code below the edges receives the time as an argument, so that tests can choose it."""
     clocks = re.compile(r"\b(datetime\.(now|utcnow|today)|date\.today|time\.time)\(")

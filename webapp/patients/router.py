@@ -32,7 +32,7 @@ from webapp.core.forms import Submission
 from webapp.core.routing import Router
 from webapp.core.urls import with_query
 from webapp.core.web import CurrentPage, Page, PathId, SentForm
-from webapp.exceptions import Invalid, NotFound
+from webapp.exceptions import NotFound
 from webapp.i18n import gettext as _
 from webapp.i18n import ngettext
 from webapp.patients import dependants, message_preferences, registration, service
@@ -84,15 +84,11 @@ def update_account(page: CurrentPage, sent: SentForm) -> Response:
     """Change name, telephone and date of birth; everyone who is signed in, for themselves."""
     actor = signed_in(page)
     form = ProfileForm(sent) if actor.role == "patient" else StaffProfileForm(sent)
-    command = form.command() if form.validate() else None
-    if command is None:
-        return _account_page(page, actor, profile=form, status=422)
-    try:
+    with Submission(form) as submission:
+        command = submission.read(form.command)
         page.write(service.update_profile, actor, command, now=page.now)
-    except Invalid as error:
-        form.add_error(error)
-        return _account_page(page, actor, profile=form, status=error.status)
-    return page.redirect("/account", flash=_("Your details are saved."))
+        return page.redirect("/account", flash=_("Your details are saved."))
+    return _account_page(page, actor, profile=form, status=submission.status, headers=headers_of(submission.error))
 
 
 @router.post("/account/messages")
@@ -100,18 +96,14 @@ def choose_messages(page: CurrentPage, sent: SentForm) -> Response:
     """Choose which messages about appointments to get; patients, for themselves and the people they book for."""
     actor = signed_in(page, "patient")
     form = MessagesForm(sent)
-    command = form.command() if form.validate() else None
-    if command is None:
-        return _account_page(page, actor, messages=form, status=422)
-    try:
+    with Submission(form) as submission:
+        command = submission.read(form.command)
         page.write(message_preferences.change_message_preferences, actor, command, now=page.now)
-    except Invalid as error:
-        form.add_error(error)
-        return _account_page(page, actor, messages=form, status=error.status)
-    if not (command.wants_email or command.wants_sms):
-        sentence = _("Saved. You won’t get any messages about your appointments, even if one is cancelled.")
-        return page.redirect("/account", flash=sentence, tone="info")
-    return page.redirect("/account", flash=_("Your message settings are saved."))
+        if not (command.wants_email or command.wants_sms):
+            sentence = _("Saved. You won’t get any messages about your appointments, even if one is cancelled.")
+            return page.redirect("/account", flash=sentence, tone="info")
+        return page.redirect("/account", flash=_("Your message settings are saved."))
+    return _account_page(page, actor, messages=form, status=submission.status, headers=headers_of(submission.error))
 
 
 @router.post("/account/email/confirmation")

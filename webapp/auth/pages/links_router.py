@@ -16,11 +16,12 @@ from webapp.auth.passwords import password_links
 from webapp.auth.passwords import service as passwords
 from webapp.auth.passwords.password_links import LinkOwner
 from webapp.auth.tokens import hashed
+from webapp.core.errors import headers_of
+from webapp.core.forms import Submission
 from webapp.core.routing import Router
 from webapp.core.trace_middleware import note_refusal
 from webapp.core.urls import with_query
 from webapp.core.web import CurrentPage, Page, SentForm
-from webapp.exceptions import AppError
 from webapp.i18n import gettext as _
 
 router = Router()
@@ -44,28 +45,23 @@ def set_new_password(page: CurrentPage, sent: SentForm, token: Token) -> Respons
     form = NewPasswordForm(sent)
     try:
         owner = password_links.find_password_link(page.session, token, now=page.now)
-        if not form.validate():
-            return _new_password_page(page, token, owner, form, status=422)
-        # Hash the password, which is slow, while no connection is held.
-        clinic, letterhead = clinic_words(page), letterhead_of(page)
-        page.close()
-        calendar_ended = _set_password(page, token, owner, form.new.data or "", clinic, letterhead)
+        with Submission(form) as submission:
+            calendar_ended = _set_password(page, token, owner, submission.read(lambda: form.new.data or ""))
+            said = _("Your password is set. You can now sign in.")
+            if calendar_ended:
+                said = _("Your password is set. Your calendar link no longer works: sign in to create a new one.")
+            response = page.redirect(with_query("/login", next=wanted_page(page, owner.email)), flash=said)
+            clear_session_cookie(page, response)
+            return response
     except LinkNotValid as error:
         return _not_valid_page(page, error)
-    except AppError as error:
-        form.add_error(error)
-        return _new_password_page(page, token, owner, form, status=error.status)
-    said = _("Your password is set. You can now sign in.")
-    if calendar_ended:
-        said = _("Your password is set. Your calendar link no longer works: sign in to create a new one.")
-    response = page.redirect(with_query("/login", next=wanted_page(page, owner.email)), flash=said)
-    clear_session_cookie(page, response)
-    return response
+    return _new_password_page(page, token, owner, form, submission)
 
 
-def _set_password(
-    page: Page, token: str, owner: LinkOwner, password: str, clinic: list[str], letterhead: dict[str, str]
-) -> bool:
+def _set_password(page: Page, token: str, owner: LinkOwner, password: str) -> bool:
+    clinic, letterhead = clinic_words(page), letterhead_of(page)
+    # Hash the password, which is slow, while no connection is held.
+    page.close()
     passwords.require_good_password(password, about=[owner.name, owner.email], clinic=clinic, field="new")
     return page.write(
         password_links.use_password_link,
@@ -79,11 +75,12 @@ def _set_password(
 
 
 def _new_password_page(
-    page: Page, token: str, owner: LinkOwner, form: NewPasswordForm, *, status: int = 200
+    page: Page, token: str, owner: LinkOwner, form: NewPasswordForm, after: Submission | None = None
 ) -> Response:
     return page.render(
         "auth/pages/password_new.html",
-        status=status,
+        status=after.status if after else 200,
+        headers=headers_of(after.error) if after else None,
         form=form,
         action=f"/password/reset/{token}",
         email=owner.email,

@@ -13,9 +13,10 @@ from webapp.auth.dependencies import STAFF, signed_in
 from webapp.auth.schemas import Actor
 from webapp.clinic.dependencies import current_clinic
 from webapp.core.errors import headers_of
+from webapp.core.forms import Submission
 from webapp.core.routing import Router
 from webapp.core.web import CurrentPage, Page, SentForm, local_path
-from webapp.exceptions import AppError, Conflict, Forbidden, Invalid, Unavailable
+from webapp.exceptions import Forbidden
 from webapp.i18n import gettext as _
 from webapp.patients import records, search
 from webapp.patients.search_parser import is_blank
@@ -40,24 +41,18 @@ def show_words(page: CurrentPage, reference: str) -> Response:
 def change_words(page: CurrentPage, sent: SentForm, reference: str) -> Response:
     """Change reason and note; its staff who may read them."""
     actor = signed_in(page, *STAFF)
-    view = _readable(page, actor, reference)
     form = WordsForm(sent)
-    command = form.command() if form.validate() else None
-    error: AppError | None = None
-    if command is not None:
-        try:
-            page.write(service.change_words, actor, reference, command, now=page.now)
-        except (Conflict, Unavailable) as refusal:
-            error = refusal
-        else:
-            return page.redirect(_back(view, form), flash=_("The reason is saved."))
-    if error is not None:
+    view = _readable(page, actor, reference)
+    with Submission(form) as submission:
+        command = submission.read(form.command)
+        page.write(service.change_words, actor, reference, command, now=page.now)
+        return page.redirect(_back(view, form), flash=_("The reason is saved."))
+    if submission.error is not None:
         view = queries.get_appointment(page.session, actor, reference)
         # The other person's text is shown beside the typed one, before it is replaced.
         form.compare_with(_words_form(view))
         form.version.data = str(view.version)
-        form.add_error(error)
-    return _words_page(page, view, form, error, status=422)
+    return _words_page(page, view, form, submission)
 
 
 @router.get("/appointments/{reference}/patient")
@@ -73,24 +68,18 @@ def give_to_patient(page: CurrentPage, sent: SentForm, reference: str) -> Respon
     """Look for the right patient, or give the appointment to the one who was chosen; its staff."""
     actor = signed_in(page, *STAFF)
     form = RightPatientForm(sent)
-    command = form.command() if form.validate() and sent.get("step") == "give" else None
-    error: AppError | None = None
-    if command is not None:
-        try:
-            page.write(reassigning.give_to_patient, actor, reference, command, now=page.now)
-        except (Conflict, Invalid, Unavailable) as refusal:
-            error = refusal
-        else:
-            said = _("The appointment is now in this patient’s record.")
-            return page.redirect(f"/appointments/{reference.upper()}", flash=said)
+    gives = sent.get("step") == "give"
+    with Submission(form) as submission:
+        command = submission.read(lambda: form.command() if gives else None)
+        page.write(reassigning.give_to_patient, actor, reference, command, now=page.now)
+        said = _("The appointment is now in this patient’s record.")
+        return page.redirect(f"/appointments/{reference.upper()}", flash=said)
     view = queries.get_appointment(page.session, actor, reference)
-    if error is not None:
+    if submission.error is not None:
         form.version.data = str(view.version)
-        form.add_error(error)
-    elif sent.get("step") == "give":
+    elif gives:
         form.form_errors.append(_("Choose the patient first."))
-    status = 422 if form.errors or form.form_errors else 200
-    return _patient_page(page, actor, view, form, error, status=status)
+    return _patient_page(page, actor, view, form, submission if form.errors or form.form_errors else None)
 
 
 def _readable(page: Page, actor: Actor, reference: str) -> AppointmentView:
@@ -113,13 +102,11 @@ def _words_form(view: AppointmentView) -> WordsForm:
     return WordsForm(data={"reason": view.reason, "notes": view.notes, "version": str(view.version)})
 
 
-def _words_page(
-    page: Page, view: AppointmentView, form: WordsForm, error: AppError | None = None, *, status: int = 200
-) -> Response:
+def _words_page(page: Page, view: AppointmentView, form: WordsForm, after: Submission | None = None) -> Response:
     return page.render(
         "staff/appointments/reason.html",
-        status=error.status if error else status,
-        headers=headers_of(error) if error else None,
+        status=after.status if after else 200,
+        headers=headers_of(after.error) if after else None,
         appointment=view,
         form=form,
         back=_back(view, form),
@@ -131,9 +118,7 @@ def _patient_page(
     actor: Actor,
     view: AppointmentView,
     form: RightPatientForm,
-    error: AppError | None = None,
-    *,
-    status: int = 200,
+    after: Submission | None = None,
 ) -> Response:
     text = (form.q.data or "").strip()
     found: list[PatientSummary] | None = None
@@ -144,10 +129,10 @@ def _patient_page(
         found = [patient_summary(each, clinic) for each in patients if each.id != view.patient_id]
     return page.render(
         "staff/appointments/right_patient.html",
-        status=error.status if error else status,
-        headers=headers_of(error) if error else None,
+        status=after.status if after else 200,
+        headers=headers_of(after.error) if after else None,
         appointment=view,
         form=form,
         found=found,
-        refused=error is not None,
+        refused=after is not None and after.error is not None,
     )

@@ -9,10 +9,10 @@ from webapp.appointments.impact import schedule_impact
 from webapp.appointments.schemas import AppointmentView
 from webapp.auth.dependencies import STAFF, signed_in
 from webapp.core.errors import headers_of
+from webapp.core.forms import Submission
 from webapp.core.parsing import whole_number
 from webapp.core.routing import Router
 from webapp.core.web import CurrentPage, Page, SentForm
-from webapp.exceptions import AppError, Conflict, Unavailable
 from webapp.i18n import gettext as _
 from webapp.staff.appointments.status_forms import FlagForm
 
@@ -34,37 +34,24 @@ def settle_flag(page: CurrentPage, reference: str, sent: SentForm) -> Response:
     """Remove the flag from an appointment that stays; its staff."""
     actor = signed_in(page, *STAFF)
     form = FlagForm(sent)
-    error: AppError | None = None
-    if form.validate():
-        try:
-            page.write(
-                schedule_impact.settle_flag,
-                actor,
-                reference,
-                (form.reason.data or "").strip(),
-                whole_number(form.version.data),
-                now=page.now,
-            )
-        except (Conflict, Unavailable) as refusal:
-            error = refusal
-        else:
-            address = f"/appointments/{reference.upper()}"
-            return page.redirect(address, flash=_("The appointment is kept and no longer needs attention."))
+    with Submission(form) as submission:
+        reason = submission.read(lambda: (form.reason.data or "").strip())
+        version = whole_number(form.version.data)
+        page.write(schedule_impact.settle_flag, actor, reference, reason, version, now=page.now)
+        address = f"/appointments/{reference.upper()}"
+        return page.redirect(address, flash=_("The appointment is kept and no longer needs attention."))
     view = queries.get_appointment(page.session, actor, reference)
-    if error is not None:
+    if submission.error is not None:
         form.version.data = str(view.version)
-        form.add_error(error)
-    return _page(page, view, form, error, status=422)
+    return _page(page, view, form, submission)
 
 
-def _page(
-    page: Page, view: AppointmentView, form: FlagForm, error: AppError | None = None, *, status: int = 200
-) -> Response:
+def _page(page: Page, view: AppointmentView, form: FlagForm, after: Submission | None = None) -> Response:
     """The question what to do with the appointment; with an error it keeps the typed text."""
     return page.render(
         "staff/appointments/flag.html",
-        status=error.status if error else status,
-        headers=headers_of(error) if error else None,
+        status=after.status if after else 200,
+        headers=headers_of(after.error) if after else None,
         appointment=view,
         form=form,
     )

@@ -8,14 +8,13 @@ from starlette.responses import Response
 
 from webapp.appointments import queries
 from webapp.appointments.booking import status_service
-from webapp.appointments.booking.status_service import SavedDeskNote
 from webapp.auth.dependencies import DESK, signed_in
 from webapp.clinic.dependencies import current_clinic
-from webapp.core.optimistic_lock import EditedMeanwhile
+from webapp.core.forms import Submission
 from webapp.core.parsing import parse_day
 from webapp.core.routing import Router
 from webapp.core.web import CurrentPage, SentForm
-from webapp.exceptions import Invalid, NotFound, Unavailable
+from webapp.exceptions import Invalid, NotFound
 from webapp.i18n import gettext as _
 from webapp.staff.board import choices
 from webapp.staff.board.board_page import note_form, panel_address, show_board, show_panel
@@ -65,20 +64,15 @@ def write_note(page: CurrentPage, day: str, reference: str, sent: SentForm) -> R
     actor = signed_in(page, *DESK)
     shown, form = _require_day(day), DeskNoteForm(sent)
     queries.get_appointment(page.session, actor, reference)
-    command = form.command() if form.validate() else None
-    if command is None:
-        return show_panel(page, actor, shown, reference, error=Invalid(" ".join(form.form_errors)), form=form)
-    try:
+    with Submission(form, saved_form=lambda saved: note_form(saved.desk_note)) as submission:
+        command = submission.read(form.command)
         page.write(status_service.write_desk_note, actor, reference, command, now=page.now)
-    except (EditedMeanwhile, Unavailable) as error:
-        if isinstance(error, EditedMeanwhile):
-            form.compare_with(note_form(SavedDeskNote.model_validate(error.saved.model_dump()).desk_note))
-        form.add_error(error)
-        return show_panel(page, actor, shown, reference, error=error, form=form)
-    if page.wants_fragment:
+        if not page.wants_fragment:
+            return page.redirect(panel_address(shown, reference.upper()), flash=_("The note is saved."))
         saved = queries.get_appointment(page.session, actor, reference)
         return show_panel(page, actor, shown, reference, changed=True, form=note_form(saved.desk_note))
-    return page.redirect(panel_address(shown, reference.upper()), flash=_("The note is saved."))
+    error = submission.error or Invalid(" ".join(form.form_errors))
+    return show_panel(page, actor, shown, reference, error=error, form=form)
 
 
 def _require_day(text: str) -> date:
