@@ -333,18 +333,58 @@ def test_the_time_is_for_the_address_that_asked_for_the_link(client: TestClient,
 # -------------------------------------------------------------------------------------- other errors of a form
 
 
+WORDS = "Because of the flood"
+
+
+@pytest.mark.parametrize(
+    ("who", "address", "form", "shown"),
+    [
+        ("alice", "/account", {"name": "Alice Adamson", "password": "not this one"}, [("Your name", "Alice Adamson")]),
+        (
+            "alice",
+            "/appointments",
+            {"starts_at": iso(local("2026-03-10 10:00")), "doctor": "bob", "visit_type": "1", "reason": WORDS},
+            [("Reason for the appointment", WORDS)],
+        ),
+        (
+            "carol",
+            "/admin/closures",
+            {"name": WORDS, "starts_on": "2026-03-10", "ends_on": "2026-03-10", "seen": "seen so", "why": "A reason"},
+            [("Name", WORDS), ("Reason", "A reason")],
+        ),
+        ("carol", "/desk/away/bob", {"listed": "A|1 B|2", "why": WORDS}, [("Reason", WORDS)]),
+        (
+            "carol",
+            "/admin/appointments/selection",
+            {"action": "message", "words": WORDS, "seen": WORDS, "step": "send"},
+            [("Message", WORDS)],
+        ),
+    ],
+)
 @pytest.mark.parametrize(("error", "status"), [(Unavailable("Very busy."), 503), (RuntimeError("a bug"), 500)])
-def test_an_error_page_after_a_form_shows_the_typed_text(
-    client: TestClient, cast: Cast, monkeypatch: pytest.MonkeyPatch, error: Exception, status: int
+def test_an_error_page_shows_what_was_typed_and_nothing_else(
+    client: TestClient,
+    cast: Cast,
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
+    status: int,
+    who: str,
+    address: str,
+    form: dict[str, str],
+    shown: list[tuple[str, str]],
 ) -> None:
     def fails(*_args: object, **_named: object) -> None:
         raise error
 
-    monkeypatch.setattr("webapp.patients.router.service.update_profile", fails)
-    log_in_by_form(client, "alice")
+    log_in_by_form(client, who)
+    monkeypatch.setattr(cast.database, "write", fails)
     monkeypatch.setattr(client._transport, "raise_app_exceptions", False)
-    answer = client.post("/account", data={"name": "Alice Adamson", "password": "not this one"})
+    answer = client.post(address, data=form)
     assert answer.status_code == status
-    (text,) = read(answer).one("section", aria_labelledby="typed").all("textarea")
-    assert text.raw.strip() == "Alice Adamson"
-    assert "not this one" not in answer.text
+    typed = read(answer).all("section", aria_labelledby="typed")
+    if not typed:
+        # The form is there again.
+        assert error.args[0] in answer.text
+        return
+    labels, texts = (typed[0].all(name) for name in ("label", "textarea"))
+    assert [(label.text, text.raw.strip()) for label, text in zip(labels, texts, strict=True)] == shown

@@ -3,31 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
-from wtforms import Field
 
 from webapp.causes import request_id
-from webapp.core.text import PASSWORDS
 from webapp.core.urls import with_query
-from webapp.core.web import Page, local_path
+from webapp.core.web import Page, SentFields, local_path
 from webapp.exceptions import AppError, NotConfirmed, NotSignedIn
 from webapp.i18n import gettext as _
 
 Words = tuple[str, str]
 Action = tuple[str, str]
-
-
-class Typed(NamedTuple):
-    """A text that was typed, with the label of its field."""
-
-    label: str
-    text: str
 
 
 def words_for(status: int) -> Words:
@@ -66,14 +56,13 @@ def error_page(
     error: Exception,
     *,
     actions: Sequence[Action] = (),
-    typed: Sequence[Field] = (),
 ) -> Response:
     """The answer to an error: a page, or a fragment for HTMX; a visitor is sent to the log-in page and back.
 
     If the fault is ours, the page shows the request's id, under which the log says what happened.
 
-    `actions` replace the usual link, which leads to the first page of the reader's role. `typed` holds field texts that
-    would otherwise be lost; the page repeats them.
+    `actions` replace the usual link, which leads to the first page of the reader's role. The page repeats what was
+    typed, because a user could not type it again from memory.
     """
     request = page.request
     if isinstance(error, NotSignedIn) and request.method in {"GET", "HEAD"}:
@@ -85,13 +74,14 @@ def error_page(
     if isinstance(error, AppError):
         title = str(error.title or title)
         actions = actions or [(str(words), address) for words, address in error.onward]
-    shown = [Typed(field.label.text, field.data) for field in typed if field.data] or typed_texts(request)
+    sent: SentFields | None = getattr(request.state, "sent", None)
+    typed = sent.texts.labelled() if sent is not None else []
     kept: tuple[str, str] | None = None
     if isinstance(error, NotSignedIn):
         text = _("You’ve been signed out, so nothing has changed.")
         kept = request.app.state.keep_unsent_form(page)
         if kept is not None:
-            text, shown = f"{text} {_('Sign in, and your form will be there, filled in.')}", []
+            text, typed = f"{text} {_('Sign in, and your form will be there, filled in.')}", []
     if status == 401:
         sign_in = (_("Sign in"), with_query("/login", next=kept[0] if kept else way_back(request)))
         actions = [sign_in, *(actions or [(_("Find a time"), "/")])]
@@ -104,7 +94,7 @@ def error_page(
         text=text or default_text,
         actions=actions,
         reference=request_id() if status >= 500 else None,
-        typed=shown,
+        typed=typed,
     )
     if kept:
         request.app.state.set_draft_cookie(page, response, kept[1])
@@ -123,17 +113,6 @@ def _ask_to_confirm(page: Page) -> Response:
     if kept:
         request.app.state.set_draft_cookie(page, response, kept[1])
     return response
-
-
-def typed_texts(request: Request) -> list[Typed]:
-    """The sentences in the form that was sent, without the passwords: a user could not type them again from memory."""
-    sent = getattr(request.state, "sent", None)
-    items = sent.multi_items() if sent is not None else []
-    return [
-        Typed(_("Your text"), text)
-        for name, text in items
-        if isinstance(text, str) and " " in text.strip() and name not in PASSWORDS
-    ]
 
 
 def headers_of(error: Exception | None) -> dict[str, str]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import wtforms
 from markupsafe import Markup, escape
-from wtforms import DateField, HiddenField, IntegerField, TelField, TimeField
+from wtforms import DateField, Field, HiddenField, IntegerField, TelField, TimeField
 from wtforms.widgets import Select
 
 from webapp.core import phones
@@ -123,6 +123,10 @@ class WholeNumberField(IntegerField):
             super().process_formdata([bare(text) for text in valuelist])
         except ValueError:
             raise ValueError(_("Enter a whole number, such as 30.")) from None
+
+
+class ButtonField(Field):
+    """The value of the button that was pressed."""
 
 
 class YesNoField(HiddenField):

@@ -11,13 +11,26 @@ from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar
 
 from pydantic import BaseModel, ValidationError
-from wtforms import BooleanField, Field, Form, PasswordField, SelectFieldBase, SelectMultipleField
+from wtforms import (
+    BooleanField,
+    Field,
+    Form,
+    HiddenField,
+    PasswordField,
+    SearchField,
+    SelectFieldBase,
+    SelectMultipleField,
+    StringField,
+)
+from wtforms.fields.core import UnboundField
 from wtforms.form import BaseForm
 from wtforms.meta import DefaultMeta
 from wtforms.widgets import CheckboxInput, ListWidget
 
+from webapp.core import typed_texts
 from webapp.core.optimistic_lock import EditedMeanwhile
 from webapp.core.text import tidy
+from webapp.core.typed_texts import TypedTexts
 from webapp.exceptions import AppError, Invalid, NotFound
 from webapp.i18n import gettext as _
 from webapp.i18n import lazy_form_text as _l
@@ -75,6 +88,11 @@ class _Tidied:
         return values if name in self._secret else [tidy(each) if isinstance(each, str) else each for each in values]
 
 
+def _is_typed(kind: type[Field]) -> bool:
+    """Whether users type into fields of this kind. Days, times and numbers are chosen, or short."""
+    return issubclass(kind, StringField) and not issubclass(kind, (HiddenField, PasswordField, SearchField))
+
+
 class AddressQuery(Protocol):
     """The values in an address, of which several may have one name."""
 
@@ -106,6 +124,13 @@ class DocketForm(Form):
             secret = {field.name for field in form if isinstance(field, PasswordField)}
             return None if sent is None else _Tidied(sent, secret)
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        fields = ((name, field) for base in cls.__mro__ for name, field in vars(base).items())
+        typed_texts.names.update(
+            name for name, field in fields if isinstance(field, UnboundField) and _is_typed(field.field_class)
+        )
+
     @classmethod
     def of_address(cls, query: AddressQuery) -> Self:
         """The form with the values in an address, such as the filters of a list.
@@ -127,6 +152,9 @@ class DocketForm(Form):
         """Fill the fields, as WTForms does."""
         super().process(formdata, *args, **kwargs)
         self.unsent = bool(formdata) and UNSENT in formdata
+        texts = getattr(formdata, "texts", None)
+        if isinstance(texts, TypedTexts):
+            texts.labels.update({field.name: field.label.text for field in self if _is_typed(type(field))})
 
     def validate(self, extra_validators: Any = None) -> bool:
         """Whether the form can be carried out."""

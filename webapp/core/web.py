@@ -27,6 +27,7 @@ from starlette.responses import Response, StreamingResponse
 from webapp.config import Settings
 from webapp.core.parsing import MAX_ID
 from webapp.core.security import MAX_BODY_BYTES
+from webapp.core.typed_texts import TypedTexts
 from webapp.core.urls import with_query
 from webapp.database import Database
 from webapp.exceptions import BadRequest
@@ -283,7 +284,15 @@ async def close_page(request: Request) -> None:
             await run_in_threadpool(page.close)
 
 
-async def _read_form(request: Request) -> FormData:
+class SentFields(FormData):
+    """The fields of a sent form; `texts` are those that its user typed."""
+
+    def __init__(self, fields: FormData | None = None) -> None:
+        super().__init__(fields or [])
+        self.texts = TypedTexts([(name, text) for name, text in self.multi_items() if isinstance(text, str)])
+
+
+async def _read_form(request: Request) -> SentFields:
     """The form's fields: UTF-8 without NUL bytes, and no files. The form itself refuses a field that is too long.
 
     Raises:
@@ -292,7 +301,7 @@ async def _read_form(request: Request) -> FormData:
     kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
     body = await request.body()
     if not body:
-        return FormData()
+        return SentFields()
     if kind != "application/x-www-form-urlencoded":
         raise BadRequest(_("We couldn’t read this form. Open the page again and send it from there."))
     decoded = unquote_to_bytes(body)
@@ -302,13 +311,14 @@ async def _read_form(request: Request) -> FormData:
         raise BadRequest(_("The form contains something that isn’t text.")) from None
     if b"\x00" in decoded:
         raise BadRequest(_("The form contains a character that isn’t text."))
-    sent = await request.form(max_files=0, max_fields=MAX_FIELDS, max_part_size=MAX_BODY_BYTES)
+    form = await request.form(max_files=0, max_fields=MAX_FIELDS, max_part_size=MAX_BODY_BYTES)
+    sent = SentFields(form)
     # An error page shows or keeps typed text that would otherwise be lost.
     request.state.sent = sent
     return sent
 
 
-SentForm = Annotated[FormData, Depends(_read_form)]
+SentForm = Annotated[SentFields, Depends(_read_form)]
 
 # An id in the path of an address. Both databases store ids in four bytes.
 PathId = Annotated[int, Path(ge=1, le=MAX_ID)]

@@ -53,8 +53,8 @@ def show_person(page: CurrentPage, patient_id: PathId) -> Response:
 def change_person(page: CurrentPage, sent: SentForm, patient_id: PathId) -> Response:
     """Change the data of a person whom the actor books for; patients. For other patients it is a 404."""
     actor = signed_in(page, "patient")
-    person = dependants.get_person(page.session, actor, patient_id)
     form = PersonForm(sent)
+    person = dependants.get_person(page.session, actor, patient_id)
     with Submission(form, saved_form=_filled) as submission:
         command = submission.read(form.command)
         page.write(dependants.change_person, actor, patient_id, command, seen=form.seen.data or "", now=page.now)

@@ -29,7 +29,8 @@ from webapp.core import formats
 from webapp.core.forms import UNSENT, DocketForm, Submission
 from webapp.core.parsing import instant, whole_number
 from webapp.core.urls import with_query
-from webapp.core.web import Page
+from webapp.core.web import Page, SentFields
+from webapp.i18n import gettext as _
 from webapp.i18n import ngettext
 from webapp.staff.desk.notification_lists_presenters import page_after_change
 
@@ -91,7 +92,7 @@ class ChangeSubmission(Submission):
         self,
         page: Page,
         actor: Actor,
-        sent: FormData,
+        sent: SentFields,
         form: DocketForm,
         *,
         saved_form: Callable[[Any], DocketForm] | None = None,
@@ -140,7 +141,7 @@ class ChangeSubmission(Submission):
 def make(
     page: Page,
     actor: Actor,
-    sent: FormData,
+    sent: SentFields,
     work: Callable[[Session], T],
     *,
     doctor_ids: Sequence[int] | None,
@@ -148,6 +149,7 @@ def make(
     impact: ImpactResult | None = None,
 ) -> T:
     """Preview the change or make it, as the form asks: see `ChangeSubmission.make`."""
+    sent.texts.labels["why"] = _("Reason")
     page.close()
     # A form that is shown again after signing in is not carried out, but keeps its decisions.
     if sent.get("step") == "preview" or UNSENT in sent:

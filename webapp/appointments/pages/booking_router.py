@@ -205,7 +205,7 @@ def _nothing_to_book(page: Page, form: BookForm, error: AppError) -> Response:
     with suppress(NotFound):
         doctor = doctors.get_doctor(page.session, form.doctor.data or "")
         actions = [(_("Choose another time"), f"/doctors/{doctor.slug}"), *actions]
-    return error_page(page, error, actions=actions, typed=[form.reason, form.notes])
+    return error_page(page, error, actions=actions)
 
 
 def _request_in(page: Page, form: TypedForm, *, by_staff: bool = False) -> tuple[BookingRequest, datetime]:

@@ -20,7 +20,7 @@ from wtforms.validators import Length, Optional
 
 from webapp.appointments.schemas import Booking, Cancellation, ChangeStatus, Move
 from webapp.core import formats
-from webapp.core.fields import ClockField, DayField, SelectField, VersionField, unix_lines
+from webapp.core.fields import ButtonField, ClockField, DayField, SelectField, VersionField, unix_lines
 from webapp.core.forms import DocketForm
 from webapp.core.parsing import whole_number
 from webapp.doctors.service import DoctorRow, VisitTypeRow
@@ -125,7 +125,7 @@ class ExceptionForm(OverrideMixin, DocketForm):
     """
 
     squeeze_reason = StringField(_l("Reason for squeezing in"), [Length(max=200, message=TOO_LONG)])
-    step = StringField()
+    step = ButtonField()
 
     def validate(self, extra_validators: Any = None) -> bool:
         """Whether the form can be carried out; squeezing in needs its reason."""
@@ -137,7 +137,7 @@ class ExceptionForm(OverrideMixin, DocketForm):
 
     @property
     def _squeezes_in(self) -> bool:
-        return self.step.data == "squeeze"
+        return bool(self.step.data == "squeeze")
 
     @property
     def reasons(self) -> dict[str, object]:

@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 from starlette.datastructures import FormData
 from starlette.responses import Response
-from wtforms import Field
 
 from webapp.appointments import queries
 from webapp.appointments.booking import service
@@ -75,7 +74,7 @@ def cancel(page: CurrentPage, sent: SentForm) -> Response:
     try:
         view = _changeable(page, access)
     except (NotActive, TooLateToChange) as refusal:
-        return _refused_page(page, access, refusal, typed=[form.reason])
+        return _refused_page(page, access, refusal)
     if error is not None:
         # The page is shown again with the present state of the appointment, and the next answer is about that.
         form.version.data = str(view.version)
@@ -177,9 +176,9 @@ def _changeable(page: Page, access: AppointmentAccess) -> AppointmentView:
     return view
 
 
-def _refused_page(page: Page, access: AppointmentAccess, refusal: AppError, *, typed: Sequence[Field] = ()) -> Response:
+def _refused_page(page: Page, access: AppointmentAccess, refusal: AppError) -> Response:
     """Why the appointment can be neither moved nor cancelled, and the way back to it."""
-    return error_page(page, refusal, actions=[(_("Back to the appointment"), access.here)], typed=typed)
+    return error_page(page, refusal, actions=[(_("Back to the appointment"), access.here)])
 
 
 def _move_form(actor: Actor, sent: FormData | None = None, *, data: dict[str, str] | None = None) -> MoveForm:

@@ -102,6 +102,7 @@ def preview(page: CurrentPage) -> Response:
 @router.post(ADDRESS)
 def carry_out(page: CurrentPage, sent: SentForm) -> Response:
     """Carry out the action with the appointments that the preview listed; front desk."""
+    sent.texts.labels["words"] = _("Reason") if sent.get("action") == "cancel" else _("Message")
     actor = signed_in(page, *DESK)
     chosen = _chosen_in(sent)
     asked = SelectionRequest(

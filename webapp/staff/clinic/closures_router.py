@@ -105,8 +105,8 @@ def show_closure(page: CurrentPage, closure_id: PathId) -> Response:
 def change_closure(page: CurrentPage, sent: SentForm, closure_id: PathId) -> Response:
     """Change a closure's name or days; admins."""
     actor = signed_in(page, "admin")
-    closures.get_closure(page.session, closure_id)
     form = ClosureForm(sent)
+    closures.get_closure(page.session, closure_id)
     with ChangeSubmission(page, actor, sent, form, saved_form=closure_form) as submission:
         command = submission.read(form.command)
         work = partial(

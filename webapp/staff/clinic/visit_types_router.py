@@ -64,8 +64,8 @@ def show_visit_type(page: CurrentPage, visit_type_id: PathId) -> Response:
 def change_visit_type(page: CurrentPage, sent: SentForm, visit_type_id: PathId) -> Response:
     """Change a visit type and who offers it; admins."""
     actor = signed_in(page, "admin")
-    saved, offer = offers.get_offer(page.session, visit_type_id)
     form = VisitTypeForm(sent)
+    saved, offer = offers.get_offer(page.session, visit_type_id)
     form.offer(offers.doctors_to_choose(page.session))
     with ChangeSubmission(page, actor, sent, form, saved_form=partial(_form_of, page)) as submission:
         command = submission.read(form.command)

@@ -90,6 +90,7 @@ def ask(page: CurrentPage) -> Response:
 @router.post("/desk/away/{slug}")
 def take_off(page: CurrentPage, sent: SentForm) -> Response:
     """Enter the time off and carry out the decisions; the doctor, and the front desk."""
+    sent.texts.labels["why"] = _("Reason")
     of = _absence(page)
     typed = {name: str(sent.get(name, "")) for name in sent}
     if UNSENT in sent:

@@ -123,8 +123,8 @@ def show_doctor(page: CurrentPage, slug: Slug) -> Response:
 def change_doctor(page: CurrentPage, sent: SentForm, slug: Slug) -> Response:
     """Change a doctor's profile and what they offer; admins."""
     actor = signed_in(page, "admin")
-    saved = profiles.get_profile(page.session, slug, now=page.now)
     form = DoctorForm(sent)
+    saved = profiles.get_profile(page.session, slug, now=page.now)
     form.offer(_types_to_choose(page))
     look: DoctorProfile | None = None
     with ChangeSubmission(page, actor, sent, form, saved_form=partial(_form_of, page)) as submission:
