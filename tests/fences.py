@@ -23,6 +23,7 @@ ROOF = {
         "worker",
         "integrity",
         "declared_schema",
+        "declared_values",
         "accounts",
         "demo",
         "migrations",

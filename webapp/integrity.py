@@ -1,20 +1,29 @@
-"""Checks that no time is given twice: `docket check` prints them, and the readiness check tests the guard."""
+"""Checks that no time is given twice: `docket check` prints them, and the readiness check tests the guard.
+
+A value that cannot be read ends the check that reads it, and no other.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
-from sqlalchemy.exc import IntegrityError
+from pydantic import BaseModel, ValidationError
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
+from webapp.appointments.impact.change_lists import LINE_KINDS
+from webapp.appointments.models import PendingDecision
 from webapp.auth.models import User
-from webapp.clinic.models import VisitType
+from webapp.clinic.models import ClinicSettings, OpeningHours, VisitType
 from webapp.clinic.service import get_clinic
+from webapp.clinic.settings import BookingRules, NewPatientRules, PrivacyRules, ReminderRules
 from webapp.database import Database
 from webapp.declared_schema import find_faulty_triggers, find_lost_references
+from webapp.declared_values import find_damage, find_unreadable
 from webapp.doctors import service as doctors
 from webapp.doctors.models import Doctor
 from webapp.heartbeats.service import ProcessKind, beat
@@ -22,11 +31,12 @@ from webapp.notifications.delivery import HAS_EARLIER
 from webapp.notifications.models import DEAD, UNDELIVERED, OutboxMessage
 from webapp.patients.models import Patient
 from webapp.scheduling.busy_times import CONTENTS, BusyTime, expected
-from webapp.scheduling.models import OCCUPIES, Appointment
+from webapp.scheduling.models import OCCUPIES, OCCUPYING, Appointment
 from webapp.scheduling.promised_hours import find_broken
 from webapp.scheduling.rule_violations import HOURS_RULES, broken_rules, list_upcoming
 from webapp.scheduling.slots import to_datetime, to_minute
-from webapp.troubles import DatabaseTrouble
+from webapp.scheduling.suggested_types import FOR_NEW
+from webapp.troubles import DatabaseTrouble, trouble_from
 
 # The first SQLite release with the fix for the bug that could corrupt a database in WAL mode.
 SAFE_SQLITE = (3, 51, 3)
@@ -34,6 +44,14 @@ SAFE_SQLITE = (3, 51, 3)
 LOST_AFTER = timedelta(hours=1)
 # The page where an admin corrects promised hours.
 PROMISED_HOURS = "/admin/appointments/promised-hours"
+# Columns whose words no CHECK of the database lists.
+WORDS: tuple[tuple[Any, Collection[str]], ...] = (
+    (Appointment.previous_status, (*OCCUPYING, "no_show", "cancelled")),
+    (VisitType.suggested_for, FOR_NEW),
+    (PendingDecision.kind, LINE_KINDS),
+)
+# The errors of values that a person at a database console wrote.
+UNREADABLE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, SQLAlchemyError)
 
 
 class GuardTrial(NamedTuple):
@@ -162,6 +180,8 @@ def find_problems(database: Database, *, now: datetime) -> Iterator[str]:
             yield MISSING_GUARD
     except DatabaseTrouble as trouble:
         yield f"Nothing can be written. {trouble}"
+    except UNREADABLE as error:
+        yield f"The guard could not be tried: {_in_words(error)}."
     with database.reading() as session:
         yield from _problems_in(session, now=now)
 
@@ -174,26 +194,85 @@ def problems_of_copy(session: Session, *, guarded: bool, now: datetime) -> Itera
 
 
 def _problems_in(session: Session, *, now: datetime) -> Iterator[str]:
+    checks = {
+        "Triggers": _faulty_triggers(session),
+        "Values": _unreadable(session),
+        "The file": _damage(session),
+        "The clinic’s settings": _settings(session),
+        "References": _lost_references(session),
+        "Overlaps of doctors": _doctors_overlaps(session),
+        "Overlaps of patients": _patients_overlaps(session),
+        "Guarded times": _strays(session),
+        "Promised hours": _broken_promises(session, now=now),
+        "Appointments outside hours": _outside_hours(session, now=now),
+        "Messages": _lost_messages(session, now=now),
+        "Email addresses": _two_addresses(session),
+    }
+    for name, problems in checks.items():
+        try:
+            # After an error PostgreSQL reads nothing more in the same transaction.
+            with session.begin_nested():
+                yield from problems
+        except UNREADABLE as error:
+            if isinstance(error, SQLAlchemyError) and (trouble := trouble_from(error, writing=False)):
+                raise trouble from error
+            yield f"{name} could not be checked: {_in_words(error)}."
+
+
+def _in_words(error: Exception) -> str:
+    """The error in words, without the value: it may be a person's."""
+    cause = error.orig if isinstance(error, IntegrityError) else None
+    return f"a row is in the way ({cause})" if cause else f"a value cannot be read ({type(error).__name__})"
+
+
+def _faulty_triggers(session: Session) -> Iterator[str]:
     for name in find_faulty_triggers(session):
         yield f"The trigger or function {name} is missing, disabled or changed."
-    lost = list(find_lost_references(session))
-    for table, column, other, number in lost:
+
+
+def _unreadable(session: Session) -> Iterator[str]:
+    for table, column, number in find_unreadable(session):
+        yield f"Rows of {table} whose {column} cannot be read: {number}."
+    for column, words in WORDS:
+        if unknown := session.scalar(sa.select(sa.func.count()).where(column.not_in(words))):
+            yield f"Rows of {column.class_.__tablename__} whose {column.key} has an unknown word: {unknown}."
+
+
+def _damage(session: Session) -> Iterator[str]:
+    for line in find_damage(session):
+        yield f"SQLite says: {line}."
+
+
+def _settings(session: Session) -> Iterator[str]:
+    """Settings of the clinic that the database accepts, and that Docket cannot use."""
+    row = session.execute(sa.select(*ClinicSettings.__table__.columns)).mappings().first()
+    if row is None:
+        # Saving anything about the clinic creates the row.
+        if session.scalar(sa.select(OpeningHours.id).limit(1)) is not None:
+            yield "The clinic’s settings are gone: Docket uses its defaults, even for the time zone."
+        return
+    try:
+        ZoneInfo(row["time_zone"])
+    except (LookupError, OSError, ValueError):
+        yield "The clinic’s setting time_zone has an unknown value."
+    rules: tuple[type[BaseModel], ...] = (BookingRules, ReminderRules, NewPatientRules, PrivacyRules)
+    for each in rules:
+        try:
+            each.model_validate({name: row[name] for name in each.model_fields})
+        except ValidationError as error:
+            for wrong in error.errors():
+                yield f"The clinic’s setting {wrong['loc'][0]} has an unknown value."
+
+
+def _lost_references(session: Session) -> Iterator[str]:
+    for table, column, other, number in find_lost_references(session):
         yield f"Rows of {table} whose {column} refers to no row of {other}: {number}."
-    yield from _doctors_overlaps(session)
-    yield from _patients_overlaps(session)
-    yield from _strays(session)
-    yield from _broken_promises(session, now=now)
-    # An appointment without its doctor cannot be compared with hours.
-    if not lost:
-        yield from _outside_hours(session, now=now)
-    yield from _lost_messages(session, now=now)
-    yield from _two_addresses(session)
 
 
 def warnings(database: Database, *, production: bool = False) -> Iterator[str]:
     """Conditions that are not errors, but that the clinic should know about."""
     with database.reading() as session:
-        demo = get_clinic(session).demo
+        demo = session.scalar(sa.select(sa.exists().where(ClinicSettings.demo.is_(True))))
         dead = session.scalar(sa.select(sa.func.count()).select_from(OutboxMessage).where(DEAD))
         version = str(session.scalar(sa.text("SELECT sqlite_version()"))) if database.is_sqlite else ""
     if demo and production:
@@ -268,7 +347,10 @@ def _strays(session: Session) -> Iterator[str]:
 
 def _busy_time_in_words(doctor_id: int, lane: int, low: int, high: int, appointment_id: int | None) -> str:
     what = f"of appointment {appointment_id}" if appointment_id is not None else "of no appointment"
-    times = f"{to_datetime(low):%Y-%m-%d %H:%M} to {to_datetime(high):%H:%M} UTC"
+    try:
+        times = f"{to_datetime(low):%Y-%m-%d %H:%M} to {to_datetime(high):%H:%M} UTC"
+    except (OverflowError, TypeError):
+        times = "at an impossible time"
     return f"The time {what}, {times} with doctor {doctor_id} in lane {lane},"
 
 
@@ -287,10 +369,11 @@ def _broken_promises(session: Session, *, now: datetime) -> Iterator[str]:
 def _outside_hours(session: Session, *, now: datetime) -> Iterator[str]:
     """Upcoming appointments without a flag that closures, opening hours, working hours or time off would refuse."""
     upcoming = list_upcoming(session, None, now=now)
+    doctor_ids = sorted({each.doctor_id for each in upcoming})
+    names = {doctor.id: doctor.name for doctor in doctors.list_by_ids(session, doctor_ids)}
+    # An appointment without its doctor cannot be compared with hours.
+    upcoming = [each for each in upcoming if each.doctor_id in names]
     broken = broken_rules(session, get_clinic(session), upcoming, now=now)
-    names = {
-        doctor.id: doctor.name for doctor in doctors.list_by_ids(session, sorted({each.doctor_id for each in upcoming}))
-    }
     for appointment in upcoming:
         if appointment.flagged_why or appointment.override_reason:
             continue
