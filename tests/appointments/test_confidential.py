@@ -11,9 +11,10 @@ from tests.api_client import bearer
 from tests.cast import NOW, PASSWORD, SECRET_KEY, Cast, client_for, local, log_in
 from tests.reading import read
 from webapp import models
+from webapp.appointments import confidentiality
 from webapp.appointments.booking import service
 from webapp.appointments.calendars.feed import list_events
-from webapp.appointments.messages import clinic_messages, confidentiality, reminders
+from webapp.appointments.messages import clinic_messages, reminders
 from webapp.appointments.messages.recipients import LINK_PURPOSE
 from webapp.appointments.schemas import Booking, Cancellation, ChangeConfidentiality
 from webapp.clinic.service import get_clinic

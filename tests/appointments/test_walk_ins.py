@@ -19,7 +19,7 @@ from webapp import models
 from webapp.appointments import joining, separating, walk_ins
 from webapp.appointments.booking import service, status_service
 from webapp.appointments.exceptions import AlreadyWaiting, WalkInSettled
-from webapp.appointments.messages.reassigning import give_to_patient
+from webapp.appointments.reassigning import give_to_patient
 from webapp.appointments.schemas import Booking, Cancellation, GiveToPatient, Move, UndoStatus
 from webapp.appointments.walk_ins import Queue, WalkInView
 from webapp.core.optimistic_lock import EditedMeanwhile, fingerprint

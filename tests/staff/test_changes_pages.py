@@ -8,7 +8,7 @@ from starlette.testclient import TestClient
 from tests.cast import Cast, log_in
 from tests.reading import read
 from webapp import models
-from webapp.appointments.messages import reassigning
+from webapp.appointments import reassigning
 from webapp.appointments.schemas import GiveToPatient
 
 TEN = "2026-03-05 10:00"

@@ -10,11 +10,10 @@ from fastapi import Query
 from sqlalchemy.orm import Session
 from starlette.responses import Response
 
-from webapp.appointments import queries
+from webapp.appointments import confidentiality, queries
 from webapp.appointments.bodies_api import AppointmentOut, BookAppointment, ChangeAppointment, SaveAppointment
 from webapp.appointments.booking import listing, service, status_service
 from webapp.appointments.exceptions import ChangedMeanwhile, NewBooking, NothingToChange
-from webapp.appointments.messages import confidentiality
 from webapp.appointments.schemas import (
     AppointmentStatus,
     AppointmentView,

@@ -12,8 +12,8 @@ from tests.reading import read
 from webapp import models
 from webapp.appointments.booking import service, status_service
 from webapp.appointments.messages import lateness
-from webapp.appointments.messages.reassigning import give_to_patient
 from webapp.appointments.messages.redirection import redirect
+from webapp.appointments.reassigning import give_to_patient
 from webapp.appointments.schemas import Cancellation, ChangeStatus, GiveToPatient, Move
 from webapp.doctors.lateness import RunLate
 from webapp.notifications.models import OutboxMessage

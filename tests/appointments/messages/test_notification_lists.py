@@ -12,11 +12,11 @@ from tests.appointment_rows import put
 from tests.cast import NOW, Cast, local, log_in
 from tests.reading import HTMX, read
 from webapp import models
-from webapp.appointments import calls
+from webapp.appointments import calls, reassigning
 from webapp.appointments.booking import service, status_service
 from webapp.appointments.impact import absence
 from webapp.appointments.impact.absence import AbsenceDecision
-from webapp.appointments.messages import notification_lists, reassigning
+from webapp.appointments.messages import notification_lists
 from webapp.appointments.messages.notification_lines import NotificationLineView
 from webapp.appointments.schemas import Cancellation, GiveToPatient, UndoStatus
 from webapp.auth.schemas import Actor

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from starlette.responses import Response
 
-from webapp.appointments import queries
+from webapp.appointments import queries, reassigning
 from webapp.appointments.booking import service
-from webapp.appointments.messages import reassigning
 from webapp.appointments.pages.presenters import PatientSummary, patient_summary
 from webapp.appointments.schemas import AppointmentView
 from webapp.auth.dependencies import STAFF, signed_in

@@ -9,12 +9,12 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel
 from starlette.responses import Response
 
-from webapp.appointments import queries
+from webapp.appointments import confidentiality, queries
 from webapp.appointments.booking import status_service, statuses
 from webapp.appointments.booking.status_service import SavedNote
+from webapp.appointments.confidentiality import InformedGuardian
 from webapp.appointments.exceptions import StatusNotPossible
-from webapp.appointments.messages import appointment_links, confidentiality
-from webapp.appointments.messages.confidentiality import InformedGuardian
+from webapp.appointments.messages import appointment_links
 from webapp.appointments.schemas import AppointmentView, ChangeConfidentiality, ChangeStatus, UndoStatus
 from webapp.auth.dependencies import STAFF, signed_in
 from webapp.auth.schemas import Actor

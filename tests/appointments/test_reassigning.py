@@ -7,10 +7,9 @@ import sqlalchemy as sa
 
 from tests.cast import NOW, Cast, local
 from webapp import models
-from webapp.appointments import queries
+from webapp.appointments import queries, reassigning
 from webapp.appointments.booking import service, status_service
 from webapp.appointments.exceptions import NotActive, SamePatient
-from webapp.appointments.messages import reassigning
 from webapp.appointments.schemas import Booking, Cancellation, ChangeStatus, GiveToPatient
 from webapp.auth.schemas import Actor
 from webapp.exceptions import Forbidden
