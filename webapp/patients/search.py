@@ -234,6 +234,8 @@ def _page(
     if cursor.place is not None:
         here = (session.scalar(sa.select(Patient.sort_name).where(Patient.id == cursor.place)) or "", cursor.place)
     order = (Patient.sort_name, Patient.id)
+    # The limit is a parameter, so PostgreSQL plans each search for its words. A plan for all words would read patients
+    # in the order of their names, to the end if few match.
     chosen = seek(sa.select(Patient.id).where(*conditions), order, here, falling=cursor.backwards).limit(limit + 1)
     query = seek(_ROWS.where(Patient.id.in_(chosen)), order, None, falling=cursor.backwards)
     shown, beside = cut([PatientRow(*row) for row in session.execute(query)], cursor, limit, lambda row: row.id)
