@@ -28,7 +28,10 @@ from webapp.event_handlers import wired_database
 from webapp.integrity import find_problems, guard_is_in_place
 from webapp.migrations import downgrade, upgrade
 from webapp.models import Base, ClinicSettings, Closure, Doctor, TimeOff, WorkingHours
+from webapp.scheduling.busy_times import _TAKEN
 from webapp.scheduling.facts import BookingRequest, free_times, load_facts
+from webapp.scheduling.promised_hours import find_broken
+from webapp.scheduling.slots import to_datetime
 from webapp.scheduling.viewer import ANYONE, Viewer
 
 Free = dict[int, list[int]]
@@ -91,6 +94,45 @@ def test_every_change_that_affects_free_times_changes_the_version(
         assert versions(sa.update(table).where(mine).values({key: table.c[key]}), whose), key
     if row is not None:
         assert versions(sa.delete(table).where(mine), whose)
+
+
+def test_every_change_of_the_time_that_an_appointment_takes_changes_the_version(
+    cast: Cast, versions: Callable[[Any, int], bool]
+) -> None:
+    table, bob, step = TABLES["appointments"], cast.doctor_ids["bob"], timedelta(minutes=5)
+    row = appointment(cast, "2026-03-04 09:30")
+    changes: list[dict[str, Any]] = [
+        {"busy_from": row["busy_from"] - step},
+        {"busy_until": row["busy_until"] + step},
+        {"squeeze_reason": "Urgent", "lane": 1},
+        {"doctor_id": cast.doctor_ids["erin"]},
+        {"doctor_id": bob},
+        {"status": "cancelled"},
+        {"status": "scheduled"},
+        {"status": "no_show"},
+        {"status": "arrived"},
+    ]
+    decisive = {"status", *_TAKEN}
+    assert decisive <= {name for change in changes for name in change}
+    assert versions(sa.insert(table).values(row), bob)
+    for change in changes:
+        assert versions(sa.update(table).values(change), bob), change
+    # The rest says nothing about time, and bookings need not wait for it.
+    for column in table.columns:
+        if column.name not in {*decisive, "starts_at", "ends_at", "promised_minute"}:
+            assert not versions(sa.update(table).values({column.name: column}), bob), column.name
+    assert versions(sa.delete(table), bob)
+
+
+def test_emptying_a_table_changes_the_version_too(postgresql_cast: Cast) -> None:
+    """TRUNCATE fires no trigger for rows; SQLite has no such statement."""
+    database = postgresql_cast.database
+    for name in (*OF_DOCTOR, *OF_CLINIC, "appointments"):
+        with database.reading() as session:
+            before = _version(session, CLINIC)
+        database.write(Session.execute, sa.text(f"TRUNCATE {name} CASCADE"))
+        with database.reading() as session:
+            assert _version(session, CLINIC) != before, name
 
 
 def test_a_change_of_an_appointment_that_is_over_changes_the_version_of_its_months(
@@ -222,6 +264,24 @@ def test_every_kind_of_change_is_seen_immediately(cast: Cast) -> None:
     assert reference
 
 
+def test_a_change_after_the_versions_were_read_is_in_no_answer_of_that_snapshot(cast: Cast) -> None:
+    """Otherwise free times after the change would be cached for the version before it, or the other way round."""
+    bob, days = cast.doctor_ids["bob"], (NOW, ANYONE, TUESDAY, TUESDAY)
+    with cast.database.reading() as session:
+        before = _free_in(session, *days)
+    start = before[bob][0]
+    booked = to_datetime(start).astimezone(AMSTERDAM)
+    with cast.database.reading() as session, cast.database.reading() as other:
+        session.info["cache"] = other.info["cache"] = VersionCache()
+        versions_seen(session)
+        cast.book(cast.alice, f"{booked:%Y-%m-%d %H:%M}")
+        assert start not in _free_in(other, *days)[bob]
+        assert _free_in(session, *days) == before
+        session.rollback()
+        assert start not in _free_in(session, *days)[bob]
+    assert start not in _free(cast.database, NOW, days=0)[bob]
+
+
 # --------------------------------------------------------------------------------------------- two processes
 
 
@@ -270,6 +330,20 @@ def test_a_schedule_of_the_old_time_zone_is_not_kept_for_the_new_one(cast: Cast)
     with fresh.reading() as session:
         assert kept == _starts_on_tuesday(session, cast, get_clinic(session))
     fresh.dispose()
+
+
+def test_an_appointment_that_is_open_again_may_have_a_broken_promise(cast: Cast) -> None:
+    """An undone completion changes no time that is taken, and so no version."""
+    row = appointment(cast, "2026-03-02 09:00", status="completed")
+    cast.change(sa.insert(TABLES["appointments"]).values(row | {"promised_minute": row["promised_minute"] + 60}))
+
+    def broken() -> int:
+        with cast.database.reading() as session:
+            return find_broken(session, get_clinic(session), now=NOW)[0]
+
+    assert broken() == 0
+    cast.change(sa.update(TABLES["appointments"]).values(status="arrived"))
+    assert broken() == 1
 
 
 def _starts_on_tuesday(session: Session, cast: Cast, clinic: Clinic) -> list[int]:

@@ -15,7 +15,7 @@ from webapp.clinic.schedule_versions import versions_seen
 from webapp.clinic.service import Clinic
 from webapp.core.local_time import instants_of, wall_minute, wall_time
 from webapp.database import rows, table_of
-from webapp.scheduling.models import OPEN, Appointment
+from webapp.scheduling.models import OCCUPIES, OPEN, Appointment
 from webapp.scheduling.slots import pieces_of, to_datetime
 from webapp.sql_functions import minute_of
 
@@ -73,13 +73,21 @@ def find_broken(
         .limit(limit)
     )
     found = rows(session, query).all()
-    if not found and not any_status:
+    if not found and not any_status and not _may_be_open_again(session, broken):
         _note_unbroken(session, clinic)
     return (found[0][-1] if found else 0), [BrokenPromise._make(row[:-1]) for row in found]
 
 
 # If no promise is broken, none will be until a schedule or the zone changes: as time passes, appointments only drop out
 # of the query. A process knows one version of the data about time zones.
+
+
+def _may_be_open_again(session: Session, broken: sa.ColumnElement[bool]) -> bool:
+    """Whether an appointment with a broken promise still takes its time, such as one that is completed before its hour:
+    undoing that changes no schedule.
+    """
+    query = sa.select(sa.exists().where(broken, OCCUPIES))
+    return bool(rows(session, query).scalar())
 
 
 def _is_known_unbroken(session: Session, clinic: Clinic) -> bool:
