@@ -12,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 from starlette.testclient import TestClient
 
-from tests.cast import NOW, Cast, log_in
+from tests.cast import NOW, Cast, local, log_in
 from tests.reading import HTMX
 from webapp import models
 from webapp.clinic.schedule_version_models import OF_CLINIC, OF_DOCTOR, ScheduleVersion
@@ -81,6 +81,24 @@ def test_visitors_get_one_answer_until_the_schedule_changes_or_the_time_passes(
     later = text_of(client, path, cast)
     app.state.clock = lambda: NOW + timedelta(hours=2, seconds=1)
     assert text_of(client, path, cast) != later
+
+
+@pytest.mark.parametrize("path", PAGES[:3])
+def test_an_answer_of_the_last_minute_of_a_day_is_not_one_of_the_next_day(
+    path: str, client: TestClient, cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app: Any = client.app
+    midnight = local("2026-03-03 00:00")
+    shown = []
+    for now in (midnight - timedelta(seconds=30), midnight):
+        app.state.clock = lambda now=now: now
+        shown.append(text_of(client, path, cast))
+        with monkeypatch.context() as emptied:
+            for name in ("_cache", "_answers"):
+                emptied.setattr(app.state.database, name, VersionCache())
+            assert text_of(client, path, cast) == shown[-1]
+    # The first whole minute that is not past is the same.
+    assert shown[0] != shown[1]
 
 
 def test_answers_for_visitors_are_only_for_visitors(client: TestClient, cast: Cast) -> None:
