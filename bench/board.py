@@ -12,10 +12,9 @@ import asyncio
 import gzip
 import statistics
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -26,10 +25,10 @@ from playwright.sync_api import CDPSession, Page, sync_playwright
 from sqlalchemy.orm import Session
 
 from bench import asgi
+from bench.servers import temporary_database
 from bench.terminal import say, table
 from tests.browser_path import browser_path
 from tests.cast import SECRET_KEY, Cast, assemble, local, promised
-from tests.postgres import new_database, postgres_server
 from tests.servers import live_server
 from webapp import models
 from webapp.auth import sessions
@@ -82,11 +81,7 @@ def _clinic(kind: str, doctors: int, appointments: int) -> Iterator[tuple[str, s
     day = utc_now() + timedelta(days=1)
     while day.weekday() > 4:
         day += timedelta(days=1)
-    with ExitStack() as stack:
-        if kind == "sqlite":
-            url = f"sqlite:///{stack.enter_context(tempfile.TemporaryDirectory())}/board.db"
-        else:
-            url = stack.enter_context(new_database(stack.enter_context(postgres_server(durable=True))))
+    with temporary_database(kind) as url:
         database = wired_database(url)
         upgrade(database)
         cast = assemble(database)

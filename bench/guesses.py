@@ -14,12 +14,11 @@ import asyncio
 import random
 import statistics
 import sys
-import tempfile
 import time
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from datetime import timedelta
 
 import sqlalchemy as sa
@@ -29,9 +28,9 @@ from sqlalchemy.orm import Session
 
 from bench import asgi
 from bench.asgi import PreparedRequest
+from bench.servers import temporary_database
 from bench.terminal import say, table
 from tests.cast import SECRET_KEY, Cast, assemble, promised
-from tests.postgres import new_database, postgres_server
 from webapp import models
 from webapp.appointments.booking.appointment_row import new_reference
 from webapp.appointments.pages.appointment_access import POSTER_COOKIE
@@ -71,11 +70,7 @@ def main() -> int:
 @contextmanager
 def _clinic(kind: str) -> Iterator[tuple[FastAPI, dict[str, str], list[str]]]:
     """An application, the cookies of those who guess, and the references that exist."""
-    with ExitStack() as stack:
-        if kind == "sqlite":
-            url = f"sqlite:///{stack.enter_context(tempfile.TemporaryDirectory())}/guesses.db"
-        else:
-            url = stack.enter_context(new_database(stack.enter_context(postgres_server(durable=True))))
+    with temporary_database(kind) as url:
         database = wired_database(url)
         upgrade(database)
         cast = assemble(database)

@@ -17,7 +17,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from bench.unguarded import drop_guard
-from tests.postgres import new_database
+from tests.postgres import new_database, postgres_server
 from tests.processes import RunningCommand
 from tests.servers import docket_environment, free_port, live_server
 
@@ -33,6 +33,15 @@ def empty_database(kind: str, server: str | None, folder: Path) -> Iterator[str]
         assert server is not None, "A PostgreSQL server is needed."
         with new_database(server) as url:
             yield url
+
+
+@contextmanager
+def temporary_database(kind: str) -> Iterator[str]:
+    """The URL of a new database of this kind, removed at the end; PostgreSQL is started for it."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="docket-bench-")))
+        server = stack.enter_context(postgres_server(durable=True)) if kind == "postgresql" else None
+        yield stack.enter_context(empty_database(kind, server, folder))
 
 
 @contextmanager

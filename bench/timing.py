@@ -15,7 +15,6 @@ import asyncio
 import itertools
 import statistics
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -26,9 +25,9 @@ from fastapi import FastAPI
 from sqlalchemy.orm import Session
 
 from bench import asgi
+from bench.servers import temporary_database
 from bench.terminal import say, table
 from tests.cast import NOW, SECRET_KEY, assemble, password_hash
-from tests.postgres import new_database, postgres_server
 from webapp import models
 from webapp.auth import login_throttle
 from webapp.auth.passwords import password_reset
@@ -74,10 +73,7 @@ def main() -> int:
 @contextmanager
 def _clinic(kind: str, rounds: int) -> Iterator[FastAPI]:
     with ExitStack() as stack:
-        if kind == "sqlite":
-            url = f"sqlite:///{stack.enter_context(tempfile.TemporaryDirectory())}/timing.db"
-        else:
-            url = stack.enter_context(new_database(stack.enter_context(postgres_server(durable=True))))
+        url = stack.enter_context(temporary_database(kind))
         database = wired_database(url)
         stack.callback(database.dispose)
         upgrade(database)
