@@ -147,7 +147,13 @@ class Base(DeclarativeBase):
         super().__init_subclass__(**options)
         table = cls.__table__
         if isinstance(table, sa.Table) and table.autoincrement_column is not None:
-            table.kwargs["sqlite_autoincrement"] = True
+            sa.event.listen(table, "before_create", _never_reuse_ids)
+
+
+def _never_reuse_ids(table: sa.Table, connection: sa.Connection, **_options: Any) -> None:
+    # An option that is set before a table is created loads SQLite's dialect, which PostgreSQL does not need.
+    if connection.dialect.name == "sqlite":
+        table.kwargs["sqlite_autoincrement"] = True
 
 
 # The weight of a small value, with its key and its entry in the cache: see `VersionCache`.

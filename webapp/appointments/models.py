@@ -63,7 +63,6 @@ class NotificationList(Base):
         sa.CheckConstraint("(kind = 'away') = (doctor_id IS NOT NULL AND day IS NOT NULL)", name="away"),
         sa.UniqueConstraint("once"),
         sa.Index("ix_told_lists_day", "day"),
-        {"sqlite_autoincrement": True},
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)

@@ -148,7 +148,6 @@ class SignInCode(Base):
     __table_args__ = (
         sa.Index("ix_sign_in_codes_account_sent_at", "account", "sent_at"),
         sa.Index("ix_sign_in_codes_browser", "browser"),
-        {"sqlite_autoincrement": True},
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -263,7 +262,7 @@ class ApiToken(Base):
     """
 
     __tablename__ = "api_tokens"
-    __table_args__ = (sa.CheckConstraint("expires_at > created_at", name="ends"), {"sqlite_autoincrement": True})
+    __table_args__ = (sa.CheckConstraint("expires_at > created_at", name="ends"),)
 
     id: Mapped[int] = mapped_column(primary_key=True)
     user_id: Mapped[int] = mapped_column(sa.ForeignKey("users.id", ondelete="CASCADE"), unique=True)
@@ -288,7 +287,6 @@ class LinkedIdentity(Base):
     __table_args__ = (
         sa.UniqueConstraint("issuer", "subject", name="uq_linked_identities_issuer_subject"),
         sa.UniqueConstraint("user_id", "issuer", name="uq_linked_identities_user_id_issuer"),
-        {"sqlite_autoincrement": True},
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)

@@ -116,7 +116,6 @@ class JoinedRecord(Base):
     """
 
     __tablename__ = "joined_records"
-    __table_args__ = ({"sqlite_autoincrement": True},)
 
     id: Mapped[int] = mapped_column(primary_key=True)
     stays_id: Mapped[int] = mapped_column(index=True)
