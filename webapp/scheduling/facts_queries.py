@@ -153,11 +153,11 @@ def _doctors_query() -> sa.Select[*tuple[Any, ...]]:
 def _asked_patient() -> sa.ColumnElement[int]:
     """The patient: given by id, as the account they belong to, as the appointment that is being moved, or NULL."""
     own = sa.select(_PATIENT.id).where(_PATIENT.user_id == sa.bindparam("patient_of_user", type_=sa.Integer))
-    moved = table_of(Appointment).alias("moved")
     return sa.func.coalesce(
         sa.bindparam("patient_id", type_=sa.Integer),
         own.scalar_subquery(),
-        sa.select(moved.c.patient_id).where(moved.c.id == _MOVING).scalar_subquery(),
+        # The query around it may read appointments too.
+        sa.select(_APPOINTMENT.patient_id).where(_APPOINTMENT.id == _MOVING).correlate(None).scalar_subquery(),
     )
 
 
