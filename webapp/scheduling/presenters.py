@@ -14,8 +14,8 @@ from webapp.doctors.service import DoctorRow
 from webapp.i18n import gettext as _
 from webapp.scheduling.facts import BookingRequest, FreeTime
 from webapp.scheduling.named_times import day_title, next_free_words, words_for
-from webapp.scheduling.slots import number_to_day, to_datetime
-from webapp.scheduling.week_calendar import LABELS, Slot, booking_address, iso_minute
+from webapp.scheduling.slots import CLOCK, number_to_day, to_datetime
+from webapp.scheduling.week_calendar import Slot, booking_address, iso_minute
 
 DAYS_SHOWN = 3
 TIMES_A_DAY = 2
@@ -160,9 +160,9 @@ def _doctor_card(
         name, date = title_of(number)
         shown = tuple(
             (
-                LABELS[time.minute],
+                CLOCK[time.minute],
                 address and address + iso_minute(time.start),
-                f"{LABELS[time.minute]}, {name} {date}, {doctor.name}",
+                f"{CLOCK[time.minute]}, {name} {date}, {doctor.name}",
             )
             for time in here[:TIMES_A_DAY]
         )

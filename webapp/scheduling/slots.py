@@ -18,6 +18,8 @@ Minute: TypeAlias = int
 Span: TypeAlias = tuple[int, int]
 
 DAY = 1440
+# '00:00' to '24:00', by the minute of a day.
+CLOCK = [f"{minute // 60:02d}:{minute % 60:02d}" for minute in range(DAY + 1)]
 EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

@@ -31,11 +31,10 @@ from webapp.scheduling.facts import (
 )
 from webapp.scheduling.facts_queries import load_patient_history
 from webapp.scheduling.rules import Facts, cautions
-from webapp.scheduling.slots import DAY, day_number, days_span, minute_reached, number_to_day, to_datetime
+from webapp.scheduling.slots import CLOCK, DAY, day_number, days_span, minute_reached, number_to_day, to_datetime
 from webapp.scheduling.viewer import ANYONE, Viewer
 
 NOON = 12 * 60
-LABELS = [f"{minute // 60:02d}:{minute % 60:02d}" for minute in range(DAY)]
 WORKDAYS = 5
 # The weight of each time in a cached calendar: see `VersionCache`.
 WEIGHT_PER_TIME = 3
@@ -126,7 +125,7 @@ def booking_address(slug: str, visit_type_id: int, patient_id: int | None = None
 
 def iso_minute(minute: int) -> str:
     """A start as it is written in addresses."""
-    return f"{number_to_day(minute // DAY).isoformat()}T{LABELS[minute % DAY]}:00Z"
+    return f"{number_to_day(minute // DAY).isoformat()}T{CLOCK[minute % DAY]}:00Z"
 
 
 def parse_week(text: str) -> date | None:
@@ -360,7 +359,7 @@ def slots_of(
     morning: list[Slot] = []
     afternoon: list[Slot] = []
     for start, _day, minute in times:
-        label = LABELS[minute]
+        label = CLOCK[minute]
         if minute in twice:
             label = f"{label} {to_datetime(start).astimezone(zone).tzname()}"
         part = morning if minute < NOON else afternoon

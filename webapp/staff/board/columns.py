@@ -20,9 +20,9 @@ from webapp.i18n import Sentence
 from webapp.i18n import gettext as _
 from webapp.i18n import lazy_gettext as _l
 from webapp.scheduling.models import ACTIVE, OCCUPYING
-from webapp.scheduling.slots import DAY, Minute, Span, number_to_day, subtract
+from webapp.scheduling.slots import CLOCK, DAY, Minute, Span, number_to_day, subtract
 from webapp.staff.board.queries import BoardAppointment, DayHours, Taken
-from webapp.staff.schedule.week_scale import HOUR, Scale, lanes_of, row_classes
+from webapp.staff.schedule.week_scale import Scale, lanes_of, row_classes
 
 # Free time is cut into pieces of at least this length, each of which can be booked with one tap.
 SHORTEST_PIECE = 15
@@ -32,7 +32,6 @@ SHORTEST_REST = 5
 ROWS_OF_TWO_LINES = 5
 
 ItemKind = Literal["appointment", "free", "break", "off"]
-CLOCK = [f"{minute // HOUR:02d}:{minute % HOUR:02d}" for minute in range(DAY + 1)]
 
 
 class Item(NamedTuple):

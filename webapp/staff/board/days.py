@@ -18,6 +18,7 @@ from webapp.doctors import service as doctors
 from webapp.doctors.service import DoctorRow
 from webapp.i18n import ngettext
 from webapp.scheduling.slots import (
+    CLOCK,
     DAY,
     Minute,
     Piece,
@@ -29,7 +30,7 @@ from webapp.scheduling.slots import (
     to_minute,
     wall_of,
 )
-from webapp.staff.board.columns import CLOCK, Frame, Outline
+from webapp.staff.board.columns import Frame, Outline
 from webapp.staff.board.queries import (
     NOTHING_TAKEN,
     DayHours,

@@ -18,7 +18,8 @@ from webapp.patients.search import PatientRow
 from webapp.scheduling.facts import BookingRequest
 from webapp.scheduling.named_times import day_title
 from webapp.scheduling.presenters import AppointmentPreview, appointment_preview
-from webapp.scheduling.week_calendar import LABELS, iso_minute
+from webapp.scheduling.slots import CLOCK
+from webapp.scheduling.week_calendar import iso_minute
 from webapp.staff.desk.free_times import Offer, OfferedDay
 from webapp.staff.patients import queries
 from webapp.staff.patients.queries import NextAppointment, PatientAppointment
@@ -142,7 +143,7 @@ def day_of_times(
 def time_button(offer: Offer, day: str) -> TimeButton:
     """A free time as a button."""
     doctor, kind = offer.request.doctor, offer.request.visit_type
-    clock = LABELS[offer.time.minute]
+    clock = CLOCK[offer.time.minute]
     words = _("Book %(day)s at %(time)s with %(doctor)s: %(type)s, %(length)s")
     values = {"day": day, "time": clock, "doctor": doctor.name, "type": kind.name}
     spoken = words % {**values, "length": formats.minutes(kind.minutes)}
