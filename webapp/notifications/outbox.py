@@ -6,6 +6,7 @@ decides on recipient, template and values; this module knows no domain.
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Collection
 from datetime import datetime, timedelta
@@ -138,14 +139,41 @@ def recipients_of(session: Session, ids: Collection[int]) -> dict[int, str]:
     return found
 
 
+# Many appointments may change in one transaction, and building a statement takes longer than running it.
+_KEYS = _OUTBOX.c.dedupe_key.like(sa.bindparam("keys", type_=sa.String), escape="/")
+_ABOUT = (
+    sa.select(_OUTBOX.c.id)
+    .where(
+        _OUTBOX.c.subject_type == sa.bindparam("subject_type", type_=sa.String),
+        _OUTBOX.c.subject_id == sa.bindparam("subject_id", type_=sa.Integer),
+        _KEYS,
+    )
+    .order_by(_OUTBOX.c.id)
+)
+_WITHDRAWN = sa.delete(_OUTBOX).where(
+    sa.or_(
+        sa.and_(
+            _OUTBOX.c.subject_type == sa.bindparam("subject_type", type_=sa.String),
+            _OUTBOX.c.subject_id.in_(sa.bindparam("subject_ids", expanding=True)),
+        ),
+        _OUTBOX.c.recipient.in_(sa.bindparam("recipients", expanding=True)),
+    ),
+    _OUTBOX.c.template == sa.bindparam("template", type_=sa.String),
+    _KEYS,
+    _OUTBOX.c.status == "waiting",
+)
+
+
+def _like(beginning: str) -> str:
+    """The pattern of the keys that begin so."""
+    return re.sub("([/%_])", r"/\1", beginning) + "%"
+
+
 def ids_about(session: Session, subject: tuple[str, int], keys_beginning: str) -> list[int]:
     """The ids of the messages about a subject whose keys have this prefix, in the order in which they were written."""
-    query = sa.select(OutboxMessage.id).where(
-        OutboxMessage.subject_type == subject[0],
-        OutboxMessage.subject_id == subject[1],
-        OutboxMessage.dedupe_key.startswith(keys_beginning, autoescape=True),
-    )
-    return list(session.scalars(query.order_by(OutboxMessage.id)))
+    subject_type, subject_id = subject
+    found = rows(session, _ABOUT, subject_type=subject_type, subject_id=subject_id, keys=_like(keys_beginning))
+    return list(found.scalars())
 
 
 def withdraw_to(session: Session, recipient: str, *, subject: tuple[str, int]) -> None:
@@ -186,16 +214,14 @@ def withdraw(
     """Withdraw waiting messages about one of these subjects or to one of these recipients, because they are no longer
     true. Their keys can be used again.
     """
-    session.execute(
-        sa.delete(OutboxMessage).where(
-            sa.or_(
-                sa.and_(OutboxMessage.subject_type == subject_type, OutboxMessage.subject_id.in_(subject_ids)),
-                OutboxMessage.recipient.in_(recipients),
-            ),
-            OutboxMessage.template == template,
-            OutboxMessage.dedupe_key.startswith(keys_beginning, autoescape=True),
-            OutboxMessage.status == "waiting",
-        )
+    rows(
+        session,
+        _WITHDRAWN,
+        template=template,
+        subject_type=subject_type,
+        subject_ids=list(subject_ids),
+        recipients=list(recipients),
+        keys=_like(keys_beginning),
     )
 
 

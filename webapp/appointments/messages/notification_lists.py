@@ -134,6 +134,13 @@ def delete_if_empty(session: Session, list_id: int) -> bool:
     return session.scalar(empty.returning(of.id)) is not None
 
 
+_APPOINTMENT = table_of(Appointment).c
+_AS_IT_IS = sa.select(_APPOINTMENT.starts_at, _APPOINTMENT.doctor_id, _APPOINTMENT.version).where(
+    _APPOINTMENT.id == sa.bindparam("appointment_id")
+)
+_NEW_LINE = sa.insert(table_of(NotificationLine))
+
+
 def note(
     session: Session,
     list_id: int,
@@ -145,24 +152,22 @@ def note(
     messages: Sequence[int] | None = None,
 ) -> None:
     """Add an appointment as it is now. Without `messages` they are those that tell of its present version."""
-    of = Appointment
-    query = sa.select(of.starts_at, of.doctor_id, of.version).where(of.id == appointment_id)
-    starts_at, doctor_id, version = session.execute(query).one()
+    starts_at, doctor_id, version = rows(session, _AS_IT_IS, appointment_id=appointment_id).one()
     if messages is None:
         template = TEMPLATES.get(what)
         beginning = f"{template}:{appointment_id}:{version}:"
         messages = outbox.ids_about(session, ("appointment", appointment_id), beginning) if template else []
-    session.execute(
-        sa.insert(NotificationLine).values(
-            list_id=list_id,
-            appointment_id=appointment_id,
-            what=what,
-            was_at=was_at,
-            starts_at=starts_at,
-            doctor_id=doctor_id,
-            here=here,
-            messages=list(messages),
-        )
+    rows(
+        session,
+        _NEW_LINE,
+        list_id=list_id,
+        appointment_id=appointment_id,
+        what=what,
+        was_at=was_at,
+        starts_at=starts_at,
+        doctor_id=doctor_id,
+        here=here,
+        messages=list(messages),
     )
 
 
