@@ -273,6 +273,20 @@ def test_a_mistyped_name_does_not_read_all_patients(sqlite_cast: Cast) -> None:
     assert not any("SCAN" in plan for plan in plans), plans
 
 
+@pytest.mark.parametrize("text", ["Søren 1984", "+31 20 123 4567", "Anne-Marie"])
+def test_no_database_asks_of_each_patient_whether_a_text_fits(clinic: Cast, text: str) -> None:
+    """The words of all readings of a text are found first: with OR, PostgreSQL would look at all patients."""
+    sent = list[tuple[str, Any]]()
+    sa.event.listen(clinic.database.engine, "before_cursor_execute", lambda *about: sent.append(about[2:4]))
+    with clinic.database.reading() as session:
+        assert search_patients(session, text).patients
+        [(statement, parameters)] = [each for each in sent if "patient_words" in each[0]]
+        explain = "EXPLAIN QUERY PLAN" if clinic.database.is_sqlite else "EXPLAIN"
+        plan = str(session.connection().exec_driver_sql(f"{explain} {statement}", parameters).all())
+    assert "SCAN patients" not in plan, plan
+    assert "SubPlan" not in plan, plan
+
+
 def test_a_very_long_search_text_is_cut_off() -> None:
     assert len(understand("a " * 5000).words) == 8
     assert understand("a" * 5000).words[0].readings == (("a" * 120,),)

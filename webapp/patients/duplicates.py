@@ -20,7 +20,7 @@ from webapp.patients.models import Patient, PossibleDuplicate
 from webapp.patients.schemas import PatientDetails
 from webapp.patients.search import fits
 from webapp.patients.search_index import name_words
-from webapp.patients.search_parser import Term, phone_term
+from webapp.patients.search_parser import Span, Term, phone_term
 from webapp.sql_functions import insert_into
 
 # Of 100: 'Jansen, Anna' and 'Ana Janssen' score higher, 'Anna Jansen' and 'Anna Visser' lower.
@@ -246,16 +246,14 @@ def _candidates(session: Session, details: PatientDetails, *, without_account: b
     reached = [Term((), exact=(details.email,))] if details.email else []
     if details.phone:
         reached.append(phone_term(details.phone))
-    conditions = [fits(term) for term in reached]
-    if details.birth_date:
-        conditions.append(Patient.birth_date == details.birth_date)
-    if not conditions:
+    born = [Term((), born=Span(details.birth_date, details.birth_date))] if details.birth_date else []
+    if not (reached or born):
         return []
-    query = sa.select(Patient.id, Patient.name, Patient.birth_date, sa.or_(sa.false(), *map(fits, reached)))
-    query = query.where(Patient.closed_at.is_(None))
+    is_reached = fits(*reached) if reached else sa.false()
+    query = sa.select(Patient.id, Patient.name, Patient.birth_date, is_reached).where(Patient.closed_at.is_(None))
     if without_account:
         query = query.where(Patient.user_id.is_(None))
-    found = session.execute(query.where(sa.or_(*conditions)).order_by(Patient.id))
+    found = session.execute(query.where(fits(*reached, *born)).order_by(Patient.id))
     return [Candidate(*row) for row in found]
 
 
