@@ -335,3 +335,24 @@ def test_both_parts_are_loaded_alone(client: TestClient, cast: Cast, target: str
     assert wanted in part.text
     if target == "times":
         assert answer.headers["hx-replace-url"] == f"{HERE}?doctor=bob&part=afternoon"
+
+
+def test_a_whole_day_and_another_patient_keep_what_is_typed(client: TestClient, cast: Cast) -> None:
+    log_in(client, "fiona")
+    page = read(client.get(f"{HERE}?patient={cast.patient_ids['alice']}"))
+    typed = page.form(HERE) | {"reason": "A rash"}
+    # Names and reasons are in no address.
+    whole = {**typed, "whole_day": page.all("button", name="whole_day")[1]["value"]}
+    day = read(client.post(HERE, data=whole))
+    form = day.form(HERE)
+    assert form["patient"] == str(cast.patient_ids["alice"])
+    assert (form["reason"], form["from"], form["until"]) == ("A rash", whole["whole_day"], whole["whole_day"])
+    assert len(day.all("button", name="time")) > 20
+    assert day.all("button", name="whole_day") == []
+    other = read(client.post(HERE, data={**form, "another": "1"}))
+    assert other.form(HERE).get("patient", "") == ""
+    assert other.form(HERE)["reason"] == "A rash"
+    assert other.one("input", id="q")
+    # Without them, the choices are the address of the page.
+    plain = client.post(HERE, data={**whole, "reason": ""})
+    assert plain.headers["location"].endswith(f"from={whole['whole_day']}&until={whole['whole_day']}")

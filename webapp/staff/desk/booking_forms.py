@@ -152,9 +152,13 @@ class CallForm(ExceptionForm):
             address = with_query(address, weekday=number)
         return address
 
-    def address_of_day(self, day: date) -> str:
-        """The address of the page with the free times of one day alone."""
-        return self.address(**{"from": day, "until": day, "starts_at": ""})
+    def look_at(self, day: date) -> None:
+        """Look at the free times of this day alone."""
+        for field in (self.first, self.last):
+            # Without it the field would show the typed day.
+            field.raw_data = None
+            field.data = day
+        self.starts_at.data = ""
 
     @property
     def walk_in_id(self) -> int | None:

@@ -188,11 +188,8 @@ class DeskCall:
         )
         days, are_later = self._offered(requests)
         # Their presence is the reason for the exception.
-        has_reason, address, near = self.walk_in is not None, form.address_of_day, self._near(requests)
-        shown = [
-            presenters.day_of_times(each, clinic, now=page.now, href=address(each.day), has_reason=has_reason)
-            for each in days
-        ]
+        has_reason, near = self.walk_in is not None, self._near(requests)
+        shown = [presenters.day_of_times(each, clinic, now=page.now, has_reason=has_reason) for each in days]
         return FreeTimes(
             days=presenters.without(near, shown),
             near=near,
@@ -272,7 +269,6 @@ class DeskCall:
             adds_walk_in=form.walk_in.data == NEW or bool(form.queue_note.data or form.urgent.data),
             named=named,
             times=self.times(),
-            another_patient=form.address(patient=None),
             keeps_records=self.actor.role != "doctor",
         )
 

@@ -78,13 +78,14 @@ class TimeButton(NamedTuple):
 
 
 class DayOfTimes(NamedTuple):
-    """The free times of a day: 'Today', '10 Mar'. `href` leads to the whole day; None if all times are shown."""
+    """The free times of a day: 'Today', '10 Mar'. `has_more`: not all are shown."""
 
+    day: date
     name: str
     date: str
     times: list[TimeButton]
     total: int
-    href: str | None
+    has_more: bool
 
 
 class FreeTimes(NamedTuple):
@@ -129,15 +130,12 @@ def chosen_patient(page: Page, actor: Actor, patient: PatientRow) -> ChosenPatie
     )
 
 
-def day_of_times(
-    offered: OfferedDay, clinic: Clinic, *, now: datetime, href: str, has_reason: bool = False
-) -> DayOfTimes:
+def day_of_times(offered: OfferedDay, clinic: Clinic, *, now: datetime, has_reason: bool = False) -> DayOfTimes:
     """One day of the merged list. `has_reason`: a time within the notice is as good as any other."""
     name, day = day_title(offered.day, clinic, now=now)
-    is_all = len(offered.offers) == offered.total
     offers = [offer._replace(soon=offer.soon and not has_reason) for offer in offered.offers]
     times = [time_button(offer, f"{name} {day}") for offer in offers]
-    return DayOfTimes(name, day, times, offered.total, None if is_all else href)
+    return DayOfTimes(offered.day, name, day, times, offered.total, len(offered.offers) < offered.total)
 
 
 def time_button(offer: Offer, day: str) -> TimeButton:
@@ -166,7 +164,7 @@ def without(near: Sequence[TimeButton], days: Sequence[DayOfTimes]) -> list[DayO
     """The days without the times that are shown above them already; a day without other times is left out."""
     values = {time.value for time in near}
     left = [day._replace(times=[time for time in day.times if time.value not in values]) for day in days]
-    return [day for day in left if day.times or day.href is not None]
+    return [day for day in left if day.times or day.has_more]
 
 
 def chosen_time(request: BookingRequest, start: datetime, refused: StaffRefusals) -> ChosenTime:

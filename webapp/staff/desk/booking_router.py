@@ -17,7 +17,7 @@ from webapp.auth.dependencies import STAFF, signed_in
 from webapp.auth.pages.draft_dependencies import drop_draft
 from webapp.clinic.dependencies import current_clinic
 from webapp.core.errors import lead_back_to
-from webapp.core.parsing import whole_number
+from webapp.core.parsing import parse_day, whole_number
 from webapp.core.routing import Router
 from webapp.core.web import CurrentPage, Page, SentForm
 from webapp.exceptions import AppError, Conflict, Invalid, NotFound, Unavailable
@@ -49,6 +49,10 @@ def book(page: CurrentPage, sent: SentForm) -> Response:
     """Book the time whose button was pressed, or show the page for the typed text; the front desk and doctors."""
     form = CallForm(sent)
     form.step.data = "squeeze" if sent.get("squeeze") else ""
+    if sent.get("another"):
+        form.patient.data = ""
+    if day := parse_day(str(sent.get("whole_day", ""))):
+        form.look_at(day)
     lead_back_to(page.request, form.address())
     actor = signed_in(page, *STAFF)
     fine = form.validate()
