@@ -17,6 +17,7 @@ from webapp.event_handlers import wired_database
 from webapp.live import feed
 from webapp.live.feed import EVERYTHING, ChangedDay, News, listening, version_seen
 from webapp.live.models import COLUMNS, OF_CLINIC, OF_DOCTOR
+from webapp.notifications.outbox import Message, enqueue
 
 Hear = Callable[[], tuple[ChangedDay, ...]]
 DAY, OTHER_DAY = "2026-03-03", "2026-03-04"
@@ -69,6 +70,24 @@ def test_changes_of_other_things_than_appointments_are_heard_too(cast: Cast, hea
     cast.change(sa.update(models.ClinicSettings).values(name="Harbour Clinic"))
     assert hear() == (EVERYTHING,)
     cast.change(sa.update(models.Patient).where(models.Patient.id == cast.patient_ids["alice"]).values(phone="+316"))
+    assert hear() == (EVERYTHING,)
+
+
+def test_messages_that_are_given_up_or_tried_again_are_heard(cast: Cast, hear: Hear) -> None:
+    """The overview counts them, and the board shows the calls to make instead."""
+    cast.database.write(enqueue, Message("one", "email", "a@docket.example", "news", {}, ("user", 1)), now=NOW)
+    message = sa.update(models.OutboxMessage)
+    before = version(cast)
+    cast.change(message.values(status="sending"))
+    cast.change(message.values(status="waiting", last_error="busy"))
+    assert version(cast) == before
+    cast.change(message.values(status="dead"))
+    assert hear() == (EVERYTHING,)
+    cast.change(message.values(status="waiting"))
+    assert hear() == (EVERYTHING,)
+    cast.change(message.values(status="dead"))
+    assert hear() == (EVERYTHING,)
+    cast.change(sa.delete(models.OutboxMessage))
     assert hear() == (EVERYTHING,)
 
 

@@ -169,8 +169,10 @@ def test_the_triggers_go_and_come_back_with_their_migration(sqlite_cast: Cast) -
             return int(connection.execute("SELECT count(*) FROM sqlite_master WHERE type = 'trigger'").fetchone()[0])
 
     before = count_triggers()
+    downgrade(sqlite_cast.database, "0056")
+    with_them = count_triggers()
     downgrade(sqlite_cast.database, "0055")
-    assert count_triggers() == before - 9
+    assert count_triggers() == with_them - 9
     upgrade(sqlite_cast.database)
     assert count_triggers() == before
     assert list(find_problems(sqlite_cast.database, now=NOW)) == []

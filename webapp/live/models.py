@@ -26,6 +26,12 @@ OF_CLINIC = (
     *("walk_ins", "told_lists"),
 )
 COLUMNS = {"patients": ("name", "birth_date", "phone", "email", "alert")}
+# Messages that could not be delivered are counted and make calls; what becomes of all others is shown nowhere.
+GIVEN_UP = "outbox_messages"
+_GIVEN_UP_CHANGES = {
+    "update": ("UPDATE OF status", "(OLD.status = 'dead') <> (NEW.status = 'dead')"),
+    "delete": ("DELETE", "OLD.status = 'dead'"),
+}
 
 
 class LiveChange(Base):
@@ -52,6 +58,8 @@ def sqlite_triggers() -> Iterator[str]:
         yield from _sqlite_triggers(table, "SELECT 0, ''")
     for table, columns in COLUMNS.items():
         yield _sqlite_trigger(table, "UPDATE", "SELECT 0, ''", f"UPDATE OF {', '.join(columns)}")
+    for name, (event, condition) in _GIVEN_UP_CHANGES.items():
+        yield _sqlite_trigger(GIVEN_UP, name, "SELECT 0, ''", event, f"WHEN {condition}")
 
 
 def _sqlite_triggers(table: str, changed: str) -> Iterator[str]:
@@ -60,9 +68,9 @@ def _sqlite_triggers(table: str, changed: str) -> Iterator[str]:
         yield _sqlite_trigger(table, event, " UNION ".join(dict.fromkeys(changed.format(row) for row in rows)), event)
 
 
-def _sqlite_trigger(table: str, event: str, changed: str, when: str) -> str:
+def _sqlite_trigger(table: str, event: str, changed: str, when: str, condition: str = "") -> str:
     return f"""
-    CREATE TRIGGER {table}_live_on_{event.lower()} AFTER {when} ON {table}
+    CREATE TRIGGER {table}_live_on_{event.lower()} AFTER {when} ON {table} {condition}
     BEGIN
         INSERT INTO live_changes (doctor_id, day) {changed};
     END
@@ -101,6 +109,12 @@ def postgresql_triggers() -> Iterator[str]:
         yield _postgresql_trigger(table, "change", "INSERT OR UPDATE OR DELETE", "", "clinic")
     for table, columns in COLUMNS.items():
         yield _postgresql_trigger(table, "update", f"UPDATE OF {', '.join(columns)}", "", "clinic")
+    for name, (event, condition) in _GIVEN_UP_CHANGES.items():
+        # Only a trigger of rows has a condition.
+        yield (
+            f"CREATE TRIGGER {GIVEN_UP}_live_on_{name} AFTER {event} ON {GIVEN_UP}"
+            f" FOR EACH ROW WHEN ({condition}) EXECUTE FUNCTION note_live_change_of_clinic()"
+        )
 
 
 def _postgresql_triggers(table: str, whose: str) -> Iterator[str]:

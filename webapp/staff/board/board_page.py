@@ -174,7 +174,8 @@ def _board_again(page: Page, actor: Actor, day: date) -> Response:
     """The board for an open page that learned of a change: after each change, hundreds may ask for the same.
 
     It is kept for the minute that the clock shows and for the first one that is not past, which are two but at a whole
-    minute; and for the calls that are still to be made, because a message that fails makes one without a live change.
+    minute; and for the calls that are still to be made: they also depend on which messages a patient wants, of which no
+    open page hears.
     """
     versions, slug = versions_seen(page.session), page.request.query_params.get("doctor", "")
     key = ("board", day, slug, actor.role, choices.get_choice(page.session, actor), language_tag())
