@@ -42,9 +42,10 @@ from webapp.i18n import ENGLISH
 from webapp.migrations import upgrade
 
 NAMES = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
-# So many steps ask for the same addresses, so that most answers have been cached before a change.
+# So many steps ask for the same, so that most answers have been cached before a change: for some requests in a row,
+# which are much alike, at two places of the list.
 STEPS_OF_ONE_FOCUS = 6
-ASKED_A_STEP = 8
+PLACES, IN_A_ROW = 2, 8
 HTMX = {"hx-request": "true"}
 BY_ITSELF = {**HTMX, "docket-live": "1"}
 WIDE = {"accept-language": PSEUDO.tag}
@@ -75,38 +76,41 @@ class Difference(NamedTuple):
 
 
 def asks_at(cast: Cast, now: datetime) -> list[Ask]:
-    """All that is read, with each kind of cached part, by each kind of reader."""
+    """All that is read, with each kind of cached part, by each kind of reader; requests that are alike in a row."""
     today = now.astimezone(AMSTERDAM).date()
     days = [today + timedelta(days=ahead) for ahead in (0, 1, 2)]
-    year, week, _weekday = (today + timedelta(days=7)).isocalendar()
+    week = f"{today + timedelta(days=7):%G-W%V}"
     bob, span = cast.doctor_ids["bob"], f"from={today}&to={days[2]}"
     public = [
         Ask("", "/"),
+        Ask("", "/doctors"),
+        Ask("", "/doctors", HTMX),
         Ask("", "/doctors?q=skin&visit_type=First+visit"),
         Ask("", "/doctors/bob"),
-        Ask("", f"/doctors/erin?week={year}-W{week:02d}"),
+        Ask("", f"/doctors/bob?week={week}"),
+        Ask("", "/doctors/bob/calendar"),
         Ask("", "/doctors/bob/calendar", HTMX),
-        Ask("", "/doctors", HTMX),
-        Ask("", f"/api/v1/availability?{span}"),
         Ask("", "/api/v1/availability"),
+        Ask("", f"/api/v1/availability?{span}"),
         Ask("", f"/api/v1/doctors/{bob}/availability?visit_type_id={cast.long}"),
+        Ask("", f"/api/v1/doctors/{bob}/availability?{span}"),
     ]
     calendars = [
-        Ask(reader, f"/doctors/{slug}/calendar?week={year}-W{week:02d}" if later else f"/doctors/{slug}/calendar", HTMX)
-        for reader in ("alice", "dave", "bob", "carol")
+        Ask(reader, f"/doctors/{slug}/calendar{chosen}", HTMX)
         for slug in ("bob", "erin")
-        for later in (False, True)
+        for chosen in ("", f"?week={week}")
+        for reader in ("alice", "carol", "dave", "bob")
     ]
     chosen = [Ask("carol", f"/doctors/bob?patient={number}") for number in cast.patient_ids.values()]
     own = [Ask("alice", "/"), Ask("alice", "/appointments"), Ask("dave", "/doctors/erin"), Ask("erin", "/doctors/erin")]
     of_doctor = [Ask(reader, f"/schedule/{day}", HTMX) for reader in ("bob", "erin") for day in days]
-    of_doctor += [Ask("bob", f"/schedule/week/{year}-W{week:02d}"), Ask("bob", "/schedule")]
+    of_doctor += [Ask("bob", f"/schedule/week/{week}"), Ask("bob", "/schedule")]
     desk = [
         Ask(reader, f"/board/{day}{only}", headers)
-        for reader in ("carol", "fiona")
+        for headers in (HTMX, BY_ITSELF)
         for day in days
         for only in ("", "?doctor=erin")
-        for headers in (HTMX, BY_ITSELF)
+        for reader in ("carol", "fiona")
     ]
     admin = [
         Ask("carol", "/admin", HTMX),
@@ -114,7 +118,7 @@ def asks_at(cast: Cast, now: datetime) -> list[Ask]:
         Ask("carol", "/admin/reports?from=2026-01&until=2026-03&by=doctor"),
     ]
     asks = [*public, *calendars, *chosen, *own, *of_doctor, *desk, *admin]
-    return asks + [ask._replace(headers={**ask.headers, **WIDE}) for ask in asks]
+    return [each for ask in asks for each in (ask, ask._replace(headers={**ask.headers, **WIDE}))]
 
 
 @dataclass
@@ -142,12 +146,16 @@ class Walk:
             for step in range(steps):
                 asks = self._asks()
                 if step % STEPS_OF_ONE_FOCUS == 0:
-                    focus = self._random.sample(range(len(asks)), min(ASKED_A_STEP, len(asks)))
+                    focus = self._focus(len(asks))
                     # A change is only noticed by those who have read before it.
                     yield from self._compare([asks[number] for number in focus])
                 self._go_on(url, step)
                 asks = self._asks()
                 yield from self._compare([asks[number] for number in focus])
+
+    def _focus(self, count: int) -> list[int]:
+        starts = [self._random.randrange(max(count - IN_A_ROW, 0) + 1) for _ in range(PLACES)]
+        return sorted({number for start in starts for number in range(start, min(start + IN_A_ROW, count))})
 
     def _asks(self) -> list[Ask]:
         return [ask for ask in asks_at(self.cast, self.now) if self.among(ask)]
@@ -174,18 +182,19 @@ class Walk:
 
     def _go_on(self, url: str, step: int) -> None:
         """Change something, let time pass, or both."""
-        if self.only is not None or self._random.random() < 0.8:
+        changes, passes = self._random.choice(((True, False), (True, True), (False, True)))
+        if self.only is not None or changes:
             scene = Scene(url, self.seed * 1000 + step, self.now, self.only)
             people = {name: value for name, value in vars(self.cast).items() if name != "database"}
             self.done.append(self.make_change(people, scene))
-        if self.only is None and self._random.random() < 0.5:
+        if self.only is None and passes:
             self._let_time_pass()
 
     def _let_time_pass(self) -> None:
         midnight = (self.now + timedelta(days=1)).astimezone(AMSTERDAM).replace(hour=0, minute=0, second=0)
         step = self._random.choice(
             [
-                *(timedelta(seconds=seconds) for seconds in (1, 20, 40, 59)),
+                *(timedelta(seconds=seconds) for seconds in (1, 30, 30, 59)),
                 *(timedelta(minutes=minutes) for minutes in (1, 7, 15, 180)),
                 midnight - self.now - timedelta(seconds=1),
                 timedelta(days=1),
