@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from webapp.appointments.messages.appointment_messages import CLINIC_MESSAGE, REMINDER
 from webapp.appointments.models import Call, FormerNote, NotificationLine, NotificationList, PendingDecision, WalkIn
-from webapp.database import table_of
+from webapp.database import UtcDateTime, table_of
 from webapp.events.kinds import AccountErased, PatientErased
 from webapp.notifications import erasure as notifications
 from webapp.notifications.models import OutboxMessage
@@ -48,7 +48,7 @@ def blank_appointments(session: Session, event: PatientErased, /, *, now: dateti
             override_reason="",
             squeeze_reason=sa.case((Appointment.squeeze_reason != "", NO_WORDS), else_=""),
             previous_status=None,
-            links_ended_at=sa.func.coalesce(Appointment.links_ended_at, now),
+            links_ended_at=sa.func.coalesce(Appointment.links_ended_at, sa.literal(now, UtcDateTime())),
             version=Appointment.version + 1,
         )
         .execution_options(synchronize_session=False)

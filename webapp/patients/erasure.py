@@ -7,6 +7,7 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from webapp.database import UtcDateTime
 from webapp.events.kinds import AccountErased, PatientErased
 from webapp.patients.models import NO_LINK, JoinedRecord, Patient, PatientWord, PossibleDuplicate
 
@@ -28,7 +29,7 @@ def blank_record(session: Session, event: PatientErased, /, *, now: datetime) ->
             desk_note="",
             wants_email=False,
             wants_sms=False,
-            closed_at=sa.func.coalesce(Patient.closed_at, now),
+            closed_at=sa.func.coalesce(Patient.closed_at, sa.literal(now, UtcDateTime())),
             erase_on=None,
             erased_at=now,
         ),

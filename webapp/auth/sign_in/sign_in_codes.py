@@ -26,6 +26,7 @@ from webapp.auth.schemas import AskForCode
 from webapp.auth.service import account_key
 from webapp.auth.tokens import hashed, new_secret
 from webapp.core import signing
+from webapp.database import UtcDateTime
 from webapp.notifications import outbox as notifications
 from webapp.notifications.outbox import Message
 
@@ -209,7 +210,7 @@ def find_proof(session: Session, browser: str, email: str, *, now: datetime) -> 
 def use_proof(session: Session, browser: str, email: str, *, now: datetime) -> bool:
     """Use up the proof, which is good for one account; returns whether there was one."""
     used = sa.update(SignInCode).where(*_proof(browser, email, now))
-    earlier = sa.func.coalesce(SignInCode.used_at, now)
+    earlier = sa.func.coalesce(SignInCode.used_at, sa.literal(now, UtcDateTime()))
     return bool(session.execute(used.values(used_at=earlier).returning(SignInCode.id)).all())
 
 
