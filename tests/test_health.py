@@ -56,8 +56,8 @@ def test_a_ready_process_leaves_one_row(own: Database, asked: Asked) -> None:
         now = session.scalar(sa.select(sa.func.max(Heartbeat.seen_at)))
     assert beat.name == service.own_name()
     assert beat.seen_at == now
-    assert own.write(service.forget_old, now=beat.seen_at + service.KEPT) == 0
-    assert own.write(service.forget_old, now=beat.seen_at + 2 * service.KEPT) == 1
+    assert own.write(service.forget_old, now=beat.seen_at + service.RETENTION) == 0
+    assert own.write(service.forget_old, now=beat.seen_at + 2 * service.RETENTION) == 1
 
 
 def test_all_who_ask_within_a_second_share_one_look(own: Database, clock: list[float]) -> None:

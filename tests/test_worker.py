@@ -157,7 +157,7 @@ def test_a_round_writes_reminders_gives_up_and_deletes(cast: Cast) -> None:
     for _ in range(2):
         worker.do_a_round()
         assert [(message.template, message.status) for message in messages(cast)] == [("visit_reminder", "waiting")]
-    now = local("2026-03-03 10:00") + service.KEPT
+    now = local("2026-03-03 10:00") + service.RETENTION
     worker.do_a_round()
     (reminder,) = messages(cast)
     assert (reminder.status, reminder.finished_at) == ("dead", now)

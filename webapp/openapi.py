@@ -97,7 +97,7 @@ ALWAYS = (400, 429, 500, 503)
 WITH_BODY = (413, 415, 422)
 # FastAPI's texts for answers without a description.
 SUCCESS = {"200": "Success.", "201": "Created."}
-UNTOLD = {"Successful Response", *(status.phrase for status in HTTPStatus)}
+STATUS_PHRASES = {"Successful Response", *(status.phrase for status in HTTPStatus)}
 
 HEADERS: dict[str, dict[str, Any]] = {
     "ETag": {
@@ -281,7 +281,7 @@ def _answer(status: str, described: dict[str, Any], asked: set[str]) -> dict[str
             return {"$ref": f"#/components/responses/{name}"}
         described["headers"] = _headers(*_headers_of(number))
         return described
-    if described["description"] in UNTOLD:
+    if described["description"] in STATUS_PHRASES:
         described["description"] = SUCCESS[status]
     own = [*described.get("headers", {}), *(["ETag"] if number == 304 else [])]
     replayed = ["Idempotency-Replayed"] if "Idempotency-Key" in asked and number == 201 else []

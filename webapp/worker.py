@@ -53,7 +53,7 @@ logger = logging.getLogger(__name__)
 # Seconds between two checks of the outbox, between two rounds of everything else, and the longest pause after failures.
 LOOK_EVERY, ROUND_EVERY, LONGEST_REST = 1.0, 60.0, 60.0
 # Added to the niceness of the process, see nice(1), so that answering requests comes first.
-POLITENESS = 10
+NICENESS = 10
 # A difference from the database's clock that is worth a line in the log.
 MOST_AHEAD_SECONDS = 30
 # How long one statement may take; a request has far less time.
@@ -268,7 +268,7 @@ def run_worker(base_url: str, *, beside: bool = False) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN if beside else stop)
     if beside:
         # Requests come first; a message can wait for a few milliseconds.
-        os.nice(POLITENESS)
+        os.nice(NICENESS)
         threading.Thread(target=_wait_for_parent, args=(stop,), daemon=True).start()
     try:
         worker.run()

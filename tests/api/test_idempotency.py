@@ -14,7 +14,7 @@ from tests.api_client import ApiClient, bearer
 from tests.cast import NOW, Cast, client_for, local
 from webapp import models
 from webapp.core.formats import iso
-from webapp.idempotency.service import KEPT, forget_old_answers
+from webapp.idempotency.service import RETENTION, forget_old_answers
 
 pytestmark = pytest.mark.both_databases
 
@@ -79,7 +79,7 @@ def test_a_key_is_for_one_request_of_one_user_for_a_day(api: TestClient, sqlite_
     for wrong in ("", "x" * 256, "a b"):
         assert alice.post("/appointments", wanted(cast), headers={"idempotency-key": wrong}).status_code == 422
 
-    tomorrow = NOW + KEPT + timedelta(minutes=1)
+    tomorrow = NOW + RETENTION + timedelta(minutes=1)
     fresh = ApiClient(client_for(cast.database, now=tomorrow), "alice").post(
         "/appointments", wanted(cast, "2026-03-05 10:00"), headers=KEY
     )

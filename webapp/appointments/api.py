@@ -76,7 +76,7 @@ CLASH = problem_listing(
     alternatives={"$ref": "#/components/schemas/FreeTimeOut"},
 )
 STALE = problems(s412="The appointment has changed since the `ETag` in `If-Match`.")
-OFTEN = problems(
+COMMON_PROBLEMS = problems(
     s429="Too many requests; or a patient booked and moved too many appointments in a day (`too_many_changes`). "
     "Wait for the number of seconds in `Retry-After`."
 )
@@ -86,7 +86,7 @@ CHANGED: dict[int | str, dict[str, Any]] = {
     **_refusals("too_late_to_change", "status_not_possible", "new_booking", "nothing_to_change"),
     **CLASH,
     **STALE,
-    **OFTEN,
+    **COMMON_PROBLEMS,
 }
 
 
@@ -103,7 +103,7 @@ CLASHES = (SlotTaken, PatientBusy)
         **problems(401, 403, s404="The doctor, visit type or patient does not exist."),
         **_refusals("idempotency_key_reused"),
         **CLASH,
-        **OFTEN,
+        **COMMON_PROBLEMS,
     },
 )
 def book_appointment(page: CurrentPage, actor: WritingCaller, body: BookAppointment, key: Key = None) -> Response:

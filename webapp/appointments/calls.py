@@ -24,7 +24,7 @@ from webapp.live import feed
 from webapp.live.models import ANY_DOCTOR
 from webapp.scheduling.models import ACTIVE, OCCUPYING, Appointment
 
-KEPT = timedelta(days=30)
+RETENTION = timedelta(days=30)
 
 Why = Literal["unreachable", "first", "unconfirmed"]
 # In the order of the calls: patients who get no messages come first, because the call is all that they get.

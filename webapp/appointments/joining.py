@@ -114,7 +114,7 @@ def note_records_with_address(session: Session, user_id: int, *, now: datetime) 
     account = _confirmed_account(session, user_id)
     if account is None:
         return
-    for each in _with_address(session, account)[: duplicates.MOST]:
+    for each in _with_address(session, account)[: duplicates.MOST_PAIRS]:
         if not duplicates.differ(each.birth_date, account.record.birth_date):
             duplicates.note_pair(session, each.id, account.record.id, now=now)
 

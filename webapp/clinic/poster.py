@@ -20,7 +20,7 @@ from webapp.clinic.settings import lock_settings, record_change
 from webapp.core.signing import sign, unsign
 
 # How long after the poster was scanned a patient may say that they are here.
-FRESH = timedelta(minutes=30)
+SCAN_LIFETIME = timedelta(minutes=30)
 _PURPOSE = "poster"
 
 
@@ -49,7 +49,7 @@ def scanned_at(keys: Sequence[str], clinic: Clinic, note: str, *, now: datetime)
     match unsign(keys, _PURPOSE, note):
         case [str(key), int(second)] if is_of(clinic, key):
             at = datetime.fromtimestamp(second, UTC)
-            return at if at <= now < at + FRESH else None
+            return at if at <= now < at + SCAN_LIFETIME else None
     return None
 
 

@@ -17,7 +17,7 @@ router = Router()
 
 ADDRESS = "/.well-known/security.txt"
 # The file is made for each request, so this only says for how long a copy is valid.
-LASTS = timedelta(days=90)
+VALID_FOR = timedelta(days=90)
 
 
 @router.get(ADDRESS)
@@ -29,7 +29,7 @@ def show_security_contact(page: CurrentPage) -> Response:
         raise NotFound(_("There is no contact for reports about security."))
     lines = [
         *(f"Contact: {contact}" for contact in contacts),
-        f"Expires: {(page.now + LASTS).strftime('%Y-%m-%dT00:00:00Z')}",
+        f"Expires: {(page.now + VALID_FOR).strftime('%Y-%m-%dT00:00:00Z')}",
         "Preferred-Languages: en",
         f"Canonical: {page.base_url}{ADDRESS}",
     ]

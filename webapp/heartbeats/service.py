@@ -17,7 +17,7 @@ from webapp.sql_functions import insert_into
 
 ProcessKind = Literal["web", "worker", "check"]
 # Processes that have been silent for longer have ended.
-KEPT = timedelta(days=1)
+RETENTION = timedelta(days=1)
 
 _BEATS = table_of(Heartbeat)
 
@@ -59,10 +59,12 @@ def list_beats(session: Session, kind: ProcessKind) -> list[Beat]:
 
 def is_any_old(session: Session, *, now: datetime) -> bool:
     """Whether a process has been silent for long."""
-    return session.execute(sa.select(_BEATS.c.name).where(_BEATS.c.seen_at < now - KEPT).limit(1)).first() is not None
+    return (
+        session.execute(sa.select(_BEATS.c.name).where(_BEATS.c.seen_at < now - RETENTION).limit(1)).first() is not None
+    )
 
 
 def forget_old(session: Session, *, now: datetime) -> int:
     """Delete the rows of processes that have ended; returns how many."""
-    gone = session.execute(sa.delete(_BEATS).where(_BEATS.c.seen_at < now - KEPT).returning(_BEATS.c.name))
+    gone = session.execute(sa.delete(_BEATS).where(_BEATS.c.seen_at < now - RETENTION).returning(_BEATS.c.name))
     return len(gone.all())

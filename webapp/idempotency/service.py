@@ -20,7 +20,7 @@ from webapp.i18n import gettext as _
 from webapp.idempotency.models import IdempotencyKey
 from webapp.sql_functions import insert_into
 
-KEPT = timedelta(hours=24)
+RETENTION = timedelta(hours=24)
 # These statuses are final answers to the request; any other error may be temporary.
 FINAL = {403, 404, 409, 422}
 
@@ -66,7 +66,7 @@ def answer_once(
         IdempotencyKeyReused: the key belongs to another request. AppError: an error that may be temporary.
     """
     mine = (_TABLE.c.user_id == user_id, _TABLE.c.key == key)
-    session.execute(sa.delete(_TABLE).where(*mine, _TABLE.c.created_at < now - KEPT))
+    session.execute(sa.delete(_TABLE).where(*mine, _TABLE.c.created_at < now - RETENTION))
     row = {"user_id": user_id, "key": key, "request_hash": request_hash, "created_at": now}
     # A second request with the same key waits here until the first has committed.
     insert = insert_into(_TABLE, session.connection().dialect.name).values(**row, status=0, headers={}, body="")
@@ -92,9 +92,9 @@ def answer_once(
 
 def is_any_old(session: Session, *, now: datetime) -> bool:
     """Whether `forget_old_answers` would delete anything. It only reads."""
-    return session.scalar(sa.select(_TABLE.c.id).where(_TABLE.c.created_at < now - KEPT).limit(1)) is not None
+    return session.scalar(sa.select(_TABLE.c.id).where(_TABLE.c.created_at < now - RETENTION).limit(1)) is not None
 
 
 def forget_old_answers(session: Session, *, now: datetime) -> None:
     """Delete the answers that are older than 24 hours."""
-    session.execute(sa.delete(_TABLE).where(_TABLE.c.created_at < now - KEPT))
+    session.execute(sa.delete(_TABLE).where(_TABLE.c.created_at < now - RETENTION))

@@ -22,7 +22,7 @@ from webapp.notifications.rendering import Rendered
 TIMEOUT = 20
 PORTS = {"smtp": 587, "smtp+starttls": 587, "smtps": 465}
 # How the connection is protected, for the operator.
-SAFETY = {
+ENCRYPTION = {
     "smtp": "encrypted only if the server offers it; smtp+starttls:// would require it",
     "smtp+starttls": "always encrypted, by STARTTLS",
     "smtps": "always encrypted",
@@ -50,7 +50,7 @@ class MailServer(NamedTuple):
     @property
     def safety(self) -> str:
         """How the connection is encrypted, for the operator."""
-        return SAFETY["smtp+starttls" if self.scheme == "smtp" and self.is_safe else self.scheme]
+        return ENCRYPTION["smtp+starttls" if self.scheme == "smtp" and self.is_safe else self.scheme]
 
     @classmethod
     def from_url(cls, url: str) -> MailServer:

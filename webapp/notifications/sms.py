@@ -26,7 +26,7 @@ ESCAPES: dict[str, Callable[[str], str]] = {
     "text/xml": lambda value: escape(value, _QUOTES),
 }
 # These answers are about the client, its rate or the gateway itself, and say nothing about the message.
-_SAYS_NOTHING_OF_IT = {401, 402, 403, 404, 405, 407, 408, 425, 429, 502, 503, 504}
+_NOT_ABOUT_THE_MESSAGE = {401, 402, 403, 404, 405, 407, 408, 425, 429, 502, 503, 504}
 _PLACE = re.compile(r"\{(to|text|id)\}")
 
 
@@ -74,7 +74,7 @@ class SmsSender:
             return
         # The rest of the answer may contain the message itself, or our password.
         said = "sms_answered", str(answer.status_code)
-        if answer.status_code in _SAYS_NOTHING_OF_IT or answer.is_redirect:
+        if answer.status_code in _NOT_ABOUT_THE_MESSAGE or answer.is_redirect:
             raise ServerUnavailable(*said)
         raise PermanentRefusal(*said) if answer.is_client_error else TemporaryRefusal(*said)
 

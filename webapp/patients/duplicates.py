@@ -25,7 +25,7 @@ from webapp.sql_functions import insert_into
 
 # Of 100: 'Jansen, Anna' and 'Ana Janssen' score higher, 'Anna Jansen' and 'Anna Visser' lower.
 SIMILAR = 80
-MOST = 5
+MOST_PAIRS = 5
 # The score if one name leaves out a part of the other: 'Anna Maria Jansen' and 'Anna Jansen', but not 'Anna'.
 FEWEST_WORDS = 2
 
@@ -51,7 +51,7 @@ def likely_duplicates(session: Session, details: PatientDetails) -> list[int]:
         each.id
         for each in _candidates(session, details)
         if each.is_reached or (each.birth_date == details.birth_date and alike(each.name, details.name))
-    ][:MOST]
+    ][:MOST_PAIRS]
 
 
 def note_duplicates(session: Session, patient_id: int, *, now: datetime) -> None:
@@ -72,7 +72,7 @@ def note_duplicates(session: Session, patient_id: int, *, now: datetime) -> None
         and alike(each.name, row.name)
         and not differ(each.birth_date, row.birth_date)
         and (each.is_reached or each.birth_date is not None)
-    ][:MOST]
+    ][:MOST_PAIRS]
     for other in found:
         note_pair(session, patient_id, other, now=now)
 

@@ -34,7 +34,7 @@ from webapp.patients.names import name_shown
 from webapp.scheduling.models import ACTIVE, Appointment
 
 # The code of the clinic's reason with which upcoming appointments are cancelled.
-WHY = "patient_left"
+REASON = "patient_left"
 _SYSTEM = DoneBy(None, "system", "")
 
 
@@ -126,7 +126,7 @@ def forget_patient(
     goes = [patient_id, *sorted(theirs & set(people))]
     account = _lock(session, goes, now=now)
     for appointment in session.execute(_upcoming(goes, now=now)).all():
-        booking.cancel(session, actor, appointment.reference, Cancellation(), now=now, why=WHY, even_late=True)
+        booking.cancel(session, actor, appointment.reference, Cancellation(), now=now, why=REASON, even_late=True)
     if account is not None:
         audit.record_by(session, actor, "account_deleted", subject=("user", account.id), now=now)
         publish(session, AccountErased(by=actor.done_by, user_id=account.id, email=account.email), now=now)

@@ -31,9 +31,9 @@ from webapp.auth.models import (
     User,
     UserSession,
 )
-from webapp.auth.programs.api_tokens import KEPT_EXPIRED
+from webapp.auth.programs.api_tokens import TOKEN_RETENTION
 from webapp.auth.second_factor.passkeys import LIFETIME as CHALLENGE
-from webapp.auth.single_sign_on.identities import KEPT_SPENT
+from webapp.auth.single_sign_on.identities import SIGN_ON_RETENTION
 from webapp.clinic.service import Clinic, get_clinic
 from webapp.database import Base, Database, table_of
 from webapp.notifications.erasure import NO_RECIPIENT
@@ -131,15 +131,19 @@ RULES = (
     Rule("messages", OutboxMessage, _old_messages),
     Rule("joined_records", JoinedRecord, lambda _clinic, now: JoinedRecord.joined_at < now - separating.REVERSIBLE),
     Rule("walk_ins", WalkIn, lambda clinic, now: WalkIn.day < clinic.today(now) - KEEP_WALK_INS),
-    Rule("told_lists", NotificationList, lambda _clinic, now: NotificationList.made_at < now - notification_lists.KEPT),
-    Rule("calls", Call, lambda _clinic, now: Call.starts_at < now - calls.KEPT),
+    Rule(
+        "told_lists",
+        NotificationList,
+        lambda _clinic, now: NotificationList.made_at < now - notification_lists.RETENTION,
+    ),
+    Rule("calls", Call, lambda _clinic, now: Call.starts_at < now - calls.RETENTION),
     Rule("sessions", UserSession, lambda _clinic, now: UserSession.expires_at < now),
     Rule("password_links", PasswordLink, lambda _clinic, now: PasswordLink.expires_at < now),
-    Rule("api_tokens", ApiToken, lambda _clinic, now: ApiToken.expires_at < now - KEPT_EXPIRED),
+    Rule("api_tokens", ApiToken, lambda _clinic, now: ApiToken.expires_at < now - TOKEN_RETENTION),
     Rule("failed_logins", FailedLogin, lambda _clinic, now: FailedLogin.at < now - KEEP_FAILED_LOGINS),
     Rule("security_events", SecurityEvent, lambda _clinic, now: SecurityEvent.minute < now - KEEP_SECURITY_EVENTS),
     Rule("passkey_challenges", PasskeyChallenge, lambda _clinic, now: PasskeyChallenge.created_at <= now - CHALLENGE),
-    Rule("spent_sign_ons", SpentSignOn, lambda _clinic, now: SpentSignOn.at <= now - KEPT_SPENT),
+    Rule("spent_sign_ons", SpentSignOn, lambda _clinic, now: SpentSignOn.at <= now - SIGN_ON_RETENTION),
     Rule("audit_rows", AuditEvent, _old_audit),
 )
 

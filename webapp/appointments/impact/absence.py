@@ -24,7 +24,7 @@ from webapp.appointments.impact.alternative_times import (
     propose,
     propose_colleagues,
 )
-from webapp.appointments.impact.change_lists import WHY
+from webapp.appointments.impact.change_lists import TIME_OFF_REASON
 from webapp.appointments.impact.flags import flag
 from webapp.appointments.impact.pending_decisions import lock_patients
 from webapp.appointments.impact.schemas import Decision, Pending
@@ -174,7 +174,7 @@ def take_off(
         raise NotDecided(len(open_ones), open_ones)
     _enter(session, actor, clinic, doctor_id, day, now=now)
     keep = Decision(kind="keep", version=0)
-    pending = [Pending(each, keep, WHY, why) for each in decided]
+    pending = [Pending(each, keep, TIME_OFF_REASON, why) for each in decided]
     lock_patients(session, pending)
     flag(session, actor, [each for each in pending if chosen[each.appointment.reference].fate == "keep"], now=now)
     outcome, problems = AbsenceResult(), dict[str, str]()
@@ -281,7 +281,7 @@ def _enter(session: Session, actor: Actor, clinic: Clinic, doctor_id: int, day: 
 def _do(session: Session, actor: Actor, reference: str, chosen: AbsenceDecision, why: str, *, now: datetime) -> None:
     if chosen.fate == "cancel":
         cancellation = Cancellation(reason=why, version=chosen.version)
-        service.cancel(session, actor, reference, cancellation, now=now, why=WHY, even_arrived=True)
+        service.cancel(session, actor, reference, cancellation, now=now, why=TIME_OFF_REASON, even_arrived=True)
     elif chosen.starts_at is not None and chosen.fate != "keep":
         # Today's times, and perhaps tomorrow's, are inside the minimum notice, which staff may set aside with a reason.
         move = Move(
@@ -290,4 +290,4 @@ def _do(session: Session, actor: Actor, reference: str, chosen: AbsenceDecision,
             version=chosen.version,
             override_reason=why if chosen.fate == "colleague" else "",
         )
-        service.move(session, actor, reference, move, now=now, why=WHY, even_arrived=True)
+        service.move(session, actor, reference, move, now=now, why=TIME_OFF_REASON, even_arrived=True)

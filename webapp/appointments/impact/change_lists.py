@@ -25,8 +25,8 @@ from webapp.core import formats
 from webapp.scheduling.models import ACTIVE
 
 # The code of the reason that patients are told.
-WHY = "time_off"
-_KINDS: dict[str, ListKind] = {WHY: "away", "closure": "closure"}
+TIME_OFF_REASON = "time_off"
+_KINDS: dict[str, ListKind] = {TIME_OFF_REASON: "away", "closure": "closure"}
 LINE_KINDS: dict[str, LineKind] = {"keep": "kept", "move": "moved", "cancel": "cancelled"}
 
 

@@ -39,7 +39,7 @@ from webapp.i18n import gettext as _
 from webapp.patients.models import Patient
 from webapp.scheduling.models import Appointment
 
-LIVES_ON = timedelta(days=7)
+VALID_AFTER = timedelta(days=7)
 
 _FACTS_OF_REFERENCE = FACTS.where(table_of(Appointment).c.reference == sa.bindparam("reference"))
 _FACTS_OF_KEY = FACTS.where(table_of(Appointment).c.link_key == sa.bindparam("key"))
@@ -72,7 +72,7 @@ def find_link_access(
 
 def end_of_links(facts: AppointmentFacts) -> datetime:
     """When the links to an appointment stop working by themselves."""
-    return (facts.updated_at if facts.status == "cancelled" else facts.ends_at) + LIVES_ON
+    return (facts.updated_at if facts.status == "cancelled" else facts.ends_at) + VALID_AFTER
 
 
 def end_links(session: Session, actor: Actor, reference: str, *, now: datetime) -> None:

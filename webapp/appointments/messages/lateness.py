@@ -31,7 +31,7 @@ from webapp.notifications.outbox import Message
 from webapp.scheduling.models import ACTIVE, OPEN, Appointment
 
 # Patients who were told 20 minutes do not get another message for 25.
-MATTERS = 10
+NOTICEABLE_MINUTES = 10
 PAUSE = timedelta(minutes=10)
 # A message that waits goes out this long before the appointment at the latest.
 LAST_MOMENT = timedelta(minutes=2)
@@ -65,7 +65,7 @@ class ExpectedPatient(NamedTuple):
 
     def hears_of(self, minutes: int) -> bool:
         """Whether this lateness is news to them, and reaches them before they come."""
-        return abs(minutes - self.announced) >= MATTERS and self.due_at < self.facts.starts_at
+        return abs(minutes - self.announced) >= NOTICEABLE_MINUTES and self.due_at < self.facts.starts_at
 
 
 class Audience(NamedTuple):

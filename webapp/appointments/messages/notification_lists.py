@@ -44,7 +44,7 @@ from webapp.notifications import outbox
 from webapp.notifications.models import OutboxMessage
 from webapp.scheduling.models import Appointment
 
-KEPT = timedelta(days=30)
+RETENTION = timedelta(days=30)
 # So many lists are shown, newest first.
 MOST_LISTS = 50
 

@@ -14,7 +14,7 @@ from webapp.appointments.booking.booking_limit import require_confirmed_address
 from webapp.appointments.booking.neutral_refusals import refusal_for_reader
 from webapp.appointments.exceptions import ConfirmFirst, NotAPatient
 from webapp.appointments.pages import presenters, staff_booking
-from webapp.appointments.pages.forms import NO_TIME, WHOM, BookForm, StaffBookForm, TypedForm
+from webapp.appointments.pages.forms import CHOOSE_PATIENT, NO_TIME, BookForm, StaffBookForm, TypedForm
 from webapp.auth.dependencies import signed_in
 from webapp.auth.drafts import UnsentForm
 from webapp.auth.pages.draft_dependencies import drop_draft, find_draft, keep_draft, typed_fields
@@ -192,7 +192,7 @@ def _chosen_patient(choices: list[PatientChoice], wanted: str | None) -> Patient
         return choices[0]
     number = whole_number(wanted)
     if number is None:
-        raise RuleBroken(WHOM, code="no_patient")
+        raise RuleBroken(CHOOSE_PATIENT, code="no_patient")
     for choice in choices:
         if choice.id == number:
             return choice

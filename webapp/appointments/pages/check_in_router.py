@@ -28,9 +28,9 @@ def show_here(page: CurrentPage, key: str) -> Response:
     clinic = current_clinic(page)
     if not poster.is_of(clinic, key):
         raise PosterNotValid
-    response = page.render("appointments/pages/check_in.html", minutes=int(poster.FRESH.total_seconds()) // 60)
+    response = page.render("appointments/pages/check_in.html", minutes=int(poster.SCAN_LIFETIME.total_seconds()) // 60)
     note = poster.seal_scan(page.settings.secret_keys, clinic, now=page.now)
-    page.set_cookie(response, page.cookie_name(POSTER_COOKIE), note, int(poster.FRESH.total_seconds()))
+    page.set_cookie(response, page.cookie_name(POSTER_COOKIE), note, int(poster.SCAN_LIFETIME.total_seconds()))
     return response
 
 

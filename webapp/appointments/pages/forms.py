@@ -30,9 +30,9 @@ from webapp.patients.schemas import PatientChoice
 
 NO_TIME = _l("We couldn’t read the time in that link or form. Choose one of the free times.")
 TOO_LONG = _l("This is too long. Use up to %(max)d characters.")
-WHY = _l("Give a reason for the exception.")
+GIVE_REASON = _l("Give a reason for the exception.")
 WHY_SQUEEZED = _l("Give a reason for squeezing it in.")
-WHOM = _l("Choose who this appointment is for.")
+CHOOSE_PATIENT = _l("Choose who this appointment is for.")
 
 
 class AppointmentForm(DocketForm):
@@ -53,7 +53,7 @@ class AppointmentForm(DocketForm):
         if self.visit_type.data and whole_number(self.visit_type.data) is None:
             return None
         if self.patient.data and whole_number(self.patient.data) is None:
-            self.form_errors.append(WHOM)
+            self.form_errors.append(CHOOSE_PATIENT)
             return None
         return self.parse(Booking, **self.values())
 

@@ -18,7 +18,7 @@ from webapp.appointments.booking import service
 from webapp.appointments.exceptions import NotActive, TooLateToChange
 from webapp.appointments.pages import presenters
 from webapp.appointments.pages.appointment_access import AppointmentAccess, appointment_access
-from webapp.appointments.pages.forms import WHY, AnotherForm, CancelForm, MoveForm, StaffMoveForm
+from webapp.appointments.pages.forms import GIVE_REASON, AnotherForm, CancelForm, MoveForm, StaffMoveForm
 from webapp.appointments.pages.move_targets import MoveTarget, offer_targets, target_of
 from webapp.appointments.schemas import AppointmentView, Cancellation, Move
 from webapp.auth.schemas import Actor
@@ -292,7 +292,7 @@ def _show_error(
     if isinstance(form, StaffMoveForm) and refused.errors and isinstance(error, Refused):
         # The rules are already shown on the page.
         if refused.overridable:
-            form.override_reason.errors = [WHY]
+            form.override_reason.errors = [GIVE_REASON]
         return
     patient = PatientChoice(view.patient_id, view.patient_name, view.whose(actor) is None)
     form.form_errors.append(error.message if actor.is_staff else presenters.about_patient(error, patient).message)

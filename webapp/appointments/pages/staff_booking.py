@@ -16,7 +16,7 @@ from webapp.appointments import queries
 from webapp.appointments.booking import service
 from webapp.appointments.exceptions import OtherDoctorsAppointment
 from webapp.appointments.pages import presenters
-from webapp.appointments.pages.forms import WHY, StaffBookForm
+from webapp.appointments.pages.forms import GIVE_REASON, StaffBookForm
 from webapp.auth.drafts import UnsentForm
 from webapp.auth.pages.draft_dependencies import drop_draft
 from webapp.auth.schemas import Actor
@@ -184,7 +184,7 @@ def _summary(
     if error is not None and not (isinstance(error, Refused) and refused.errors):
         form.add_error(error)
     elif error is not None and refused.overridable:
-        form.override_reason.errors = [WHY]
+        form.override_reason.errors = [GIVE_REASON]
     near = presenters.nearest_times(page, request, start, None, viewer) if refused.clash is not None else []
     if not (form.date.errors or form.time.errors):
         form.show(start, clinic.zone)

@@ -17,7 +17,7 @@ from typing import NamedTuple
 ACCESS_LIFETIME = timedelta(minutes=15)
 ALGORITHM = "HS256"
 AUDIENCE = "docket-api"
-_EVER = timedelta(days=365)
+_LONG_AGO = timedelta(days=365)
 
 
 class Claims(NamedTuple):
@@ -45,7 +45,7 @@ def make_access_token(keys: Sequence[str], user_id: int, session_hash: str, *, n
 
 def is_expired(keys: Sequence[str], token: str, *, now: datetime) -> bool:
     """Whether one of our keys signed the token and it has expired: then it is an old token and no forgery."""
-    return read_access_token(keys, token, now=now - _EVER) is not None
+    return read_access_token(keys, token, now=now - _LONG_AGO) is not None
 
 
 def read_access_token(keys: Sequence[str], token: str, *, now: datetime) -> Claims | None:

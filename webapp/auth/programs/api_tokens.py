@@ -42,7 +42,7 @@ PURPOSE = "api-token"
 MOST_DAYS, USUAL_DAYS = 365, 90
 USED_EVERY = timedelta(minutes=5)
 # An expired token stays in the list for this long, so that an admin sees why a program is refused.
-KEPT_EXPIRED = timedelta(days=30)
+TOKEN_RETENTION = timedelta(days=30)
 _LETTERS = "abcdefghijkmnpqrstuvwxyz23456789"
 _SHAPE = re.compile(r"docket_(?P<handle>[a-z0-9]{8})_(?P<secret>[A-Za-z0-9_-]{43})(?P<check>[0-9a-f]{8})")
 

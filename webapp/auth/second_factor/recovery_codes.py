@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from webapp.auth.models import RecoveryCode
 from webapp.core.sealing import derived_key
 
-HOW_MANY = 10
+NUMBER_OF_CODES = 10
 # In letters and digits that are not mistaken for one another: 24 of them, in groups of four.
 BYTES = 15
 _UNTYPED = re.compile(r"[\s-]")
@@ -26,7 +26,7 @@ _UNTYPED = re.compile(r"[\s-]")
 
 def renew(session: Session, user_id: int, keys: Sequence[str]) -> list[str]:
     """Make new codes and return them, which is the only time they can be read. The old ones end."""
-    codes = [base64.b32encode(secrets.token_bytes(BYTES)).decode().lower() for _number in range(HOW_MANY)]
+    codes = [base64.b32encode(secrets.token_bytes(BYTES)).decode().lower() for _number in range(NUMBER_OF_CODES)]
     forget(session, user_id)
     session.execute(
         sa.insert(RecoveryCode), [{"user_id": user_id, "code_hash": _hash(keys[-1], code)} for code in codes]

@@ -32,7 +32,7 @@ from webapp.identity_providers import OidcProvider
 Letterhead = dict[str, str]
 # How long a person may take at the provider.
 LIFETIME = timedelta(minutes=10)
-KEPT_SPENT = 2 * LIFETIME
+SIGN_ON_RETENTION = 2 * LIFETIME
 
 
 class Linked(NamedTuple):
@@ -52,7 +52,7 @@ def admit(session: Session, state: str, *, address: str, now: datetime) -> int |
         TooManyLogins, AttemptsUnderWay.
     """
     attempt = login_throttle.admit_sign_on(session, address=address, now=now)
-    session.execute(sa.delete(SpentSignOn).where(SpentSignOn.at <= now - KEPT_SPENT))
+    session.execute(sa.delete(SpentSignOn).where(SpentSignOn.at <= now - SIGN_ON_RETENTION))
     try:
         with session.begin_nested():
             session.add(SpentSignOn(state_hash=hashed(state), at=now))

@@ -27,7 +27,7 @@ def show_poster(page: CurrentPage) -> Response:
         "staff/clinic/poster.html",
         address=address,
         picture=draw_qr_code(address) if address else None,
-        minutes=int(poster.FRESH.total_seconds()) // 60,
+        minutes=int(poster.SCAN_LIFETIME.total_seconds()) // 60,
     )
 
 

@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from webapp.appointments import queries, walk_ins
 from webapp.appointments.exceptions import NoSuchAppointment
-from webapp.appointments.pages.forms import WHY
+from webapp.appointments.pages.forms import GIVE_REASON
 from webapp.appointments.pages.presenters import staff_refusals
 from webapp.appointments.schemas import AppointmentView
 from webapp.appointments.walk_ins import WalkInView
@@ -279,7 +279,7 @@ class DeskCall:
         if named is None or not named.refused.errors or not isinstance(error, Refused):
             self.form.add_error(error)
         elif named.refused.overridable:
-            self.form.override_reason.errors = [WHY]
+            self.form.override_reason.errors = [GIVE_REASON]
 
 
 def _bookable_doctors(page: Page, actor: Actor) -> list[DoctorRow]:

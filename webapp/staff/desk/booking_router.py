@@ -10,7 +10,7 @@ from starlette.datastructures import FormData
 from starlette.responses import Response
 
 from webapp.appointments import queries, walk_ins
-from webapp.appointments.pages.forms import WHOM
+from webapp.appointments.pages.forms import CHOOSE_PATIENT
 from webapp.appointments.schemas import Booking
 from webapp.appointments.walk_ins import Queue
 from webapp.auth.dependencies import STAFF, signed_in
@@ -144,7 +144,7 @@ def _new_patient(form: CallForm) -> PatientDetails | None:
         return None
     if form.new_patient_typed:
         return form.new_patient()
-    form.form_errors.append(WHOM)
+    form.form_errors.append(CHOOSE_PATIENT)
     return None
 
 
