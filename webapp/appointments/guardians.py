@@ -32,8 +32,7 @@ TEMPLATE = "guardian_ends"
 ENDED = "guardian_ended"
 PORTION = 100
 
-_GUARDIAN = aliased(Patient)
-_ACCOUNT, _GUARDIANS_ACCOUNT = aliased(User), aliased(User)
+_GUARDIAN, _GUARDIANS_ACCOUNT = aliased(Patient), aliased(User)
 _GUARDIANS_EMAIL = sa.func.coalesce(_GUARDIANS_ACCOUNT.email, _GUARDIAN.email)
 _LINKS: Any = (
     sa.select(
@@ -42,7 +41,7 @@ _LINKS: Any = (
         Patient.user_id,
         Patient.phone,
         Patient.email,
-        _ACCOUNT.email.label("account_email"),
+        User.email.label("account_email"),
         Patient.managed_until,
         _GUARDIAN.id.label("guardian_id"),
         _GUARDIAN.name.label("guardian_name"),
@@ -50,7 +49,7 @@ _LINKS: Any = (
         _GUARDIAN.phone.label("guardian_phone"),
     )
     .join(_GUARDIAN, _GUARDIAN.id == Patient.managed_by_id)
-    .outerjoin(_ACCOUNT, _ACCOUNT.id == Patient.user_id)
+    .outerjoin(User, User.id == Patient.user_id)
     .outerjoin(_GUARDIANS_ACCOUNT, _GUARDIANS_ACCOUNT.id == _GUARDIAN.user_id)
     .order_by(Patient.id)
 )

@@ -10,7 +10,7 @@ from functools import cache
 from typing import Any, Literal, NamedTuple
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy.orm import Session
 
 from webapp.appointments.exceptions import NoSuchAppointment
 from webapp.appointments.schemas import AppointmentLine, AppointmentView, Booking
@@ -22,9 +22,6 @@ from webapp.doctors.models import Doctor
 from webapp.patients.models import Patient, link_is_active
 from webapp.patients.names import shown_name_column
 from webapp.scheduling.models import ACTIVE, UNDECIDED, Appointment
-
-# A reader's own record, and the patients whose appointments they see. The queries join each appointment's patient too.
-_READER, _MINE = aliased(Patient), aliased(Patient)
 
 
 def visible_to(actor: Actor) -> sa.ColumnElement[bool]:
@@ -52,7 +49,7 @@ def _visible(kind: str, user_id: Any, appointment_id: Any) -> sa.ColumnElement[b
         return Appointment.doctor_id.in_(sa.select(Doctor.id).where(Doctor.user_id == user_id))
     own, theirs = _own_id(user_id), _books_for(user_id)
     # One subquery: with two, joined by OR, PostgreSQL reads the appointments of all patients.
-    patients = sa.select(_MINE.id).where(sa.or_(_MINE.user_id == user_id, theirs))
+    patients = sa.select(Patient.id).where(sa.or_(Patient.user_id == user_id, theirs)).correlate(None)
     # A confidential appointment exists for the patient, but not for the person who books for them.
     shown = sa.or_(Appointment.confidential.is_(False), Appointment.patient_id == own)
     return sa.and_(Appointment.patient_id.in_(patients), shown)
@@ -60,17 +57,18 @@ def _visible(kind: str, user_id: Any, appointment_id: Any) -> sa.ColumnElement[b
 
 def _own_id(user_id: Any) -> sa.ScalarSelect[int]:
     """The id of a reader's own record."""
-    return sa.select(_READER.id).where(_READER.user_id == user_id).scalar_subquery()
+    # This and the other subqueries are not correlated, because the queries around them read patients too.
+    return sa.select(Patient.id).where(Patient.user_id == user_id).correlate(None).scalar_subquery()
 
 
 def _books_for(user_id: Any) -> sa.ColumnElement[bool]:
-    """The condition that a reader books for the patient `_MINE`, who is another person."""
-    return sa.and_(_MINE.managed_by_id == _own_id(user_id), link_is_active(_MINE))
+    """The condition that a reader books for a patient, who is another person."""
+    return sa.and_(Patient.managed_by_id == _own_id(user_id), link_is_active(Patient))
 
 
 def _books_for_others(user_id: Any) -> sa.ColumnElement[bool]:
     """Whether a reader books for other people, too. It is read once for a query, not for each row."""
-    return sa.exists().where(_books_for(user_id))
+    return sa.exists().where(_books_for(user_id)).correlate(None)
 
 
 def readable_note(appointment: Any) -> sa.ColumnElement[str]:

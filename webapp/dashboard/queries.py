@@ -156,12 +156,12 @@ def find_unreadable(session: Session) -> tuple[int, list[UnreadablePhone]]:
 
 @cache
 def _grown_up() -> sa.Select[*tuple[Any, ...]]:
-    guardian, account = aliased(Patient), aliased(User)
-    theirs = sa.func.coalesce(account.email, guardian.email, "")
+    guardian = aliased(Patient)
+    theirs = sa.func.coalesce(User.email, guardian.email, "")
     return (
         sa.select(Patient.id, Patient.name, Patient.managed_until, _IN_ALL)
         .outerjoin(guardian, guardian.id == Patient.managed_by_id)
-        .outerjoin(account, account.id == guardian.user_id)
+        .outerjoin(User, User.id == guardian.user_id)
         .where(
             Patient.managed_until > sa.bindparam("since", type_=UtcDateTime),
             Patient.managed_until <= _REACH,
@@ -186,31 +186,38 @@ def find_grown_up(session: Session, *, now: datetime) -> tuple[int, list[GrownUp
 @cache
 def _undelivered() -> sa.Select[*tuple[Any, ...]]:
     dead = (
-        sa.select(OutboxMessage)
+        sa.select(
+            OutboxMessage.subject_type,
+            OutboxMessage.subject_id,
+            OutboxMessage.channel,
+            OutboxMessage.recipient,
+            OutboxMessage.created_at,
+            OutboxMessage.last_error,
+        )
         .where(DEAD, OutboxMessage.finished_at > sa.bindparam("since", type_=UtcDateTime))
         .order_by(OutboxMessage.id.desc())
         .limit(fixed(MOST_DEAD))
         .subquery()
     )
-    about, reader, later = aliased(Patient), aliased(Patient), aliased(OutboxMessage)
+    reader = aliased(Patient)
     email = sa.func.coalesce(User.email, reader.email)
     wanted = sa.or_(
         sa.and_(dead.c.channel == "email", reader.wants_email, dead.c.recipient == email),
         sa.and_(dead.c.channel == "sms", reader.wants_sms, dead.c.recipient == reader.phone),
     )
     reached = sa.exists().where(
-        later.recipient.in_([email, reader.phone]),
-        later.status.in_(["sent", "kept"]),
-        later.created_at >= dead.c.created_at,
+        OutboxMessage.recipient.in_([email, reader.phone]),
+        OutboxMessage.status.in_(["sent", "kept"]),
+        OutboxMessage.created_at >= dead.c.created_at,
     )
     first = sa.func.min(Appointment.starts_at).label("first")
     return (
         sa.select(reader.id, reader.name, sa.func.max(dead.c.recipient), sa.func.max(dead.c.last_error), first, _IN_ALL)
         .select_from(dead)
-        .join(about, about.id == _patient_id_of(dead))
-        .join(reader, sa.or_(reader.id == about.id, reader.id == about.managed_by_id))
+        .join(Patient, Patient.id == _patient_id_of(dead))
+        .join(reader, sa.or_(reader.id == Patient.id, reader.id == Patient.managed_by_id))
         .outerjoin(User, User.id == reader.user_id)
-        .join(Appointment, Appointment.patient_id == about.id)
+        .join(Appointment, Appointment.patient_id == Patient.id)
         .where(wanted, ~reached, OCCUPIES, Appointment.starts_at > _NOW)
         .where(Appointment.starts_at < _REACH)
         .group_by(reader.id, reader.name)
@@ -237,14 +244,13 @@ def find_undelivered(session: Session, *, now: datetime) -> tuple[int, list[Unde
 
 def _patient_id_of(message: sa.Subquery) -> sa.ColumnElement[int]:
     """The id of the patient: a message is about them, about an appointment of theirs, or about their account."""
-    appointment, owner = aliased(Appointment), aliased(Patient)
+    # The query around them joins appointments and patients too.
+    of_appointment = sa.select(Appointment.patient_id).where(Appointment.id == message.c.subject_id).correlate(message)
+    of_account = sa.select(Patient.id).where(Patient.user_id == message.c.subject_id).correlate(message)
     return sa.case(
         (message.c.subject_type == "patient", message.c.subject_id),
-        (
-            message.c.subject_type == "appointment",
-            sa.select(appointment.patient_id).where(appointment.id == message.c.subject_id).scalar_subquery(),
-        ),
-        else_=sa.select(owner.id).where(owner.user_id == message.c.subject_id).scalar_subquery(),
+        (message.c.subject_type == "appointment", of_appointment.scalar_subquery()),
+        else_=of_account.scalar_subquery(),
     )
 
 

@@ -195,7 +195,7 @@ def reach_of(session: Session, actor: Actor, ids: Collection[int]) -> dict[int, 
 # ----------------------------------------------------------------------------------------------- reading lists
 
 _LINE = table_of(NotificationLine).c
-_LIST, _DOCTOR, _MAKER = table_of(NotificationList).c, table_of(Doctor).c, table_of(User).alias("maker").c
+_LIST, _DOCTOR, _MAKER = table_of(NotificationList).c, table_of(Doctor).c, table_of(User).c
 _LISTS = (
     sa.select(
         _LIST.id,
@@ -324,7 +324,7 @@ def lines_of(session: Session, actor: Actor, list_ids: Collection[int]) -> dict[
     return found
 
 
-_CALL, _CALLER = table_of(Call).c, table_of(User).alias("caller").c
+_CALL, _CALLER = table_of(Call).c, table_of(User).c
 
 
 def _facts_of(session: Session, actor: Actor, ids: Collection[int]) -> dict[int, tuple[AppointmentFacts, LastCall]]:

@@ -85,7 +85,7 @@ class Recipient(NamedTuple):
 # Tables instead of mapped classes, and built once, because every booking runs this query.
 _APPOINTMENT, _DOCTOR, _KIND = table_of(Appointment), table_of(Doctor), table_of(VisitType)
 _PATIENT, _MANAGER = table_of(Patient), table_of(Patient).alias("manager")
-_ACCOUNT, _MANAGERS_ACCOUNT = table_of(User).alias("account"), table_of(User).alias("managers_account")
+_ACCOUNT, _MANAGERS_ACCOUNT = table_of(User), table_of(User).alias("managers_account")
 _GUARDIAN = table_of(Patient).alias("guardian")
 
 

@@ -20,7 +20,7 @@ from typing import Annotated, Any, NamedTuple
 
 import sqlalchemy as sa
 from pydantic import BaseModel, Field
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy.orm import Session
 
 from webapp.audit import service as audit
 from webapp.auth.models import ApiToken, User
@@ -144,13 +144,14 @@ def make_token(
     return CreatedToken(token, expires_at)
 
 
-_MAKER = aliased(User)
+# The list reads the token's own account too.
+_MAKERS_NAME = sa.select(User.name).where(User.id == ApiToken.made_by).correlate(ApiToken).scalar_subquery()
 _LISTED: Any = sa.select(
     ApiToken.id,
     User.name,
     ApiToken.handle,
     ApiToken.scopes,
-    sa.func.coalesce(sa.select(_MAKER.name).where(_MAKER.id == ApiToken.made_by).scalar_subquery(), ""),
+    sa.func.coalesce(_MAKERS_NAME, ""),
     ApiToken.created_at,
     ApiToken.expires_at,
     ApiToken.last_used_at,
