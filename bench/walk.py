@@ -99,7 +99,7 @@ def asks_at(cast: Cast, now: datetime) -> list[Ask]:
         Ask(reader, f"/doctors/{slug}/calendar{chosen}", HTMX)
         for slug in ("bob", "erin")
         for chosen in ("", f"?week={week}")
-        for reader in ("alice", "carol", "dave", "bob")
+        for reader in ("alice", "dave", "bob", "carol", "")
     ]
     chosen = [Ask("carol", f"/doctors/bob?patient={number}") for number in cast.patient_ids.values()]
     own = [Ask("alice", "/"), Ask("alice", "/appointments"), Ask("dave", "/doctors/erin"), Ask("erin", "/doctors/erin")]
