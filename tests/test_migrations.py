@@ -48,6 +48,7 @@ from webapp.models import (
     Patient,
     PatientWord,
     PossibleDuplicate,
+    SignInCode,
     TimeOff,
     User,
     VisitType,
@@ -530,6 +531,29 @@ def test_words_in_place_of_a_name_are_stored_no_more(cast: Cast) -> None:
     with cast.database.reading() as session:
         assert session.scalars(clinics_name).one() == ""
         assert session.execute(names).all() == [("", ""), ("Deleted patient", "patient  deleted")]
+
+
+def test_times_get_the_form_of_all_others(sqlite_cast: Cast) -> None:
+    """Older releases stored microseconds with some times, which the check cannot tell from a mistake."""
+    cast = sqlite_cast
+    columns = {
+        Patient.closed_at: cast.add(Patient(name="", created_at=NOW, closed_at=NOW, erased_at=NOW)),
+        Appointment.links_ended_at: put(cast, "2026-03-09 10:00"),
+        SignInCode.used_at: cast.add(
+            SignInCode(browser="b", account="a", nonce="n", code_hash="h", sent_at=NOW, expires_at=NOW)
+        ),
+    }
+    downgrade(cast.database, "0057")
+    for column, row in columns.items():
+        text: Any = sa.literal_column("'2026-03-02 07:00:00.000000'")
+        cast.change(sa.update(column.class_).where(column.class_.id == row).values({column: text}))
+    assert len(list(find_problems(cast.database, now=NOW))) == 3
+
+    upgrade(cast.database)
+    assert list(find_problems(cast.database, now=NOW)) == []
+    with cast.database.reading() as session:
+        kept = [session.scalar(sa.select(column).where(column.class_.id == row)) for column, row in columns.items()]
+    assert kept == [NOW] * 3
 
 
 def test_all_the_way_down_leaves_nothing_and_up_again_is_the_same(cast: Cast) -> None:
