@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tests.cast import Cast, client_for, log_in
 from webapp.core import admission_middleware
-from webapp.core.admission_middleware import AdmissionMiddleware, Gate, Limits, SeenStaff
+from webapp.core.admission_middleware import AdmissionMiddleware, Gate, Limits, RecentStaff
 from webapp.core.security import HSTS
 
 FEW = Limits(2, waiting=4)
@@ -178,7 +178,7 @@ def test_waiting_ends_after_a_while_whatever_was_expected() -> None:
 
 def test_staff_are_known_for_a_while_and_not_too_many() -> None:
     now = [0.0]
-    staff = SeenStaff(lambda: now[0])
+    staff = RecentStaff(lambda: now[0])
     staff.note(b"secret")
     assert (staff.knows(b"secret"), staff.knows(b"made up"), staff.knows(b"")) == (True, False, False)
     now[0] = admission_middleware.SECONDS_AHEAD + 1
@@ -326,7 +326,7 @@ def test_a_refusal_says_what_to_do_without_the_database(path: str, cast: Cast, m
 @pytest.mark.parametrize(("name", "known"), [("carol", True), ("alice", False)])
 def test_only_staff_go_ahead(name: str, known: bool, cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
     noted: list[bytes] = []
-    monkeypatch.setattr(SeenStaff, "note", lambda _staff, credential: noted.append(credential))
+    monkeypatch.setattr(RecentStaff, "note", lambda _staff, credential: noted.append(credential))
     with client_for(cast.database) as client:
         log_in(client, name).get("/account")
         assert [each.decode() for each in noted] == ([client.cookies["docket_session"]] if known else [])

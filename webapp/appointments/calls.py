@@ -26,9 +26,9 @@ from webapp.scheduling.models import ACTIVE, OCCUPYING, Appointment
 
 RETENTION = timedelta(days=30)
 
-Why = Literal["unreachable", "first", "unconfirmed"]
+DayCallReason = Literal["unreachable", "first", "unconfirmed"]
 # In the order of the calls: patients who get no messages come first, because the call is all that they get.
-WHYS: tuple[Why, ...] = ("unreachable", "first", "unconfirmed")
+REASONS: tuple[DayCallReason, ...] = ("unreachable", "first", "unconfirmed")
 
 
 class CallLine(NamedTuple):
@@ -45,7 +45,7 @@ class CallLine(NamedTuple):
     patient_id: int
     patient_name: str
     phone: str
-    why: Why
+    why: DayCallReason
     called_at: datetime | None
     called_by: str
 
@@ -83,7 +83,7 @@ _CALLS = (
 def list_calls(session: Session, clinic: Clinic, day: date) -> list[CallLine]:
     """The patients of a day who get no messages, who come for the first time, or who have not confirmed; three queries.
 
-    They are in the order of `WHYS`, and then of time.
+    They are in the order of `REASONS`, and then of time.
     """
     span = {"low": first_instant(day, clinic.zone), "high": first_instant(day + timedelta(days=1), clinic.zone)}
     known = set(rows(session, _KNOWN, **span).scalars())
@@ -109,7 +109,7 @@ def list_calls(session: Session, clinic: Clinic, day: date) -> list[CallLine]:
                     called_by,
                 )
             )
-    return sorted(found, key=lambda line: WHYS.index(line.why))
+    return sorted(found, key=lambda line: REASONS.index(line.why))
 
 
 def tick(session: Session, actor: Actor, reference: str, *, since: datetime | None = None, now: datetime) -> None:
@@ -160,7 +160,7 @@ def _refresh_boards(session: Session, appointment_id: int) -> None:
         feed.tell(session, about)
 
 
-def _why(facts: AppointmentFacts, *, is_first: bool) -> Why | None:
+def _why(facts: AppointmentFacts, *, is_first: bool) -> DayCallReason | None:
     """Why this patient is to be called, or None."""
     if next(recipients_of(facts), None) is None:
         return "unreachable"

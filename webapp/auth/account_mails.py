@@ -17,7 +17,7 @@ from webapp.notifications import outbox as notifications
 from webapp.notifications.outbox import Message
 
 TEMPLATE = "account_changed"
-What = Literal[
+AccountChange = Literal[
     "password",
     "app_added",
     "app_removed",
@@ -35,7 +35,7 @@ What = Literal[
 def tell(
     session: Session,
     user_id: int,
-    what: What,
+    what: AccountChange,
     letterhead: dict[str, str],
     *,
     now: datetime,

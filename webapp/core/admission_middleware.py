@@ -163,7 +163,7 @@ def _give_up(queue: deque[QueuedRequest], waiting: QueuedRequest) -> None:
         waiting.place.set_result(False)
 
 
-class SeenStaff:
+class RecentStaff:
     """Sessions that answered requests of staff lately, by a hash of what the client sent.
 
     Clients cannot add to it: the route itself has read the session from the database.
@@ -199,7 +199,7 @@ class AdmissionMiddleware:
         self.busy_response = busy_response
         self.reading, self.writing = Gate(READING), Gate(WRITING)
         self.checking, self.files = Gate(CHECKING), Gate(FILES)
-        self.staff = SeenStaff()
+        self.staff = RecentStaff()
         self._body_bytes = 0
 
     def gate_of(self, scope: Scope) -> Gate | None:

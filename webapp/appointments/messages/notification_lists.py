@@ -184,7 +184,7 @@ class MessageReach(NamedTuple):
     why: NoMessageReason
 
 
-def reach_of(session: Session, actor: Actor, ids: Collection[int]) -> dict[int, MessageReach]:
+def message_reach(session: Session, actor: Actor, ids: Collection[int]) -> dict[int, MessageReach]:
     """How messages about these appointments would reach their patients, by the appointment's id."""
     return {
         number: MessageReach(sorted({each.channel for each in recipients_of(facts)}), why_no_message(facts))

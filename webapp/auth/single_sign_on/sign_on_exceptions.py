@@ -7,7 +7,7 @@ from typing import Literal
 from webapp.exceptions import Forbidden, Unavailable
 from webapp.i18n import gettext as _
 
-Why = Literal[
+RefusalReason = Literal[
     "stale",
     "denied",
     "untrusted",
@@ -29,7 +29,7 @@ class SignOnRefused(Forbidden):
 
     code = "sign_on_refused"
 
-    def __init__(self, why: Why, provider: str) -> None:
+    def __init__(self, why: RefusalReason, provider: str) -> None:
         self.why = why
         super().__init__(_sentence(why) % {"provider": provider})
 
@@ -44,8 +44,8 @@ class ProviderUnavailable(Unavailable):
         super().__init__(message % {"provider": provider})
 
 
-def _sentence(why: Why) -> str:
-    sentences: dict[Why, str] = {
+def _sentence(why: RefusalReason) -> str:
+    sentences: dict[RefusalReason, str] = {
         "stale": _("That sign-in took too long, or was used already. Please start again."),
         "denied": _("%(provider)s didn’t sign you in. Try again, or sign in another way."),
         "untrusted": _(

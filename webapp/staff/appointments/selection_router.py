@@ -29,7 +29,7 @@ from webapp.i18n import language, ngettext
 from webapp.notifications.rendering import Rendered, render
 from webapp.staff.appointments import selection
 from webapp.staff.appointments.selection import ACTIONS, MOST_CHOSEN, CheckedAppointment, ChosenAppointment
-from webapp.staff.desk.notification_lists_presenters import CHANNELS, WHYS, list_address
+from webapp.staff.desk.notification_lists_presenters import CALL_REASONS, CHANNELS, list_address
 from webapp.staff.messages.previews import DEAD_KEYS
 
 router = Router()
@@ -211,7 +211,7 @@ def _show(page: Page, actor: Actor, asked: SelectionRequest, answer: SelectionAn
         for each in checked
     ]
     possible = [each.appointment for each in left if not each.why_not]
-    reached = notification_lists.reach_of(page.session, actor, [each.id for each in possible])
+    reached = notification_lists.message_reach(page.session, actor, [each.id for each in possible])
     response = page.render(
         "staff/appointments/selection.html",
         status=answer.status,
@@ -252,7 +252,7 @@ def _reach_words(reached: MessageReach) -> str:
     """'Email, Text message', or why the patient has to be called."""
     if reached.channels:
         return ", ".join(str(CHANNELS[each]) for each in reached.channels)
-    return _("Call: %(why)s") % {"why": WHYS[reached.why]}
+    return _("Call: %(why)s") % {"why": CALL_REASONS[reached.why]}
 
 
 def _count_unreached(possible: Sequence[AppointmentView], reached: dict[int, MessageReach]) -> int:

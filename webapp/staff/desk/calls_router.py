@@ -38,7 +38,7 @@ def show_calls(page: CurrentPage, day: str) -> Response:
         board=f"/board/{wanted}",
         previous=f"{ADDRESS}/{wanted - timedelta(days=1)}",
         next=f"{ADDRESS}/{wanted + timedelta(days=1)}",
-        groups=[(why, those) for why in calls.WHYS if (those := [each for each in lines if each.why == why])],
+        groups=[(why, those) for why in calls.REASONS if (those := [each for each in lines if each.why == why])],
         number=len(lines),
         made=sum(each.called_at is not None for each in lines),
     )

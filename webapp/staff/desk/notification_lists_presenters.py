@@ -114,14 +114,16 @@ def back_of(actor: Actor, found: NotificationListView) -> tuple[str, str]:
 def show_line(line: NotificationLineView, clinic: Clinic) -> ShownLine:
     """One line, as the page shows it."""
     ways = [(CHANNELS[each.channel], _badge(each)) for each in line.messages]
-    return ShownLine(line, _what(line, clinic), ways, str(WHYS.get(line.why, "")), _now(line, clinic))
+    return ShownLine(
+        line, _change_in_words(line, clinic), ways, str(CALL_REASONS.get(line.why, "")), _later_change(line, clinic)
+    )
 
 
 def _badge(message: SentMessage) -> Badge:
     return FAILING if message.failing else STATES[message.status]
 
 
-WHYS: dict[str, Sentence] = {
+CALL_REASONS: dict[str, Sentence] = {
     "here": _l("At the clinic: tell them in person"),
     "no_address": _l("No email address or mobile number"),
     "unwanted": _l("Doesn’t want messages"),
@@ -131,7 +133,7 @@ WHYS: dict[str, Sentence] = {
 }
 
 
-def _what(line: NotificationLineView, clinic: Clinic) -> str:
+def _change_in_words(line: NotificationLineView, clinic: Clinic) -> str:
     """The change in words that can be read out on the telephone."""
     if line.what == "moved":
         words = {"when": formats.day_and_time(line.starts_at, clinic.zone), "name": line.doctor_name}
@@ -141,7 +143,7 @@ def _what(line: NotificationLineView, clinic: Clinic) -> str:
     return _("Cancelled") if line.what == "cancelled" else _("Message")
 
 
-def _now(line: NotificationLineView, clinic: Clinic) -> str:
+def _later_change(line: NotificationLineView, clinic: Clinic) -> str:
     """The later change in words, or ''."""
     if not line.changed:
         return ""
