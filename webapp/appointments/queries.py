@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from webapp.appointments.exceptions import NoSuchAppointment
-from webapp.appointments.schemas import AppointmentLine, AppointmentView, Booking
+from webapp.appointments.schemas import AppointmentView, Booking, OwnAppointment
 from webapp.auth.schemas import Actor
 from webapp.clinic.models import VisitType
 from webapp.clinic.service import get_clinic
@@ -210,7 +210,7 @@ def _seen_with_link(view: AppointmentView) -> AppointmentView:
 class OwnAppointments(NamedTuple):
     """One page of the reader's appointments, and the total number."""
 
-    lines: list[AppointmentLine]
+    lines: list[OwnAppointment]
     total: int
 
 
@@ -226,7 +226,7 @@ def list_appointments(
     """
     lines, total = _list_queries(_kind_of(actor), show)
     values = {"user_id": actor.user_id, "appointment_id": actor.appointment_id, "now": now}
-    found = [AppointmentLine._make(row) for row in rows(session, lines, **values, skip=skip, limit=limit)]
+    found = [OwnAppointment._make(row) for row in rows(session, lines, **values, skip=skip, limit=limit)]
     # A first page that is not full has them all.
     is_all = skip == 0 and len(found) < limit
     return OwnAppointments(found, len(found) if is_all else rows(session, total, **values).scalar() or 0)

@@ -238,7 +238,7 @@ class AppointmentView(NamedTuple):
         )
 
 
-class AppointmentLine(NamedTuple):
+class OwnAppointment(NamedTuple):
     """One appointment as a patient's list shows it. Instants are UTC.
 
     `names_patient`: the list says whose appointment it is, because its reader also books for other people.

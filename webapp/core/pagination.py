@@ -55,7 +55,7 @@ class Cursor(NamedTuple, Generic[Place]):
 FIRST_PAGE: Cursor[Any] = Cursor()
 
 
-class Part(NamedTuple, Generic[Place]):
+class PageEnds(NamedTuple, Generic[Place]):
     """The first and the last place of a page, from which the pages beside it continue; None at the ends of the list."""
 
     before: Place | None = None
@@ -81,7 +81,7 @@ def cursor_of(*, before: Place | None, after: Place | None) -> Cursor[Place]:
 
 def cut(
     found: Sequence[Row], cursor: Cursor[Place], size: int, place_of: Callable[[Row], Place]
-) -> tuple[list[Row], Part[Place]]:
+) -> tuple[list[Row], PageEnds[Place]]:
     """The rows of one page in the order of the list, and where the pages beside it begin.
 
     `found` are up to `size` + 1 rows in reading order: the extra row shows that the list goes on.
@@ -90,19 +90,19 @@ def cut(
     if cursor.backwards:
         shown.reverse()
     if not shown:
-        return shown, Part()
+        return shown, PageEnds()
     has_before = goes_on if cursor.backwards else cursor.place is not None
     has_after = goes_on or cursor.backwards
-    return shown, Part(
+    return shown, PageEnds(
         before=place_of(shown[0]) if has_before else None, after=place_of(shown[-1]) if has_after else None
     )
 
 
-def neighbours(part: Part[Any], path: str, **keep: object) -> Neighbours:
-    """The addresses of the pages beside a part; `keep` are query values to keep in them."""
+def neighbours(ends: PageEnds[Any], path: str, **keep: object) -> Neighbours:
+    """The addresses of the pages beside a page; `keep` are query values to keep in them."""
     return Neighbours(
-        with_query(path, **keep, before=part.before) if part.before is not None else None,
-        with_query(path, **keep, after=part.after) if part.after is not None else None,
+        with_query(path, **keep, before=ends.before) if ends.before is not None else None,
+        with_query(path, **keep, after=ends.after) if ends.after is not None else None,
     )
 
 

@@ -18,7 +18,7 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from webapp.auth.models import User
 from webapp.clinic.service import get_clinic
-from webapp.core.pagination import FIRST_PAGE, Cursor, Part, cut
+from webapp.core.pagination import FIRST_PAGE, Cursor, PageEnds, cut
 from webapp.database import rows, seek, table_of
 from webapp.patients.exceptions import NoSuchPatient
 from webapp.patients.models import Patient, PatientWord
@@ -83,7 +83,7 @@ class PatientsFound(NamedTuple):
 
     patients: list[PatientRow]
     similar: bool = False
-    beside: Part[int] = Part()
+    beside: PageEnds[int] = PageEnds()
 
 
 _MANAGER = aliased(Patient)

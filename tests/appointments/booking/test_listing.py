@@ -16,9 +16,9 @@ from webapp.appointments.booking import listing
 from webapp.appointments.booking.listing import (
     AppointmentFilter,
     AppointmentPage,
+    AppointmentPlace,
     AppointmentRow,
     Order,
-    Place,
     parse_place,
 )
 from webapp.core.pagination import Cursor
@@ -190,7 +190,7 @@ def test_an_export_that_is_broken_off_gives_its_connection_back(cast: Cast, monk
 
 
 def test_a_place_is_written_and_read() -> None:
-    place = Place(local("2026-03-03 09:00"), 17)
+    place = AppointmentPlace(local("2026-03-03 09:00"), 17)
     assert parse_place(str(place)) == place
     for odd in (
         "",

@@ -17,7 +17,7 @@ from webapp.appointments import queries
 from webapp.appointments.schemas import AppointmentView
 from webapp.auth.schemas import Actor
 from webapp.clinic.models import VisitType
-from webapp.core.pagination import FIRST_PAGE, Cursor, Part, cut
+from webapp.core.pagination import FIRST_PAGE, Cursor, PageEnds, cut
 from webapp.core.parsing import YEARS, whole_number
 from webapp.database import Database, count_up_to, rows, seek, table_of
 from webapp.doctors.models import Doctor
@@ -54,7 +54,7 @@ class AppointmentFilter(NamedTuple):
     order: Order = "time"
 
 
-class Place(NamedTuple):
+class AppointmentPlace(NamedTuple):
     """The position of a row in the list: the instant that the list is ordered by, and the row's id."""
 
     at: datetime
@@ -86,26 +86,26 @@ class AppointmentRow(NamedTuple):
     override_reason: str
     squeeze_reason: str
 
-    def place(self, order: Order) -> Place:
+    def place(self, order: Order) -> AppointmentPlace:
         """The row's position in a list with this order."""
-        return Place(self.created_at if order == "booked" else self.starts_at, self.id)
+        return AppointmentPlace(self.created_at if order == "booked" else self.starts_at, self.id)
 
 
 class AppointmentPage(NamedTuple):
     """One page of the list, and the places next to which the previous and next pages begin."""
 
     rows: list[AppointmentRow]
-    beside: Part[Place] = Part()
+    beside: PageEnds[AppointmentPlace] = PageEnds()
 
 
-def parse_place(text: str) -> Place | None:
+def parse_place(text: str) -> AppointmentPlace | None:
     """The place that an address names, or None."""
     at, _dot, written_id = text.rpartition(".")
     number = whole_number(written_id)
     if number is None:
         return None
     try:
-        place = Place(datetime.strptime(at, PLACE_FORMAT).replace(tzinfo=UTC), number)
+        place = AppointmentPlace(datetime.strptime(at, PLACE_FORMAT).replace(tzinfo=UTC), number)
     except ValueError:
         return None
     # No appointment is further away. Near the end of the calendar, adding a minute would fail.
@@ -113,7 +113,11 @@ def parse_place(text: str) -> Place | None:
 
 
 def list_appointments(
-    session: Session, wanted: AppointmentFilter, *, cursor: Cursor[Place] = FIRST_PAGE, limit: int = PAGE_SIZE
+    session: Session,
+    wanted: AppointmentFilter,
+    *,
+    cursor: Cursor[AppointmentPlace] = FIRST_PAGE,
+    limit: int = PAGE_SIZE,
 ) -> AppointmentPage:
     """The page that begins at the cursor. One query."""
     # One row more than is shown tells whether the list continues.
@@ -126,11 +130,17 @@ class CountedPart(NamedTuple):
 
     views: list[AppointmentView]
     total: int
-    after: Place | None = None
+    after: AppointmentPlace | None = None
 
 
 def list_part(
-    session: Session, actor: Actor, wanted: AppointmentFilter, *, after: Place | None = None, skip: int, limit: int
+    session: Session,
+    actor: Actor,
+    wanted: AppointmentFilter,
+    *,
+    after: AppointmentPlace | None = None,
+    skip: int,
+    limit: int,
 ) -> CountedPart:
     """A part of the matching appointments that the actor may see, by start: for API clients."""
     appointments, conditions = _all_visible(actor, wanted)
@@ -141,7 +151,7 @@ def list_part(
     chosen = seek(chosen, (appointments.c.starts_at, appointments.c.id), after and (after.at, after.id), falling=False)
     found = session.execute(chosen.offset(skip).limit(limit + 1)).all()
     shown = found[:limit]
-    last = Place(shown[-1].starts_at, shown[-1].id) if len(found) > limit else None
+    last = AppointmentPlace(shown[-1].starts_at, shown[-1].id) if len(found) > limit else None
     return CountedPart(queries.get_appointments(session, actor, [row.id for row in shown]), total, last)
 
 
@@ -183,13 +193,15 @@ def export(database: Database, wanted: AppointmentFilter) -> tuple[int, Iterator
 
 def all_appointments(session: Session, wanted: AppointmentFilter) -> Iterator[list[AppointmentRow]]:
     """All rows of the filtered list, in batches."""
-    cursor: Cursor[Place] = FIRST_PAGE
+    cursor: Cursor[AppointmentPlace] = FIRST_PAGE
     while found := _read(session, wanted, cursor, limit=CHUNK):
         yield found
         cursor = Cursor(found[-1].place(wanted.order))
 
 
-def _read(session: Session, wanted: AppointmentFilter, cursor: Cursor[Place], *, limit: int) -> list[AppointmentRow]:
+def _read(
+    session: Session, wanted: AppointmentFilter, cursor: Cursor[AppointmentPlace], *, limit: int
+) -> list[AppointmentRow]:
     """Up to `limit` rows from a cursor on, in the order of the list or, if it reads backwards, in reverse."""
     if wanted.patient_ids is not None and not wanted.patient_ids:
         return []
@@ -226,7 +238,7 @@ def _read(session: Session, wanted: AppointmentFilter, cursor: Cursor[Place], *,
     return [AppointmentRow(*row) for row in rows(session, query)]
 
 
-def _chosen(wanted: AppointmentFilter, here: Place | None, *, falling: bool, limit: int) -> sa.Select[Any]:
+def _chosen(wanted: AppointmentFilter, here: AppointmentPlace | None, *, falling: bool, limit: int) -> sa.Select[Any]:
     """The ids of the rows of one page."""
     column: Any = _column(wanted)
     number: Any = _APPOINTMENT.id
@@ -240,7 +252,7 @@ def _chosen(wanted: AppointmentFilter, here: Place | None, *, falling: bool, lim
     return seek(query, (column, number), here, falling=falling).limit(limit)
 
 
-def _narrowed(wanted: AppointmentFilter, here: Place | None, *, falling: bool) -> AppointmentFilter:
+def _narrowed(wanted: AppointmentFilter, here: AppointmentPlace | None, *, falling: bool) -> AppointmentFilter:
     """The same list, from a place on. If one side had two bounds, SQLite might search the index with the wider one."""
     if here is None or wanted.order == "booked":
         return wanted

@@ -24,7 +24,7 @@ from webapp.clinic.dependencies import current_clinic
 from webapp.core import formats
 from webapp.core.errors import headers_of
 from webapp.core.fields import searched
-from webapp.core.pagination import Part, cursor_of, neighbours
+from webapp.core.pagination import PageEnds, cursor_of, neighbours
 from webapp.core.parsing import instant, whole_number
 from webapp.core.urls import with_query
 from webapp.core.web import Page
@@ -149,7 +149,7 @@ def _patient_page(page: Page, actor: Actor, request: BookingRequest, start: date
             presenters.patient_summary(row, clinic, href=with_query("/book", **chosen, patient=row.id))
             for row in (found.patients if found else [])
         ],
-        neighbours=neighbours(found.beside if found else Part(), "/book", **chosen, q=text),
+        neighbours=neighbours(found.beside if found else PageEnds(), "/book", **chosen, q=text),
         new_href=with_query(new_patient, next=with_query("/book", **chosen)),
         calendar_href=presenters.calendar_href(request, start, clinic),
     )
