@@ -67,7 +67,7 @@ def _build(session: Session, rounds: int, patients: int) -> Arena:
     session.execute(sa.delete(models.ClinicSettings))
     settings = models.ClinicSettings(id=1, name="The arena", time_zone="UTC")
     # The rules are wide, so that only another appointment can be the reason of a refusal.
-    settings.notice_minutes, settings.max_active_visits = 0, 100_000
+    settings.notice_minutes, settings.max_active_visits = 0, 100
     settings.horizon_days = rounds * int(STRETCH.total_seconds()) // 86_400 + 30
     session.add(settings)
     kinds = {length: models.VisitType(name=f"{length} minutes", minutes=length) for length in LENGTHS}

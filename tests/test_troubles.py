@@ -46,7 +46,7 @@ def locked(database: Database) -> Iterator[None]:
     with Session(database.engine) as holder:
         holder.connection(execution_options={"docket_write": True})
         if not database.is_sqlite:
-            holder.execute(sa.text("LOCK TABLE patients IN EXCLUSIVE MODE"))
+            holder.execute(sa.text("LOCK TABLE users IN EXCLUSIVE MODE"))
         yield
 
 
@@ -64,14 +64,12 @@ def full(database: Database) -> Iterator[None]:
             "CREATE FUNCTION fill() RETURNS trigger AS $$ BEGIN RAISE EXCEPTION USING ERRCODE = '53100', "
             "MESSAGE = 'could not extend file: No space left on device'; END $$ LANGUAGE plpgsql",
         )
-        run(database, "CREATE TRIGGER fill BEFORE UPDATE ON patients FOR EACH ROW EXECUTE FUNCTION fill()")
+        run(database, "CREATE TRIGGER fill BEFORE UPDATE ON users FOR EACH ROW EXECUTE FUNCTION fill()")
         yield
         run(database, "DROP FUNCTION fill CASCADE")
         return
     run(database, "CREATE TABLE filled (bytes BLOB)")
-    run(
-        database, "CREATE TRIGGER fill BEFORE UPDATE ON patients BEGIN INSERT INTO filled VALUES (zeroblob(99999)); END"
-    )
+    run(database, "CREATE TRIGGER fill BEFORE UPDATE ON users BEGIN INSERT INTO filled VALUES (zeroblob(99999)); END")
     with _said_to_each_connection(database, "PRAGMA max_page_count=1"):
         yield
     run(database, "DROP TRIGGER fill")
@@ -117,11 +115,11 @@ def test_a_trouble_is_told_truly_and_logged_once_and_ends_by_itself(
 ) -> None:
     trouble, title, retry_after = TROUBLES[name]
     client = alice
-    assert client.post("/account", data=PROFILE).status_code == 303
+    assert client.post("/account/calendar").status_code == 303
     with trouble(own):
         caplog.clear()
         for _ in range(3):
-            answer = client.post("/account", data=PROFILE)
+            answer = client.post("/account/calendar/renewal")
             assert (answer.status_code, answer.headers["retry-after"]) == (503, retry_after)
             page = read(answer)
             assert page.h1 == title
@@ -137,8 +135,24 @@ def test_a_trouble_is_told_truly_and_logged_once_and_ends_by_itself(
         lines = [each.getMessage() for each in caplog.records if each.name.startswith("webapp") and each.levelno > 20]
         assert len(lines) == 1, lines
         assert lines[0].startswith("The database is ")
-    assert client.post("/account", data=PROFILE).status_code == 303
+    assert client.post("/account/calendar/renewal").status_code == 303
     assert client.get("/").status_code == 200
+
+
+@pytest.mark.parametrize("name", [name for name in TROUBLES if name != "away"])
+def test_a_form_that_cannot_be_saved_is_shown_again_with_what_was_typed(
+    own: Database, alice: TestClient, name: str
+) -> None:
+    trouble, _title, retry_after = TROUBLES[name]
+    typed = {**PROFILE, "name": "Alice Arnold"}
+    with trouble(own):
+        answer = alice.post("/account", data=typed)
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, retry_after)
+        page = read(answer)
+        assert page.h1 == "My account"
+        assert "very busy" in page.text or "Nothing has changed." in page.text
+        assert typed.items() <= page.form("/account").items()
+    assert alice.post("/account", data=typed).status_code == 303
 
 
 def test_the_number_of_equal_errors_is_told_at_the_end_of_the_minute() -> None:
