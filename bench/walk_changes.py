@@ -77,7 +77,7 @@ class Scene(NamedTuple):
 def make_change(people: dict[str, Any], scene: Scene) -> str:
     """Make one change at random, and say what it was. `people` are the members of a `Cast` without its database.
 
-    The process that changes is none of those that are compared, so it has its own connection.
+    The changes are made in another process than those that are compared, so they have their own connection.
     """
     pick = random.Random(scene.seed)
     database = wired_database(scene.url)
