@@ -78,12 +78,11 @@ def test_an_icon_that_does_not_exist_is_an_error() -> None:
 def test_icons_that_are_named_elsewhere_are_drawn() -> None:
     """Menus and states name their icons in Python, and templates name them for macros."""
     of_menus = {icon for role in ("doctor", "receptionist", "admin") for *_, icon, _now in menu.staff_places(role, "/")}
-    states = {badge.icon for badge in (*log.STATES.values(), log._FAILING)}
     lists = notification_lists_presenters
+    badges = (*log.STATES.values(), log._FAILING, *lists.STATES.values(), lists.FAILING)
     assert of_menus <= names_in("macros/frame.html")
-    assert states <= names_in("macros/messages.html")
+    assert {badge.icon for badge in badges} <= names_in("macros/messages.html")
     assert {badge.icon for badge in log.STATES.values()} <= names_in("staff/messages/message.html")
-    assert {b.icon for b in (*lists.STATES.values(), lists.FAILING)} <= names_in("staff/desk/notification_list.html")
     for macro, place, home in (("empty", 0, "macros/lists.html"), ("place", 2, "macros/frame.html")):
         assert named_for(macro, place) <= names_in(home)
 
