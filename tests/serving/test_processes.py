@@ -11,6 +11,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import closing
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Self
@@ -81,26 +82,26 @@ class Visitors:
 
 
 def test_a_server_that_stops_says_so_and_answers_everything_that_it_took(sqlite_url: str) -> None:
-    with live_server(sqlite_url, workers=2, env={"DOCKET_SHUTDOWN_DELAY": "1.5"}) as server:
+    with live_server(sqlite_url, workers=2, env={"DOCKET_SHUTDOWN_DELAY": "2"}) as server:
         port = port_of(server)
-        slow = socket.create_connection(("127.0.0.1", port), timeout=120)
-        slow.sendall(SLOW_FORM)
-        kept = HTTPConnection("127.0.0.1", port, timeout=120)
-        kept.connect()
-        with Visitors(port) as visitors:
-            assert eventually(lambda: visitors.outcomes["200"] > 40)
-            os.kill(server.process.pid, signal.SIGTERM)
-            assert eventually(lambda: status(port, "/health/ready") == 503)
-            assert eventually(lambda: status(port, "/health/accepting") == 503)
-            assert (status(port, "/health/live"), status(port, "/login")) == (200, 200)
-            # A connection that a proxy has kept is used once more, and closed after the answer.
-            kept.request("GET", "/login")
-            answer = kept.getresponse()
-            assert (answer.status, answer.getheader("connection")) == (200, "close")
-            kept.close()
-            assert eventually(lambda: visitors.outcomes["refused"] > 5)
-        # A client that sends a form for too long is cut off.
-        with slow:
+        with (
+            socket.create_connection(("127.0.0.1", port), timeout=120) as slow,
+            closing(HTTPConnection("127.0.0.1", port, timeout=120)) as kept,
+        ):
+            slow.sendall(SLOW_FORM)
+            assert readiness(kept) == (200, None)
+            # If it is closed, the next request must fail: over a new connection it could reach the other process.
+            kept.auto_open = 0
+            with Visitors(port) as visitors:
+                assert eventually(lambda: visitors.outcomes["200"] > 40)
+                os.kill(server.process.pid, signal.SIGTERM)
+                # The processes stop one after the other; the connection that a proxy keeps belongs to one of them. The
+                # answer that says so is the last one on this connection.
+                assert eventually(lambda: readiness(kept) == (503, "close"))
+                assert eventually(lambda: status(port, "/health/accepting") == 503)
+                assert (status(port, "/health/live"), status(port, "/login")) == (200, 200)
+                assert eventually(lambda: visitors.outcomes["refused"] > 5)
+            # A client that sends a form for too long is cut off.
             assert slow.recv(100).startswith(b"HTTP/1.1 408 ")
         server.process.wait_for_end(seconds=120)
     assert set(visitors.outcomes) == {"200", "refused"}, visitors.outcomes
@@ -108,6 +109,14 @@ def test_a_server_that_stops_says_so_and_answers_everything_that_it_took(sqlite_
 
 
 SLOW_FORM = b"POST /login HTTP/1.1\r\nhost: x\r\nsec-fetch-site: same-origin\r\ncontent-length: 500\r\n\r\nemail="
+
+
+def readiness(kept: HTTPConnection) -> tuple[int, str | None]:
+    """The status of `/health/ready` over a connection that is kept, and what its answer says about the connection."""
+    kept.request("GET", "/health/ready")
+    answer = kept.getresponse()
+    answer.read()
+    return answer.status, answer.getheader("connection")
 
 
 def status(port: int, path: str) -> int:
