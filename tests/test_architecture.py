@@ -251,8 +251,7 @@ def test_there_is_one_clock() -> None:
     """All code below the edges receives the time as an argument, so that tests can choose it."""
     clocks = re.compile(r"\b(datetime\.(now|utcnow|today)|date\.today|time\.time)\(")
     found = [str(path.relative_to(WEBAPP)) for path in modules() if clocks.search(path.read_text(encoding="utf-8"))]
-    # For demo data, today is the date of the operator's own calendar.
-    assert sorted(set(found) - {"cli.py"}) == ["core/clock.py"]
+    assert found == ["core/clock.py"]
 
 
 def test_the_command_starts_fast_because_it_imports_late() -> None:

@@ -6,9 +6,11 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from io import StringIO
 from pathlib import Path
 from typing import NamedTuple
+from zoneinfo import ZoneInfo
 
 import pytest
 import sqlalchemy as sa
@@ -46,12 +48,12 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     """Runs `docket …` in this process, in its own folder, on Monday 2 March 2026."""
     monkeypatch.chdir(tmp_path)
 
-    def run(*words: str, url: str, typed: str = "") -> CommandResult:
+    def run(*words: str, url: str, typed: str = "", now: datetime = NOW) -> CommandResult:
         monkeypatch.setenv("DOCKET_DATABASE_URL", url)
         monkeypatch.setattr("sys.argv", ["docket", *words])
         monkeypatch.setattr("sys.stdin", StringIO(typed))
         capsys.readouterr()
-        with time_machine.travel(NOW, tick=False), pytest.raises(SystemExit) as ending:
+        with time_machine.travel(now, tick=False), pytest.raises(SystemExit) as ending:
             cli.main()
         said = capsys.readouterr()
         code = ending.value.code
@@ -262,6 +264,16 @@ def test_demo_data_is_not_mixed_with_other_data(run: Run, clinic: Cast) -> None:
     quiet = run("demo", "--if-empty", url=clinic.url)
     assert (quiet.code, "nothing was changed" in quiet.out) == (0, True)
     assert clinic.database.write(lambda session: session.scalar(sa.select(sa.func.count(User.id)))) == before
+
+
+def test_a_demo_clinic_is_built_around_its_own_today(run: Run, sqlite_url: str) -> None:
+    on_sunday_evening = NOW.astimezone(ZoneInfo("Pacific/Pago_Pago"))
+    assert run("demo", "--patients=20", "--months=0", url=sqlite_url, now=on_sunday_evening).code == 0
+    database = wired_database(sqlite_url)
+    with database.reading() as session:
+        made = session.scalars(sa.select(AuditEvent).where(AuditEvent.action == "demo_made")).one()
+    database.dispose()
+    assert made.details["today"] == "2026-03-02"
 
 
 @pytest.mark.parametrize(

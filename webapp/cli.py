@@ -9,7 +9,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import date, datetime
+from datetime import datetime
 from pathlib import Path
 
 import click
@@ -95,7 +95,7 @@ def upgrade() -> None:
 )
 @click.option("--months", default=3, show_default=True, type=click.IntRange(0, 240), help="Months of history.")
 @click.option("--seed", default=1, show_default=True, help="Another seed gives another clinic.")
-@click.option("--today", type=click.DateTime(["%Y-%m-%d"]), help="The day to build around; default: today.")
+@click.option("--today", type=click.DateTime(["%Y-%m-%d"]), help="The day to build around; default: the clinic's own.")
 @click.option("--if-empty", is_flag=True, help="Do nothing if there is data already; exit code 0.")
 @click.option("--in-production", is_flag=True, help="Allow it in production, to try a deployment out.")
 @click.option("--live", is_flag=True, help="Then simulate the clinic's day, until Ctrl-C.")
@@ -131,7 +131,7 @@ def demo(
         with _progress("Creating appointments") as progress:
             summary = generate.make_demo(
                 database,
-                today=today.date() if today else date.today(),  # noqa: DTZ011 - the person's own today is meant.
+                today=today.date() if today else None,
                 doctors=doctors,
                 patients=patients,
                 months=months,

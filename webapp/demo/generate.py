@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date, datetime
 from typing import NamedTuple
+from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -15,7 +16,7 @@ from webapp.clinic.models import VisitType
 from webapp.clinic.service import get_clinic
 from webapp.database import Database
 from webapp.demo import DEMO_PASSWORD
-from webapp.demo.maker import MADE, DemoParameters, Maker, Progress
+from webapp.demo.maker import MADE, ZONE, DemoParameters, Maker, Progress
 from webapp.doctors.models import Doctor
 from webapp.exceptions import Conflict, Invalid
 from webapp.i18n import gettext as _
@@ -48,24 +49,26 @@ class HoldsOtherData(Conflict):
 def make_demo(
     database: Database,
     *,
-    today: date,
+    today: date | None = None,
     doctors: int = 12,
     patients: int = 200,
     months: int = 3,
     seed: int = 1,
-    now: datetime,  # noqa: ARG001 - writes are told the time, but these rows must be the same at any hour.
+    now: datetime,
     progress: Progress,
 ) -> DemoSummary:
     """Fill an empty database with a clinic, its people and their appointments, in one transaction.
 
-    The same seed, day and sizes give the same rows. If the database already holds that demo data, nothing changes and
-    the summary says so, on later days too. `progress` is called with the per cent that is done, and 100.
+    The same seed, day and sizes give the same rows, at any hour. Without a day it is the clinic's own at `now`: by the
+    calendar of a machine further east, the clinic's afternoon would be over in the morning. If the database already
+    holds that demo data, nothing changes and the summary says so, on later days too. `progress` is called with the per
+    cent that is done, and 100.
 
     Raises:
         HoldsOtherData: there are accounts, doctors, patients or appointments that are not this demo's.
         Invalid: a size or the day is out of bounds.
     """
-    order = DemoParameters(today, doctors, patients, months, seed)
+    order = DemoParameters(today or now.astimezone(ZoneInfo(ZONE)).date(), doctors, patients, months, seed)
     _require_sensible(order)
     password_hash = passwords.hasher.hash(DEMO_PASSWORD, salt=_SALT)
     summary = database.write(_make, order, password_hash, progress)
