@@ -28,7 +28,7 @@ from tests.servers import docket_environment
 from webapp.backups.service import restore_backup
 from webapp.database import Database
 from webapp.event_handlers import wired_database
-from webapp.integrity import find_problems
+from webapp.integrity.problems import find_problems
 from webapp.models import Patient
 from webapp.troubles import DatabaseTrouble
 

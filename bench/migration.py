@@ -23,7 +23,7 @@ from bench.terminal import say, table
 from tests.postgres import postgres_server
 from webapp.database import Database
 from webapp.event_handlers import wired_database
-from webapp.integrity import guard_is_in_place
+from webapp.integrity.guard_trial import guard_is_in_place
 from webapp.migrations import downgrade, upgrade
 from webapp.scheduling.busy_times import CONTENTS, expected
 

@@ -36,7 +36,7 @@ from webapp.core.clock import utc_now
 from webapp.database import Database
 from webapp.event_handlers import wired_database
 from webapp.exceptions import AppError
-from webapp.integrity import find_problems
+from webapp.integrity.problems import find_problems
 
 NAMES = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
 LIMIT = 0.5

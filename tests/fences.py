@@ -22,8 +22,6 @@ ROOF = {
         "commands",
         "worker",
         "integrity",
-        "declared_schema",
-        "declared_values",
         "accounts",
         "demo",
         "migrations",

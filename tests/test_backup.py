@@ -25,7 +25,7 @@ from webapp.backups.service import make_backup, restore_backup
 from webapp.database import Database
 from webapp.engines import sqlite_file
 from webapp.event_handlers import wired_database
-from webapp.integrity import find_problems
+from webapp.integrity.problems import find_problems
 from webapp.migrations import downgrade, newest_revision, upgrade
 from webapp.models import AuditEvent, OutboxMessage, Patient
 

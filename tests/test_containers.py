@@ -27,7 +27,7 @@ from tests.servers import SECRET_KEY, free_port
 from webapp import cli
 from webapp.config import Settings
 from webapp.database import Database
-from webapp.integrity import guard_is_in_place
+from webapp.integrity.guard_trial import guard_is_in_place
 from webapp.migrations import upgrade
 from webapp.serving.processes import SECONDS_TO_FINISH
 

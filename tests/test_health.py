@@ -20,7 +20,7 @@ from webapp.event_handlers import wired_database
 from webapp.health import READY
 from webapp.heartbeats import service
 from webapp.heartbeats.models import Heartbeat
-from webapp.integrity import find_problems
+from webapp.integrity.problems import find_problems
 from webapp.migrations import downgrade, is_under_way, upgrade
 
 

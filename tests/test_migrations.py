@@ -33,7 +33,8 @@ from webapp.core import formats
 from webapp.core.local_time import wall_time
 from webapp.database import Database
 from webapp.engines import sqlite_module
-from webapp.integrity import find_problems, guard_is_in_place
+from webapp.integrity.guard_trial import guard_is_in_place
+from webapp.integrity.problems import find_problems
 from webapp.migrations import alembic_config, downgrade, is_current, newest_revision, upgrade
 from webapp.models import (
     Appointment,

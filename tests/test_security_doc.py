@@ -185,8 +185,8 @@ def test_no_sql_is_built_from_input() -> None:
         "clinic/schedule_versions",
         "dashboard/report_queries",
         "database",
-        "declared_values",
         "engines",
+        "integrity/declared_values",
         "scheduling/facts_queries",
         "sql_functions",
     )

@@ -166,15 +166,16 @@ def _progress(label: str) -> Iterator[Callable[[int, int], None]]:
 @docket.command()
 def check() -> None:
     """Check for double bookings, a missing guard, appointments outside the rules, and lost messages."""
-    from webapp import integrity
     from webapp.config import Settings
+    from webapp.integrity.problems import find_problems
+    from webapp.integrity.warnings import find_warnings
     from webapp.worker import unsafe_mail
 
     production = Settings().environment == "production"
     with open_database() as database:
-        for warning in (*integrity.warnings(database, production=production), *unsafe_mail(Settings())):
+        for warning in (*find_warnings(database, production=production), *unsafe_mail(Settings())):
             click.echo(f"Warning: {warning}", err=True)
-        problems = list(integrity.find_problems(database, now=utc_now()))
+        problems = list(find_problems(database, now=utc_now()))
     for problem in problems:
         click.echo(problem)
     if problems:

@@ -28,7 +28,7 @@ from webapp.deadlines import waiting_at_most
 from webapp.engines import sqlite_file
 from webapp.exceptions import NotFound
 from webapp.i18n import gettext as _
-from webapp.integrity import prove
+from webapp.integrity.guard_trial import prove
 from webapp.migrations import find_revision, is_under_way, is_unknown, newest_revision, schema_problem
 from webapp.troubles import FULL, SLOW, UNREACHABLE, DatabaseTrouble, trouble_of
 

@@ -23,7 +23,7 @@ from webapp.appointments.schemas import Booking
 from webapp.auth.schemas import Actor
 from webapp.core.signing import sign
 from webapp.event_handlers import wired_database
-from webapp.integrity import find_problems
+from webapp.integrity.problems import find_problems
 from webapp.models import Appointment, AuditEvent, OutboxMessage, Patient, PatientWord, PossibleDuplicate, User
 from webapp.patients import dependants, duplicates, records, service
 from webapp.patients.exceptions import NoSuchPatient, RecordClosed

@@ -14,7 +14,7 @@ from tests.reading import read
 from webapp.appointments import joining, separating
 from webapp.appointments.exceptions import NoSuchJoin, RecordsChanged
 from webapp.clinic.service import get_clinic
-from webapp.integrity import find_problems
+from webapp.integrity.problems import find_problems
 from webapp.models import AuditEvent, JoinedRecord, Patient, User
 from webapp.patients import duplicates, records
 from webapp.patients.erasure import hide

@@ -25,7 +25,7 @@ from webapp.appointments.walk_ins import Queue, WalkInView
 from webapp.core.optimistic_lock import EditedMeanwhile, fingerprint
 from webapp.event_handlers import wired_database
 from webapp.exceptions import Forbidden
-from webapp.integrity import find_problems
+from webapp.integrity.problems import find_problems
 from webapp.privacy import own_data, retention
 from webapp.scheduling.exceptions import SlotTaken
 

@@ -35,7 +35,7 @@ from webapp.doctors.models import Doctor, ExtraHours, TimeOff, WorkingHours, doc
 from webapp.doctors.service import DoctorRow, list_doctors
 from webapp.event_handlers import wired_database
 from webapp.exceptions import AppError, Invalid
-from webapp.integrity import find_problems
+from webapp.integrity.problems import find_problems
 from webapp.patients.models import Patient
 from webapp.scheduling.facts import BookingRequest, FreeTime, free_times, load_facts
 from webapp.scheduling.models import ACTIVE, OCCUPYING, Appointment

@@ -12,7 +12,7 @@ from webapp.database import Database
 from webapp.demo.generate import make_demo
 from webapp.demo.simulation import NoDemo, Simulation
 from webapp.event_handlers import wired_database
-from webapp.integrity import find_problems
+from webapp.integrity.problems import find_problems
 
 
 def waiting(database: Database, day: date = date(2026, 11, 23)) -> list[str]:

@@ -17,7 +17,7 @@ from tests.registering import last_code, register, send_form
 from webapp import models
 from webapp.auth.service import account_key
 from webapp.auth.sign_in import sign_in_codes
-from webapp.integrity import find_problems
+from webapp.integrity.problems import find_problems
 from webapp.notifications.rendering import render
 
 NINA = {"name": "Nina New", "email": "nina@docket.example", "password": "walrus teapot orbit"}

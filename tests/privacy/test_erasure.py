@@ -21,7 +21,7 @@ from webapp.config import Settings
 from webapp.database import Database
 from webapp.engines import sqlite_file
 from webapp.i18n import ENGLISH
-from webapp.integrity import find_problems
+from webapp.integrity.problems import find_problems
 from webapp.notifications import file_sender
 from webapp.patients import duplicates, search
 from webapp.privacy import erasure

@@ -19,7 +19,8 @@ from webapp.appointments.schemas import Cancellation, Move, UndoStatus
 from webapp.clinic.service import get_clinic
 from webapp.database import Database, UtcDateTime
 from webapp.doctors import service as doctors
-from webapp.integrity import find_problems, guard_is_in_place
+from webapp.integrity.guard_trial import guard_is_in_place
+from webapp.integrity.problems import find_problems
 from webapp.models import Appointment, BusyTime, Patient
 from webapp.scheduling import checks
 from webapp.scheduling.busy_times import (

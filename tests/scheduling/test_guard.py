@@ -21,7 +21,8 @@ from webapp.appointments.booking import service
 from webapp.appointments.schemas import Booking, Move
 from webapp.auth.schemas import Actor
 from webapp.event_handlers import wired_database
-from webapp.integrity import find_problems, guard_is_in_place
+from webapp.integrity.guard_trial import guard_is_in_place
+from webapp.integrity.problems import find_problems
 from webapp.models import Appointment, Patient, User
 from webapp.scheduling.exceptions import PatientBusy, RuleBroken, SlotTaken
 

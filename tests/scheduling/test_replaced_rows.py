@@ -15,7 +15,7 @@ from tests.appointment_rows import put
 from tests.cast import NOW, Cast, local
 from webapp.clinic.schedule_version_models import OF_DOCTOR
 from webapp.engines import sqlite_module
-from webapp.integrity import find_problems
+from webapp.integrity.problems import find_problems
 from webapp.migrations import downgrade, upgrade
 from webapp.models import Base, ExtraHours, TimeOff
 

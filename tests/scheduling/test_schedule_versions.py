@@ -25,7 +25,8 @@ from webapp.database import Database, VersionCache
 from webapp.doctors import service as doctors
 from webapp.doctors.service import DoctorRow, VisitTypeRow
 from webapp.event_handlers import wired_database
-from webapp.integrity import find_problems, guard_is_in_place
+from webapp.integrity.guard_trial import guard_is_in_place
+from webapp.integrity.problems import find_problems
 from webapp.migrations import downgrade, upgrade
 from webapp.models import Base, ClinicSettings, Closure, Doctor, TimeOff, WorkingHours
 from webapp.scheduling.busy_times import _TAKEN

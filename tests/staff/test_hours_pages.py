@@ -12,7 +12,7 @@ from tests.cast import NOW, Cast, client_for, local, log_in
 from tests.reading import Element, read
 from webapp.core.day_hours import Week
 from webapp.doctors import hours
-from webapp.integrity import find_problems
+from webapp.integrity.problems import find_problems
 from webapp.models import Appointment, AuditEvent, Doctor, WorkingHours
 
 OWN, BOBS = "/schedule/hours", "/admin/doctors/bob/hours"

@@ -12,7 +12,7 @@ from tests.cast import NOW, Cast, client_for, local, log_in
 from tests.reading import Element, read
 from webapp.doctors import time_off
 from webapp.doctors.time_off import TimeOffRow
-from webapp.integrity import find_problems
+from webapp.integrity.problems import find_problems
 from webapp.models import Appointment, AuditEvent, TimeOff
 
 OWN, BOBS = "/schedule/time-off", "/admin/doctors/bob/time-off"

@@ -14,7 +14,7 @@ from tests.appointment_rows import put
 from tests.cast import NOW, Cast, local, log_in, promised
 from tests.reading import Element, read
 from webapp.clinic.service import Clinic, get_clinic
-from webapp.integrity import find_problems
+from webapp.integrity.problems import find_problems
 from webapp.models import Appointment, ClinicSettings, OutboxMessage
 
 ADDRESS = "/admin/clinic/time-zone"

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from sqlalchemy.orm import Session
 
-from webapp import integrity, migrations
+from webapp import migrations
 from webapp.audit import service as audit
 from webapp.backups import postgresql_dumps, sqlite_copies
 from webapp.backups.contents import Contents, end_credentials, read_contents
@@ -20,6 +20,8 @@ from webapp.database import Database
 from webapp.engines import sqlite_file
 from webapp.event_handlers import wired_database
 from webapp.exceptions import Conflict
+from webapp.integrity.guard_trial import guard_is_in_place
+from webapp.integrity.problems import problems_of_copy
 
 RESTORED = "backup_restored"
 
@@ -191,11 +193,11 @@ def _note(database: Database, revision: str | None, *, now: datetime) -> None:
 
 def _is_guarded(database: Database, revision: str | None) -> bool:
     """Whether the database refuses an overlap. The trial needs the newest schema."""
-    return revision != migrations.newest_revision() or integrity.guard_is_in_place(database)
+    return revision != migrations.newest_revision() or guard_is_in_place(database)
 
 
 def _problems(session: Session, revision: str | None, *, guarded: bool, now: datetime) -> list[str]:
     """The problems that `docket check` would report; none for a database that has to be upgraded first."""
     if revision != migrations.newest_revision():
         return []
-    return list(integrity.problems_of_copy(session, guarded=guarded, now=now))
+    return list(problems_of_copy(session, guarded=guarded, now=now))

@@ -16,7 +16,7 @@ from webapp.appointments.schemas import AppointmentView, ChangeStatus, Move, Wri
 from webapp.auth.schemas import Actor
 from webapp.core.optimistic_lock import fingerprint
 from webapp.exceptions import AppError
-from webapp.integrity import find_problems
+from webapp.integrity.problems import find_problems
 from webapp.scheduling.exceptions import PatientBusy, RuleBroken, SlotTaken
 
 TEN, NINE = "2026-03-05 10:00", "2026-03-05 09:00"

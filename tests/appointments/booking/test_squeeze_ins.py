@@ -13,7 +13,7 @@ from tests.cast import NOW, Cast, local
 from webapp.appointments.booking import service, status_service
 from webapp.appointments.schemas import Booking, Cancellation, Move, UndoStatus
 from webapp.auth.schemas import Actor
-from webapp.integrity import find_problems
+from webapp.integrity.problems import find_problems
 from webapp.models import Appointment, AuditEvent, Doctor, OutboxMessage, Patient
 from webapp.scheduling.exceptions import (
     PatientBusy,

@@ -21,7 +21,7 @@ from webapp.appointments.schemas import Booking, Cancellation, Move
 from webapp.clinic.service import get_clinic
 from webapp.doctors import service as doctors
 from webapp.exceptions import AppError
-from webapp.integrity import find_problems
+from webapp.integrity.problems import find_problems
 from webapp.models import Appointment, TimeOff
 from webapp.scheduling import checks
 from webapp.scheduling.exceptions import PatientBusy, RuleBroken, SlotTaken

@@ -17,7 +17,7 @@ from webapp.appointments.impact.absence import AbsenceDecision, NotDecided, Rema
 from webapp.appointments.impact.alternative_times import Colleague
 from webapp.auth.schemas import Actor
 from webapp.doctors import service as doctors
-from webapp.integrity import find_problems
+from webapp.integrity.problems import find_problems
 
 DAY = "2026-03-02"
 

@@ -18,7 +18,7 @@ from webapp.appointments.impact.pending_decisions import _do_some, count_waiting
 from webapp.appointments.impact.schedule_impact import Work
 from webapp.appointments.impact.schemas import Decision, Decisions, ImpactResult
 from webapp.appointments.messages import notification_lists
-from webapp.integrity import find_problems
+from webapp.integrity.problems import find_problems
 
 COUNT = 9
 WHO = ({"patient": "alice", "doctor": "bob"}, {"patient": "dave", "doctor": "erin"})

@@ -18,7 +18,7 @@ from webapp.appointments.messages import reminders
 from webapp.appointments.schemas import Cancellation, Move, UndoStatus
 from webapp.clinic.service import get_clinic
 from webapp.core.local_time import wall_time
-from webapp.integrity import find_problems
+from webapp.integrity.problems import find_problems
 from webapp.models import Appointment, AuditEvent, ClinicSettings, OutboxMessage
 from webapp.scheduling.promised_hours import find_broken
 

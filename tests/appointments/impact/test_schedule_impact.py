@@ -27,7 +27,7 @@ from webapp.appointments.schemas import AppointmentView
 from webapp.auth.schemas import Actor
 from webapp.core.codes import REASONS
 from webapp.database import Database
-from webapp.integrity import find_problems
+from webapp.integrity.problems import find_problems
 
 Work = Callable[[Session], Any]
 

@@ -1,4 +1,4 @@
-"""Checks that no time is given twice: `docket check` prints them, and the readiness check tests the guard.
+"""Every problem in the data that `docket check` prints: times given twice, broken rules, lost messages, odd values.
 
 A value that cannot be read ends the check that reads it, and no other.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
@@ -22,24 +22,21 @@ from webapp.clinic.models import ClinicSettings, OpeningHours, VisitType
 from webapp.clinic.service import get_clinic
 from webapp.clinic.settings import BookingRules, NewPatientRules, PrivacyRules, ReminderRules
 from webapp.database import Database
-from webapp.declared_schema import find_faulty_triggers, find_lost_references
-from webapp.declared_values import find_damage, find_unreadable
 from webapp.doctors import service as doctors
-from webapp.doctors.models import Doctor
-from webapp.heartbeats.service import ProcessKind, beat
+from webapp.integrity.declared_schema import find_faulty_triggers, find_lost_references
+from webapp.integrity.declared_values import find_damage, find_unreadable
+from webapp.integrity.guard_trial import prove
 from webapp.notifications.delivery import HAS_EARLIER
-from webapp.notifications.models import DEAD, UNDELIVERED, OutboxMessage
+from webapp.notifications.models import UNDELIVERED, OutboxMessage
 from webapp.patients.models import Patient
 from webapp.scheduling.busy_times import CONTENTS, BusyTime, expected
 from webapp.scheduling.models import OCCUPIES, OCCUPYING, Appointment
 from webapp.scheduling.promised_hours import find_broken
 from webapp.scheduling.rule_violations import HOURS_RULES, broken_rules, list_upcoming
-from webapp.scheduling.slots import to_datetime, to_minute
+from webapp.scheduling.slots import to_datetime
 from webapp.scheduling.suggested_types import FOR_NEW
 from webapp.troubles import DatabaseTrouble, trouble_from
 
-# The first SQLite release with the fix for the bug that could corrupt a database in WAL mode.
-SAFE_SQLITE = (3, 51, 3)
 # Messages that have waited for longer than this are lost: no worker is delivering them.
 LOST_AFTER = timedelta(hours=1)
 # The page where an admin corrects promised hours.
@@ -52,124 +49,6 @@ WORDS: tuple[tuple[Any, Collection[str]], ...] = (
 )
 # The errors of values that a person at a database console wrote.
 UNREADABLE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, SQLAlchemyError)
-
-
-class GuardTrial(NamedTuple):
-    """The result of a trial: whether the guard is in place, and the time on the database's clock."""
-
-    guarded: bool
-    now: datetime
-
-
-def prove(database: Database, kind: ProcessKind) -> GuardTrial:
-    """Check that the database saves changes, and refuses to give one time twice. The first check commits a heartbeat of
-    this process, so that a full or read-only disk is noticed.
-
-    Raises:
-        DatabaseTrouble: nothing can be written.
-    """
-
-    def attempt(session: Session) -> GuardTrial:
-        return GuardTrial(_is_guarded(session), beat(session, kind))
-
-    return database.write(attempt)
-
-
-def guard_is_in_place(database: Database) -> bool:
-    """Whether the database refuses to give one time twice."""
-    return database.write(_is_guarded)
-
-
-def _is_guarded(session: Session) -> bool:
-    """Try to give one time twice, to a doctor and to a patient: the database itself must refuse both.
-
-    The triggers must also maintain `busy_times`, which guards the doctor's time: refuse a change of a row there, and
-    free the time of a deleted appointment. The trial is rolled back, and has negative ids that no real row has.
-    """
-    with session.begin_nested() as trial:
-        _trial_rows(session)
-        found = (
-            _is_refused(session, doctor_id=-1, patient_id=-2),
-            _is_refused(session, doctor_id=-2, patient_id=-1),
-            _fails(session, _busy_times_that_come_to_overlap()),
-            not _fails(session, _time_that_a_deletion_frees()),
-        )
-        trial.rollback()
-    return all(found)
-
-
-def _trial_rows(session: Session) -> None:
-    now = datetime.fromisoformat("2000-01-01T00:00:00Z")
-    session.execute(sa.insert(VisitType).values(id=-1, name="trial of the guard", minutes=30))
-    for number in (-1, -2):
-        session.execute(
-            sa.insert(Doctor).values(id=number, slug=f"trial{number}", name="Trial", specialty="Trial", languages=[])
-        )
-        session.execute(sa.insert(Patient).values(id=number, name="Trial", created_at=now))
-    session.execute(sa.insert(Appointment).values(_trial_appointment(-1, doctor_id=-1, patient_id=-1, later=0)))
-
-
-def _trial_appointment(number: int, *, doctor_id: int, patient_id: int, later: int) -> dict[str, Any]:
-    start = datetime.fromisoformat("2000-01-03T10:00:00Z") + timedelta(minutes=later)
-    end = start + timedelta(minutes=30)
-    return {
-        "id": number,
-        "reference": f"TRIAL{number}",
-        "doctor_id": doctor_id,
-        "patient_id": patient_id,
-        "visit_type_id": -1,
-        "starts_at": start,
-        "ends_at": end,
-        "promised_minute": to_minute(start),
-        "busy_from": start,
-        "busy_until": end,
-        "created_at": start,
-        "updated_at": start,
-    }
-
-
-def _is_refused(session: Session, *, doctor_id: int, patient_id: int) -> bool:
-    """Whether neither a new row nor an update of a cancelled one can take the time."""
-    appointment = _trial_appointment(-2, doctor_id=doctor_id, patient_id=patient_id, later=10)
-    new = [sa.insert(Appointment).values(appointment)]
-    changed = [
-        sa.insert(Appointment).values(appointment | {"status": "cancelled"}),
-        sa.update(Appointment).where(Appointment.id == appointment["id"]).values(status="scheduled"),
-    ]
-    return _fails(session, new) and _fails(session, changed)
-
-
-def _busy_times_that_come_to_overlap() -> list[Any]:
-    """Two appointments next to each other, then a change of the first one's row in `busy_times` alone."""
-    later = _trial_appointment(-2, doctor_id=-1, patient_id=-2, later=30)
-    return [
-        sa.insert(Appointment).values(later),
-        sa.update(BusyTime)
-        .where(BusyTime.appointment_id == -1)
-        .values(until_minute=BusyTime.until_minute + 1)
-        .execution_options(synchronize_session=False),
-    ]
-
-
-def _time_that_a_deletion_frees() -> list[Any]:
-    """A new appointment at the time of a deleted one."""
-    return [
-        sa.delete(Appointment).where(Appointment.id == -1).execution_options(synchronize_session=False),
-        sa.insert(Appointment).values(_trial_appointment(-2, doctor_id=-1, patient_id=-2, later=0)),
-    ]
-
-
-def _fails(session: Session, statements: list[Any]) -> bool:
-    try:
-        with session.begin_nested() as attempt:
-            for statement in statements:
-                session.execute(statement)
-            attempt.rollback()
-    except IntegrityError:
-        return True
-    return False
-
-
 MISSING_GUARD = "The guard is missing: the database accepted two appointments at the same time."
 
 
@@ -267,40 +146,6 @@ def _settings(session: Session) -> Iterator[str]:
 def _lost_references(session: Session) -> Iterator[str]:
     for table, column, other, number in find_lost_references(session):
         yield f"Rows of {table} whose {column} refers to no row of {other}: {number}."
-
-
-def warnings(database: Database, *, production: bool = False) -> Iterator[str]:
-    """Conditions that are not errors, but that the clinic should know about."""
-    with database.reading() as session:
-        demo = session.scalar(sa.select(sa.exists().where(ClinicSettings.demo.is_(True))))
-        dead = session.scalar(sa.select(sa.func.count()).select_from(OutboxMessage).where(DEAD))
-        version = str(session.scalar(sa.text("SELECT sqlite_version()"))) if database.is_sqlite else ""
-    if demo and production:
-        yield "This is a demo clinic: its accounts have a password that everyone can read."
-    if production and may_travel_unencrypted(database):
-        yield (
-            f"The connection to the database on {database.url.host} may be unencrypted; "
-            "?sslmode=verify-full&sslrootcert=system at the end of DOCKET_DATABASE_URL requires encryption."
-        )
-    if dead:
-        yield f"Messages that could not be delivered: {dead}. /admin/messages?state=dead shows them."
-    if not version:
-        return
-    if tuple(int(part) for part in version.split(".")) < SAFE_SQLITE:
-        yield (
-            f"This SQLite is {version}. Releases before 3.51.3 have a rare bug that can damage a database with "
-            "several writers; install the pysqlite3 package or a newer SQLite, or use PostgreSQL."
-        )
-
-
-def may_travel_unencrypted(database: Database) -> bool:
-    """Whether the database is on another machine, and the address does not require encryption.
-
-    A name without a dot, as of a container, is on this machine or its own network.
-    """
-    host = database.url.host or ""
-    elsewhere = ("." in host or ":" in host) and not host.startswith(("/", "127.", "::1"))
-    return elsewhere and database.url.query.get("sslmode") not in {"require", "verify-ca", "verify-full"}
 
 
 def _doctors_overlaps(session: Session) -> Iterator[str]:

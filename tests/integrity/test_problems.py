@@ -11,9 +11,9 @@ from sqlalchemy.orm import Session
 
 from tests.appointment_rows import put, take_guard_away
 from tests.cast import NOW, Cast, local
-from webapp.database import Database
 from webapp.engines import sqlite_module
-from webapp.integrity import find_problems, may_travel_unencrypted, warnings
+from webapp.integrity.problems import find_problems
+from webapp.integrity.warnings import find_warnings
 from webapp.models import (
     Appointment,
     Closure,
@@ -133,35 +133,9 @@ def test_undelivered_messages_are_reported_without_their_address(cast: Cast) -> 
     assert [problem.split("(")[1] for problem in told] == [
         f"about {key}) was due at 2026-03-02 05:59 UTC and has not been delivered." for key in ("lost", "abandoned")
     ]
-    assert "Messages that could not be delivered: 1. /admin/messages?state=dead shows them." in warnings(cast.database)
-
-
-def test_warnings_are_for_an_old_sqlite_alone(cast: Cast) -> None:
-    told = list(warnings(cast.database))
-    if cast.database.is_sqlite:
-        with cast.database.reading() as session:
-            version = session.scalar(sa.text("SELECT sqlite_version()")) or ""
-        assert bool(told) == (tuple(map(int, version.split("."))) < (3, 51, 3))
-    else:
-        assert told == []
-
-
-@pytest.mark.parametrize(
-    ("address", "warned"),
-    [
-        ("postgresql://docket:pw@db.example.org/docket", True),
-        ("postgresql://docket:pw@10.0.0.7/docket?sslmode=prefer", True),
-        ("postgresql://docket:pw@db.example.org/docket?sslmode=verify-full", False),
-        ("postgresql://docket:pw@database/docket", False),
-        ("postgresql://docket:pw@127.0.0.1/docket", False),
-        ("postgresql:///docket?host=/run/postgresql", False),
-        ("sqlite:///var/docket.db", False),
-    ],
-)
-def test_a_database_elsewhere_is_reached_encrypted(address: str, warned: bool) -> None:
-    database = Database(address)
-    assert may_travel_unencrypted(database) is warned
-    database.dispose()
+    assert "Messages that could not be delivered: 1. /admin/messages?state=dead shows them." in find_warnings(
+        cast.database, production=True
+    )
 
 
 def test_a_record_with_another_address_than_its_account_is_reported(cast: Cast) -> None:

@@ -13,9 +13,10 @@ from tests.appointment_rows import put
 from tests.cast import NOW, Cast
 from webapp import models
 from webapp.database import Base
-from webapp.declared_values import Unreadable, find_unreadable
 from webapp.engines import sqlite_module
-from webapp.integrity import find_problems, warnings
+from webapp.integrity.declared_values import Unreadable, find_unreadable
+from webapp.integrity.problems import find_problems
+from webapp.integrity.warnings import find_warnings
 
 
 @contextmanager
@@ -27,7 +28,7 @@ def console(cast: Cast) -> Iterator[Any]:
 
 
 def problems(cast: Cast) -> list[str]:
-    list(warnings(cast.database, production=True))
+    list(find_warnings(cast.database, production=True))
     return list(find_problems(cast.database, now=NOW))
 
 
