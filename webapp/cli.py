@@ -270,7 +270,7 @@ def why(doctor: str, time: str, visit_type: str | None) -> None:
 @docket.command()
 def openapi() -> None:
     """Print the description of the API, an OpenAPI document in JSON."""
-    from webapp.api_docs import document_text
     from webapp.main import api_to_describe
+    from webapp.openapi.router import document_text
 
     click.echo(document_text(api_to_describe()), nl=False)

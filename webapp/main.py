@@ -183,7 +183,7 @@ def api_to_describe() -> FastAPI:
 
 def _describe_api(app: FastAPI) -> dict[str, Any]:
     """The description of the API. Its texts and examples are loaded when it is first requested."""
-    from webapp.openapi import describe_api
+    from webapp.openapi.description import describe_api
 
     return describe_api(app)
 

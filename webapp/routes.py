@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from webapp.api_docs import router as docs_router
 from webapp.appointments.pages.address_router import router as address_router
 from webapp.appointments.pages.appointment_link_router import router as appointment_link_router
 from webapp.appointments.pages.booking_router import router as booking_router
@@ -27,6 +26,7 @@ from webapp.dashboard.reports_router import router as reports_router
 from webapp.dashboard.router import router as dashboard_router
 from webapp.health import router as health_router
 from webapp.live.router import router as live_router
+from webapp.openapi.router import router as docs_router
 from webapp.patients.dependants_router import router as dependants_router
 from webapp.patients.router import router as patients_router
 from webapp.privacy.router import router as own_data_router

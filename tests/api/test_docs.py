@@ -14,11 +14,11 @@ from starlette.testclient import TestClient
 
 from tests.reading import read
 from tests.test_access import routes_of
-from webapp.api_docs import document_text
 from webapp.auth.programs.scopes import scope_of
 from webapp.cli import run
 from webapp.core.api import API_PREFIX
 from webapp.main import api_to_describe
+from webapp.openapi.router import document_text
 from webapp.scheduling.rules import RULES
 
 ROOT = Path(__file__).resolve().parents[2]

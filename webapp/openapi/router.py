@@ -66,4 +66,4 @@ def read_about_the_api(page: CurrentPage) -> Response:
 
 
 def _viewer(page: Page, viewer: str) -> Response:
-    return page.render("api_docs.html", headers={"content-security-policy": POLICIES[viewer]}, viewer=viewer)
+    return page.render("openapi/viewer.html", headers={"content-security-policy": POLICIES[viewer]}, viewer=viewer)

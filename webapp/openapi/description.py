@@ -23,7 +23,7 @@ from webapp.core.api import API_PREFIX, JSON_TYPE
 from webapp.core.api_hours import Weekday
 from webapp.core.api_problems import PROBLEM_TYPE, Problem
 from webapp.core.routing import all_routes
-from webapp.openapi_examples import PLACES, example_of, problem_example
+from webapp.openapi.examples import PLACES, example_of, problem_example
 
 DESCRIPTION = """
 Appointment booking for clinics, under the same rules as Docket's pages.
@@ -175,7 +175,7 @@ def describe_api(app: FastAPI) -> dict[str, Any]:
             description=DESCRIPTION,
             routes=list(all_routes(app.routes)),
             servers=[{"url": "/", "description": "This clinic's Docket."}],
-            tags=[{"name": name, "description": told} for name, told in TAGS.items()],
+            tags=[{"name": name, "description": text} for name, text in TAGS.items()],
         )
         for_everybody = {
             route.operation_id or route.name
@@ -200,7 +200,7 @@ def _completed(document: dict[str, Any], for_everybody: set[str]) -> dict[str, A
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
     components["headers"] = HEADERS
-    components["responses"] = {name: _problem(status, told) for status, (name, told) in PROBLEMS.items()}
+    components["responses"] = {name: _problem(status, text) for status, (name, text) in PROBLEMS.items()}
     operations = [operation for methods in document["paths"].values() for operation in methods.values()]
     _offer_tokens(document)
     for operation in operations:
@@ -275,9 +275,9 @@ def _answer(status: str, described: dict[str, Any], asked: set[str]) -> dict[str
         return described
     number = int(status)
     if PROBLEM_TYPE in described.get("content", {}):
-        name, told = PROBLEMS[number]
+        name, text = PROBLEMS[number]
         plain = described["content"][PROBLEM_TYPE]["schema"] == {"$ref": "#/components/schemas/Problem"}
-        if plain and described["description"] in {HTTPStatus(number).phrase, told}:
+        if plain and described["description"] in {HTTPStatus(number).phrase, text}:
             return {"$ref": f"#/components/responses/{name}"}
         described["headers"] = _headers(*_headers_of(number))
         return described
@@ -291,10 +291,10 @@ def _answer(status: str, described: dict[str, Any], asked: set[str]) -> dict[str
     return described
 
 
-def _problem(status: int, told: str) -> dict[str, Any]:
+def _problem(status: int, text: str) -> dict[str, Any]:
     schema = {"$ref": "#/components/schemas/Problem"}
     content = {PROBLEM_TYPE: {"schema": schema, "example": problem_example(status)}}
-    return {"description": told, "headers": _headers(*_headers_of(status)), "content": content}
+    return {"description": text, "headers": _headers(*_headers_of(status)), "content": content}
 
 
 def _headers_of(status: int) -> tuple[str, ...]:
@@ -355,8 +355,8 @@ def _name_enums(schemas: dict[str, Any], paths: dict[str, Any]) -> None:
 
     replace(schemas)
     replace(paths)
-    for name, (kind, told) in ENUMS.items():
-        schemas[name] = {"title": name, "description": told, "type": "string", "enum": list(get_args(kind))}
+    for name, (kind, text) in ENUMS.items():
+        schemas[name] = {"title": name, "description": text, "type": "string", "enum": list(get_args(kind))}
 
 
 def _keep_used(document: dict[str, Any], kind: str) -> None:
