@@ -102,6 +102,15 @@ def test_today_is_counted_by_status(cast: Cast) -> None:
     assert [cell.text for cell in bob.all("td")][:3] == ["3", "1", "1"]
 
 
+@pytest.mark.parametrize(
+    ("day", "working"), [("2026-03-06", 2), ("2026-03-07", 1), ("2026-03-08", 0), ("2026-03-09", 2)]
+)
+def test_a_doctor_is_listed_on_days_with_hours_or_appointments(cast: Cast, day: str, working: int) -> None:
+    put(cast, "2026-03-07 09:00")
+    rows = [row for body in overview(cast, now=f"{day} 08:00").all("tbody") for row in body.all("tr")]
+    assert len([row for row in rows if row.all("a")]) == working
+
+
 def test_tomorrows_unconfirmed_appointments_are_named_with_a_link(cast: Cast) -> None:
     put(cast, "2026-03-03 09:00")
     put(cast, "2026-03-03 11:00", patient="dave")

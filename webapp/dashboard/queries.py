@@ -281,7 +281,12 @@ def read_today(session: Session, clinic: Clinic, *, now: datetime) -> Today:
     requests = [BookingRequest(doctor, doctor.visit_types[0]) for doctor in active if doctor.visit_types]
     facts = load_facts(session, clinic, requests, today, today, now=now)
     free = {number: len(free_times(about)) for number, about in facts.items()}
-    works = {number for number, about in facts.items() if about.working or about.extra}
+    # The facts hold the hours of the next day, too, for appointments that go over midnight.
+    works = {
+        number
+        for number, about in facts.items()
+        if any(start < about.window[1] for start, _end in (*about.working, *about.extra))
+    }
     each = [
         DoctorToday(
             doctor.slug,
