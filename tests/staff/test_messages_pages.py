@@ -16,6 +16,7 @@ from webapp.appointments import address_confirmation
 from webapp.appointments.booking import service
 from webapp.appointments.messages import reminders
 from webapp.appointments.schemas import Booking, Cancellation, Move
+from webapp.auth import account_mails
 from webapp.auth.addresses import confirmation
 from webapp.auth.passwords import password_reset
 from webapp.auth.schemas import ForgottenPassword
@@ -94,6 +95,12 @@ def test_a_message_shows_its_kind_recipient_and_state(carol: TestClient, cast: C
     assert f"{MESSAGES}/previews" in page.links
     with client_for(cast.database, smtp_url="smtp://mail.example.org") as other:
         assert "No mail server" not in read(log_in(other, "carol").get(MESSAGES)).text
+
+
+def test_a_notice_of_a_new_browser_is_not_listed_as_a_changed_password(carol: TestClient, cast: Cast) -> None:
+    account = cast.carol.user_id
+    cast.database.write(account_mails.tell, account, "new_browser", LETTERHEAD, now=NOW, user_agent="Firefox")
+    assert read(carol.get(MESSAGES)).all("tbody")[0].one("tr").one("th").text == "Security notice"
 
 
 @pytest.mark.both_databases

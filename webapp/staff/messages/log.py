@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from webapp.appointments.messages.appointment_messages import ABOUT_APPOINTMENTS
 from webapp.audit import service as audit
+from webapp.auth import account_mails
 from webapp.auth.schemas import Actor
 from webapp.config import Settings
 from webapp.core.email_address import normal_email
@@ -32,8 +33,9 @@ from webapp.staff.messages.previews import DEAD_KEYS, KINDS
 
 MOST_RECIPIENTS = 100
 AT_ONCE = timedelta(minutes=1)
-# The title of each template; of several examples of one template, the first has the general title.
-TITLES = {kind.template: kind.title for kind in reversed(KINDS)}
+# The title of each template. Of several examples of one template, the first has the general title, except for mails
+# about an account: each example says what has changed, and the list does not know which of these changes it was.
+TITLES = {kind.template: kind.title for kind in reversed(KINDS)} | {account_mails.TEMPLATE: _l("Security notice")}
 
 
 class Badge(NamedTuple):
