@@ -9,7 +9,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from tests.cast import NOW, Cast, local, promised
+from tests.cast import NOW, Cast
+from webapp.core.local_time import wall_minute
 from webapp.database import Database
 from webapp.models import Appointment
 
@@ -29,7 +30,7 @@ def appointment(
     squeezed: str = "",
 ) -> dict[str, Any]:
     """The row of one appointment; `start` is on the clinic's wall clock. `squeezed` is why it is in the second lane."""
-    starts_at = local(start)
+    starts_at = cast.local(start)
     ends_at = starts_at + timedelta(minutes=minutes)
     return {
         "reference": f"TEST-{next(_numbers):04d}",
@@ -38,7 +39,7 @@ def appointment(
         "visit_type_id": cast.long,
         "starts_at": starts_at,
         "ends_at": ends_at,
-        "promised_minute": promised(starts_at),
+        "promised_minute": wall_minute(starts_at, cast.zone),
         "busy_from": starts_at - timedelta(minutes=before),
         "busy_until": ends_at + timedelta(minutes=after),
         **({"lane": 1, "squeeze_reason": squeezed} if squeezed else {}),

@@ -49,7 +49,7 @@ def promised(starts_at: datetime) -> int:
 
 
 def local(text: str) -> datetime:
-    """The instant in UTC of a time on the clinic's wall clock, for example '2026-03-03 09:30'."""
+    """The instant in UTC of a time on the wall clock of Amsterdam, for example '2026-03-03 09:30'."""
     return datetime.fromisoformat(text).replace(tzinfo=AMSTERDAM).astimezone(UTC)
 
 
@@ -78,15 +78,20 @@ class Cast:
     erins_only: int
     by_phone: int
     now: datetime = field(default=NOW)
+    zone: ZoneInfo = AMSTERDAM
 
     @property
     def url(self) -> str:
         """The URL of the database, for connections that are not the cast's, such as those of another process."""
         return self.database.url.render_as_string(hide_password=False)
 
+    def local(self, text: str) -> datetime:
+        """The instant in UTC of a time on the clinic's wall clock, for example '2026-03-03 09:30'."""
+        return datetime.fromisoformat(text).replace(tzinfo=self.zone).astimezone(UTC)
+
     def book(self, actor: Actor, start: str, *, doctor: str = "bob", visit_type: int | None = None) -> str:
         """Book as the pages do; returns the reference. `start` is on the clinic's wall clock."""
-        command = Booking(doctor=doctor, visit_type_id=visit_type or self.short, starts_at=local(start))
+        command = Booking(doctor=doctor, visit_type_id=visit_type or self.short, starts_at=self.local(start))
         return self.database.write(service.book, actor, command, now=self.now)
 
     def add(self, row: Any) -> int:

@@ -1,6 +1,7 @@
 """A running Docket for the browser, and its users.
 
-The server has the real clock: tests take their times from the page, or from `Clinic.free_time`.
+The server has the real clock: tests take their times from the page, from `Clinic.today` or from `Clinic.free_time`.
+Whenever they run, it is morning in the clinic, so that today began hours ago and does not end during a test.
 """
 
 from __future__ import annotations
@@ -11,15 +12,17 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
+import sqlalchemy as sa
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, expect
 
 from tests.browser.shared_server import SharedServer
-from tests.cast import AMSTERDAM, PASSWORD, Cast, assemble, assembled, password_hash
+from tests.cast import PASSWORD, Cast, assemble, assembled, password_hash
 from tests.postgres import new_database
 from tests.servers import live_server
 from webapp import models
@@ -60,9 +63,14 @@ class Clinic:
         self.cast.add(models.Patient(user_id=user_id, name=name, email=email, created_at=now))
         return Actor(user_id, 0, name, email, "patient")
 
+    @property
+    def today(self) -> date:
+        """The day in the clinic."""
+        return datetime.now(self.cast.zone).date()
+
     def free_time(self, *, days: int, hour: int = 10, minute: int = 0) -> str:
         """A time on the clinic's wall clock, this many working days after the next one: no two numbers share a day."""
-        day = datetime.now(AMSTERDAM)
+        day = self.today
         while days >= 0:
             day += timedelta(days=1)
             days -= day.weekday() < 5
@@ -99,8 +107,16 @@ def clinic(request: pytest.FixtureRequest, clinic_settings: dict[str, str]) -> I
             stack.callback(database.dispose)
             cast = assemble(database)
             at = stack.enter_context(live_server(url, env=SETTINGS | clinic_settings)).url
-        cast.now = datetime.now(UTC).replace(microsecond=0)
+        move_to_the_morning(cast)
         yield Clinic(at, cast)
+
+
+def move_to_the_morning(cast: Cast) -> None:
+    """Move the clinic to a time zone where it is between eight and nine, and which keeps its clocks."""
+    cast.now = datetime.now(UTC).replace(microsecond=0)
+    east = (8 - cast.now.hour + 12) % 24 - 12
+    cast.zone = ZoneInfo(f"Etc/GMT{-east:+d}")
+    cast.change(sa.update(models.ClinicSettings).values(time_zone=cast.zone.key, country="NL"))
 
 
 @contextmanager

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import pytest
 import sqlalchemy as sa
 from playwright.sync_api import Locator, Page, expect
 from sqlalchemy.orm import Session
 
-from tests.appointment_rows import appointment, insert
+from tests.appointment_rows import put
 from tests.browser.conftest import Clinic, sign_in
 from webapp import models
-from webapp.core.local_time import wall_minute
 from webapp.patients import records, search_index
 from webapp.patients.schemas import PatientDetails
 
@@ -112,14 +110,11 @@ class Desk:
 
 
 class Day:
-    """The clinic, moved to a time zone where it is between eight and nine in the morning, and open on all days."""
+    """The clinic, open on all days."""
 
     def __init__(self, clinic: Clinic) -> None:
         self.cast = clinic.cast
-        east = (8 - datetime.now(UTC).hour + 12) % 24 - 12
-        self.zone = ZoneInfo(f"Etc/GMT{-east:+d}")
-        self.today = datetime.now(self.zone).date()
-        self.cast.change(sa.update(models.ClinicSettings).values(time_zone=self.zone.key, country="NL"))
+        self.today = clinic.today
         for weekday in (5, 6):
             self.cast.add(models.OpeningHours(weekday=weekday, start_minute=9 * 60, end_minute=17 * 60))
             for doctor_id in self.cast.doctor_ids.values():
@@ -129,11 +124,7 @@ class Day:
 
     def put(self, day: date, clock: str, **details: Any) -> None:
         """An appointment at a time of the clinic's clock."""
-        starts_at = datetime.combine(day, time.fromisoformat(clock), self.zone).astimezone(UTC)
-        row = appointment(self.cast, "2026-01-05 09:00", **details)
-        ends_at = starts_at + (row["ends_at"] - row["starts_at"])
-        when = {"starts_at": starts_at, "ends_at": ends_at, "busy_from": starts_at, "busy_until": ends_at}
-        insert(self.cast, row | when | {"promised_minute": wall_minute(starts_at, self.zone)})
+        put(self.cast, f"{day} {clock}", **details)
 
     def patient(self, name: str, *, managed_by: str | None = None) -> None:
         """A patient without an account, whom the tests then know by the first name."""
@@ -315,7 +306,7 @@ def test_ten_calls_by_keyboard_alone(open_browser: Open, clinic: Clinic, day: Da
         desk.press("Enter")
         expect(page.locator("main .notice")).to_be_visible()
     left = [desk.saved(f"L{clock} Left")[0] for clock in CLOCKS[:LEFT]]
-    tomorrow = datetime.combine(day.today + timedelta(days=1), time(), day.zone)
+    tomorrow = clinic.cast.local(f"{day.today + timedelta(days=1)} 00:00")
     erin = clinic.cast.doctor_ids["erin"]
     assert {each.status for each in left} == {"scheduled"}
     assert [each for each in left if each.doctor_id != erin and each.starts_at < tomorrow] == []

@@ -19,7 +19,7 @@ from playwright.sync_api import Page, expect
 from tests.appointment_rows import appointment, insert, put
 from tests.browser.conftest import Clinic, sign_in
 from tests.browser.looking import check_similar_pages, look
-from tests.cast import AMSTERDAM, PASSWORD, local
+from tests.cast import PASSWORD
 from webapp import models
 from webapp.clinic import documents, poster
 from webapp.clinic.service import get_clinic
@@ -172,7 +172,7 @@ def test_when_booking_does_not_succeed(open_browser: Open, clinic: Clinic) -> No
     expect(page.get_by_role("alert")).to_contain_text("That time has just been taken")
     look(page)
     mine = clinic.cast.book(patient, clinic.free_time(days=9, hour=11))
-    page.goto(f"/appointments/{mine}/reschedule?starts_at={iso(local(taken))}")
+    page.goto(f"/appointments/{mine}/reschedule?starts_at={iso(clinic.cast.local(taken))}")
     expect(page.get_by_role("alert")).to_contain_text("That time has just been taken")
     look(page)
     page.goto(book_address(clinic, clinic.free_time(days=8, hour=12)))
@@ -220,7 +220,7 @@ def test_the_pages_of_the_staff(open_browser: Open, clinic: Clinic) -> None:
     put(clinic.cast, f"{day} 10:00", patient="dave", minutes=15, squeezed="A child with a fever")
     # A patient who waits today has the longest row of signs and actions.
     came = utc_now() - timedelta(minutes=5)
-    row = appointment(clinic.cast, f"{came.astimezone(AMSTERDAM):%Y-%m-%d %H:%M}", status="arrived")
+    row = appointment(clinic.cast, f"{came.astimezone(clinic.cast.zone):%Y-%m-%d %H:%M}", status="arrived")
     insert(clinic.cast, row | {"arrived_at": came})
     page = open_browser()
     sign_in(page, "bob@docket.example")
@@ -273,7 +273,7 @@ def test_too_large_too_many_and_broken(open_browser: Open, clinic: Clinic) -> No
 
 
 def book_address(clinic: Clinic, start: str, *, kind: int | None = None) -> str:
-    return f"/book?doctor=bob&visit_type={kind or clinic.cast.short}&starts_at={iso(local(start))}"
+    return f"/book?doctor=bob&visit_type={kind or clinic.cast.short}&starts_at={iso(clinic.cast.local(start))}"
 
 
 @contextmanager

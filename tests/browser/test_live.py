@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
 
 import pytest
 import sqlalchemy as sa
@@ -12,7 +11,6 @@ from playwright.sync_api import Page, expect
 from tests.browser.conftest import Clinic, sign_in
 from tests.browser.looking import look
 from tests.browser.test_schedule import appointment_today
-from tests.cast import AMSTERDAM
 from webapp import models
 
 pytestmark = pytest.mark.browser
@@ -52,7 +50,7 @@ def test_a_day_shows_what_others_change_and_keeps_what_is_open(open_browser: Ope
 
 def test_a_note_that_is_being_typed_stays_and_replaces_no_other(open_browser: Open, clinic: Clinic) -> None:
     reference = appointment_today(clinic, 12, "dave")
-    here = f"/board/{datetime.now(AMSTERDAM):%Y-%m-%d}/appointments/{reference}"
+    here = f"/board/{clinic.today}/appointments/{reference}"
     first, second = (open_browser(viewport=WIDE) for _ in range(2))
     sign_in(first, "fiona@docket.example", at=here)
     sign_in(second, "carol@docket.example", at=here)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from tests.appointment_rows import appointment, insert
 from tests.browser.conftest import PHONE, Clinic, sign_in
-from tests.cast import AMSTERDAM, local
 from webapp import models
 
 pytestmark = pytest.mark.browser
@@ -19,7 +18,7 @@ Open = Callable[..., Page]
 
 def appointment_today(clinic: Clinic, hour: int, patient: str) -> str:
     """Book an appointment with Bob today, outside of any rules; returns its reference."""
-    row = appointment(clinic.cast, f"{datetime.now(AMSTERDAM):%Y-%m-%d} {hour:02d}:00", patient=patient)
+    row = appointment(clinic.cast, f"{clinic.today} {hour:02d}:00", patient=patient)
     insert(clinic.cast, row)
     return str(row["reference"])
 
@@ -68,7 +67,7 @@ def test_the_menu_opens_and_closes_by_keyboard(open_browser: Open, clinic: Clini
 def test_keys_turn_the_days_and_letters_can_be_switched_off(open_browser: Open, clinic: Clinic) -> None:
     page = open_browser()
     sign_in(page, "bob@docket.example", at="/schedule")
-    today = datetime.now(AMSTERDAM).date()
+    today = clinic.today
 
     def press(key: str, days: int) -> None:
         page.keyboard.press(key)
@@ -116,7 +115,7 @@ def test_a_time_is_at_the_same_height_on_each_day_of_the_week(open_browser: Open
     insert(clinic.cast, appointment(clinic.cast, "2026-03-19 10:00", patient="dave", status="cancelled"))
     closed = date(2026, 3, 18)
     clinic.cast.add(models.Closure(name="Spring day", starts_on=closed, ends_on=closed))
-    leave = {"starts_at": local("2026-03-20 00:00"), "ends_at": local("2026-03-21 00:00")}
+    leave = {"starts_at": clinic.cast.local("2026-03-20 00:00"), "ends_at": clinic.cast.local("2026-03-21 00:00")}
     clinic.cast.add(models.TimeOff(doctor_id=clinic.cast.doctor_ids["bob"], reason="Course", **leave))
     page = open_browser(viewport={"width": 1280, "height": 800})
     sign_in(page, "bob@docket.example")

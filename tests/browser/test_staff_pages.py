@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from tests.api_client import make_api_token
 from tests.browser.conftest import Clinic, sign_in
 from tests.browser.looking import check_similar_pages, look
-from tests.cast import NOW, local
+from tests.cast import NOW
 from webapp import models
 from webapp.appointments import walk_ins
 from webapp.appointments.joining import join_records
@@ -267,14 +267,15 @@ def test_appointments_that_a_change_affects(open_browser: Open, clinic: Clinic) 
 def test_the_pages_of_doctors(open_browser: Open, clinic: Clinic) -> None:
     day = clinic.free_time(days=18)[:10]
     reference = clinic.cast.book(clinic.new_patient(), f"{day} 10:00")
+    free, at_lunch = (iso(clinic.cast.local(f"{day} {clock}")) for clock in ("11:00", "12:10"))
     page = open_browser()
     sign_in(page, "bob@docket.example")
     for path in (
         f"/appointments/{reference}",
         f"/appointments/{reference}/cancellation",
         f"/appointments/{reference}/reschedule",
-        f"/book?doctor=bob&starts_at={iso(local(f'{day} 11:00'))}",
-        f"/book?doctor=bob&starts_at={iso(local(f'{day} 12:10'))}&patient={clinic.cast.patient_ids['dave']}",
+        f"/book?doctor=bob&starts_at={free}",
+        f"/book?doctor=bob&starts_at={at_lunch}&patient={clinic.cast.patient_ids['dave']}",
         "/decisions?of=3&next=/schedule",
     ):
         page.goto(path)
