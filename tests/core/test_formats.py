@@ -25,6 +25,25 @@ def test_days_between_two_dates_name_what_differs(first: date, last: date, words
     assert formats.days_between(first, last, ZoneInfo("Europe/Amsterdam")) == words
 
 
+@pytest.mark.parametrize(
+    ("zone", "instant", "words"),
+    [
+        ("Europe/Amsterdam", "2026-10-24T23:59:00Z", "01:59"),
+        ("Europe/Amsterdam", "2026-10-25T00:00:00Z", "02:00 CEST"),
+        ("Europe/Amsterdam", "2026-10-25T01:59:00Z", "02:59 CET"),
+        ("Europe/Amsterdam", "2026-10-25T02:00:00Z", "03:00"),
+        # The instants beside an hour that is skipped.
+        ("Europe/Amsterdam", "2026-03-29T00:59:00Z", "01:59"),
+        ("Europe/Amsterdam", "2026-03-29T01:00:00Z", "03:00"),
+        # Half an hour is repeated here.
+        ("Australia/Lord_Howe", "2026-04-04T14:59:00Z", "01:59 UTC+11"),
+        ("Australia/Lord_Howe", "2026-04-04T15:00:00Z", "01:30 UTC+10:30"),
+    ],
+)
+def test_a_time_that_clocks_show_twice_has_the_name_of_its_zone(zone: str, instant: str, words: str) -> None:
+    assert formats.clock(datetime.fromisoformat(instant), ZoneInfo(zone)) == words
+
+
 def test_a_span_that_ends_with_its_day_ends_at_24_00() -> None:
     zone = ZoneInfo("Europe/Amsterdam")
     assert formats.end_clock(datetime(2026, 3, 10, 22, 59, tzinfo=UTC), zone) == "23:59"

@@ -80,19 +80,19 @@ def seen(html: str) -> str:
     [
         ("Europe/Amsterdam", "2026-03-29T00:30:00Z", "Sunday 29 March 2026, 01:30"),
         ("Europe/Amsterdam", "2026-03-29T01:30:00Z", "Sunday 29 March 2026, 03:30"),
-        ("Europe/Amsterdam", "2026-10-25T00:30:00Z", "Sunday 25 October 2026, 02:30 (UTC+2)"),
-        ("Europe/Amsterdam", "2026-10-25T01:30:00Z", "Sunday 25 October 2026, 02:30 (UTC+1)"),
+        ("Europe/Amsterdam", "2026-10-25T00:30:00Z", "Sunday 25 October 2026, 02:30 CEST"),
+        ("Europe/Amsterdam", "2026-10-25T01:30:00Z", "Sunday 25 October 2026, 02:30 CET"),
         ("America/New_York", "2026-03-29T01:30:00Z", "Saturday 28 March 2026, 21:30"),
-        ("America/New_York", "2026-11-01T06:30:00Z", "Sunday 1 November 2026, 01:30 (UTC-5)"),
+        ("America/New_York", "2026-11-01T06:30:00Z", "Sunday 1 November 2026, 01:30 EST"),
         ("Asia/Kolkata", "2026-10-25T00:30:00Z", "Sunday 25 October 2026, 06:00"),
-        ("America/St_Johns", "2026-11-01T04:00:00Z", "Sunday 1 November 2026, 01:30 (UTC-2:30)"),
+        ("America/St_Johns", "2026-11-01T04:00:00Z", "Sunday 1 November 2026, 01:30 NDT"),
     ],
 )
 def test_text_html_and_calendar_name_one_instant(zone: str, starts_at: str, name: str) -> None:
     for template in MAILS:
         said = mail(template, values(zone, starts_at))
         assert f": {name}\n" in said.text
-        assert said.subject.endswith(re.sub(r" \d{4}(, \d\d:\d\d).*", r"\1", name))
+        assert said.subject.endswith(re.sub(r" \d{4},", ",", name))
         assert name in seen(said.html)
         label = f"All times are {zone.partition('/')[2].replace('_', ' ')} time."
         assert (said.text.count(label), seen(said.html).count(label)) == (1, 1)

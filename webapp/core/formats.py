@@ -60,8 +60,10 @@ def local_date(instant: datetime | date, zone: ZoneInfo) -> date:
 
 
 def clock(instant: datetime, zone: ZoneInfo) -> str:
-    """'09:20'."""
-    return instant.astimezone(zone).strftime("%H:%M")
+    """'09:20'. In the hour that is repeated when the clocks go back, the zone's name is added: '02:30 CEST'."""
+    local = instant.astimezone(zone)
+    text = f"{local.hour:02d}:{local.minute:02d}"
+    return f"{text} {_zone_name(local)}" if _is_repeated(local) else text
 
 
 def end_clock(instant: datetime, zone: ZoneInfo) -> str:
@@ -161,23 +163,20 @@ def zone_label(zone: ZoneInfo) -> str:
 
 
 def full_instant(instant: datetime, zone: ZoneInfo) -> str:
-    """'Wednesday 11 March 2026, 09:20', where the zone is named nearby or known.
-
-    In the hour that is repeated when the clocks go back, the offset from UTC is added.
-    """
-    offset = _which_of_two(instant, zone)
-    return f"{day_full(instant, zone)}, {clock(instant, zone)}" + (f" ({offset})" if offset else "")
+    """'Wednesday 11 March 2026, 09:20', where the clinic's zone is named nearby or known."""
+    return f"{day_full(instant, zone)}, {clock(instant, zone)}"
 
 
-def _which_of_two(instant: datetime, zone: ZoneInfo) -> str:
-    """'UTC+2' in the hour that is repeated when the clocks go back, else ''."""
-    local = instant.astimezone(zone)
-    repeated = local.utcoffset() != local.replace(fold=1 - local.fold).utcoffset()
-    return _utc_offset(local) if repeated else ""
+def _is_repeated(local: datetime) -> bool:
+    """Whether the clocks show this time twice. An instant is never in the hour that they skip."""
+    return local.utcoffset() != local.replace(fold=1 - local.fold).utcoffset()
 
 
-def _utc_offset(local: datetime) -> str:
-    """'UTC+2', 'UTC-3:30'."""
+def _zone_name(local: datetime) -> str:
+    """'CEST', or 'UTC-3:30' where the zone is a number only."""
+    name = local.tzname() or ""
+    if name.isalpha():
+        return name
     offset = local.utcoffset()
     minutes_east = int(offset.total_seconds()) // 60 if offset is not None else 0
     hours, rest = divmod(abs(minutes_east), 60)

@@ -78,7 +78,7 @@ def _difference(minutes: int, other: datetime, wanted: datetime, zone: ZoneInfo)
     if formats.local_date(other, zone) == formats.local_date(wanted, zone):
         words = _("%(time)s later") if minutes > 0 else _("%(time)s earlier")
         return words % {"time": formats.minutes(abs(minutes))}
-    if formats.clock(other, zone) == formats.clock(wanted, zone):
+    if other.astimezone(zone).time() == wanted.astimezone(zone).time():
         return _("Same time, %(day)s") % {"day": formats.weekday_long(other, zone)}
     days = (formats.local_date(other, zone) - formats.local_date(wanted, zone)).days
     words = _("%(time)s later") if days > 0 else _("%(time)s earlier")

@@ -352,16 +352,11 @@ def slots_of(
     Without an `address` the times are only shown.
     When the clocks go back, an hour occurs twice; the zone's abbreviation then tells the two apart.
     """
-    twice = set()
-    if len(facts.pieces) > 1:
-        minutes = [time.minute for time in times]
-        twice = {minute for minute in minutes if minutes.count(minute) > 1}
+    clocks_change = len(facts.pieces) > 1
     morning: list[Slot] = []
     afternoon: list[Slot] = []
     for start, _day, minute in times:
-        label = CLOCK[minute]
-        if minute in twice:
-            label = f"{label} {to_datetime(start).astimezone(zone).tzname()}"
+        label = formats.clock(to_datetime(start), zone) if clocks_change else CLOCK[minute]
         part = morning if minute < NOON else afternoon
         part.append((label, address and address + iso_minute(start), f"{label}, {day}"))
     return morning, afternoon

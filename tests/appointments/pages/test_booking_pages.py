@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from starlette.testclient import TestClient
 
 from tests import registering
-from tests.appointment_rows import put
+from tests.appointment_rows import appointment, insert, put
 from tests.cast import PASSWORD, Cast, client_for, local, log_in
 from tests.reading import HTMX, Element, read
 from webapp import models
@@ -613,6 +613,14 @@ def test_past_and_cancelled_appointments_can_be_booked_again(client: TestClient,
         assert href == f"/doctors/bob?visit_type={cast.short}&patient={cast.patient_ids['alice']}"
         slot = read(desk.get(href)).all("a", class_="slot")[0]["href"]
         assert read(desk.get(slot)).h1 == "Book for Alice Adams"
+
+
+def test_a_time_that_clocks_show_twice_is_told_apart(client: TestClient, cast: Cast) -> None:
+    row = appointment(cast, "2026-10-25 02:30")
+    insert(cast, row)
+    log_in(client, "alice")
+    assert "Sunday 25 October, 02:30 CEST" in read(client.get("/appointments")).text
+    assert "02:30 CEST to 02:00 CET" in read(client.get(f"/appointments/{row['reference']}")).text
 
 
 def test_adding_to_a_calendar_comes_before_cancelling(client: TestClient, cast: Cast) -> None:

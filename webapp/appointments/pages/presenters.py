@@ -229,7 +229,7 @@ def repeated_times(
     """Links to the two instants, each with the path, the query and its start."""
     return [
         RepeatedTime(
-            label=f"{start.astimezone(clinic.zone):%H:%M %Z}",
+            label=formats.clock(start, clinic.zone),
             href=with_query(path, **query, starts_at=formats.iso(start)),
             current=start == chosen,
         )
