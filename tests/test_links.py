@@ -42,11 +42,11 @@ REFUSED = {
     (403, "/appointments/{reference}/reason"): "The clinic shows the front desk no reasons, so it changes none.",
     (403, "/book"): "A doctor who reads a colleague's public page learns that only the front desk books there.",
 }
-# The links in a message are for its recipient, and those of an example lead to no appointment.
-# What these readers never see.
 LEAVE = "an operation of her own"
+# Each reader, and the words that no page may show this reader.
 UNSEEN = {"alice": (NOTE, LEAVE), "bob": (LEAVE,), "fiona": (NOTE, REASON, LEAVE), "carol": (NOTE,)}
-CLOSED_BOOKS = re.compile(r"/admin/messages/.*/document")
+# The links in a message are for its recipient, and those of an example lead to no appointment.
+DOCUMENT = re.compile(r"/admin/messages/.*/document")
 
 
 @dataclass
@@ -85,7 +85,7 @@ class Crawl:
                     self.wrong.append(f"{answer.status_code} at {address}, from {origin}")
             elif location and not location.startswith("/login"):
                 self.wait_for(address, location)
-            elif answer.headers.get("content-type", "").startswith("text/html") and not CLOSED_BOOKS.match(address):
+            elif answer.headers.get("content-type", "").startswith("text/html") and not DOCUMENT.match(address):
                 self.look(address, read(answer))
 
     def look(self, address: str, page: Element) -> None:

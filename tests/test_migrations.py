@@ -197,13 +197,13 @@ def everything(database: Database) -> dict[str, list[tuple[object, ...]]]:
 
 # To whom a visit type is suggested is a column of 0018, which fills it by names.
 FOLLOW_UP_BY_NAME = sa.update(VisitType).where(VisitType.name == "Follow-up").values(suggested_for="returning")
+FIRST_VISIT_BY_NAME = sa.update(VisitType).where(VisitType.name == "First visit").values(suggested_for="new")
 # So is the specialty that comes first, a column of 0019.
+GENERAL_PRACTICE_FIRST = sa.update(ClinicSettings).values(first_specialty="General practice")
 # Keys are random, and only appointments that are still to come get new ones.
 WITHOUT_LINK_KEYS = sa.update(Appointment).values(link_key=None)
-GENERAL_PRACTICE_FIRST = sa.update(ClinicSettings).values(first_specialty="General practice")
 # Older releases have no role for the front desk.
 WITHOUT_FRONT_DESK = sa.update(User).where(User.role == "receptionist").values(role="admin")
-FIRST_VISIT_BY_NAME = sa.update(VisitType).where(VisitType.name == "First visit").values(suggested_for="new")
 
 
 def test_down_to_the_tables_and_up_again_keeps_every_row_and_the_guard(cast: Cast) -> None:

@@ -20,11 +20,11 @@ from webapp.patients.schemas import PatientDetails
 
 pytestmark = pytest.mark.browser
 Open = Callable[..., Page]
-# What a practised person takes for a key, and what a page takes until it can be used.
+# The time that a practised person takes for a key, and a page until it can be used.
 KEY_SECONDS, PAGE_SECONDS = 0.2, 1.0
-# (keys, pages) that a call may take at most. A call that needs more has got a new obstacle.
 CLOCKS = [f"{hour:02}:{minute:02}" for hour in (9, 10, 11, 13, 14, 15, 16) for minute in (0, 30)]
 LEFT = 12
+# (keys, pages) that a call may take at most. A call that needs more has got a new obstacle.
 AT_MOST = {
     "known patient, any GP": (8, 3),
     "new patient": (36, 2),

@@ -11,8 +11,8 @@ from webapp.clinic.models import minutes_of_day_check, weekday_check, whole_minu
 from webapp.core.names import sort_key_of_new
 from webapp.database import SORTED_TEXT, Base
 
-# The guard has this many lanes beside the ordinary one.
 MOST_LATE_MINUTES = 480
+# The guard has this many lanes beside the ordinary one.
 MOST_SQUEEZE_INS = 3
 
 doctor_visit_types = sa.Table(

@@ -33,7 +33,7 @@ class Unreadable(NamedTuple):
 
 
 def find_unreadable(session: Session) -> Iterator[Unreadable]:
-    """Values that are not of their column's kind: a date that is not one, JSON of another shape, bytes without text."""
+    """Values that are not of their column's kind: no date, JSON of another shape, bytes that are not text."""
     sqlite = session.get_bind().dialect.name == "sqlite"
     for table in Base.metadata.sorted_tables:
         conditions = {column.name: _is_other(column, sqlite=sqlite) for column in table.columns}

@@ -103,7 +103,7 @@ def is_any_due(session: Session, channel: Channel, *, now: datetime) -> bool:
 
 
 def claim(session: Session, channel: Channel, *, worker: str, lease: timedelta, now: datetime) -> ClaimedMessage | None:
-    """Claim the next due message for this worker until the lease ends; None if there is no such account."""
+    """Claim the next due message for this worker until the lease ends; None if no message is due."""
     found = rows(session, _NEXT_TO_CLAIM, channel=channel, now=now).first()
     if found is None:
         return None

@@ -116,7 +116,7 @@ class ChangeSubmission(Submission):
         decisions in the same transaction.
 
         Raises:
-            Asked: the change was not made; the page is shown again. The block ends here.
+            ChangeNotMade: the page is shown again instead. The block ends here.
             AppError: `work` refuses the change itself.
         """
         sent, impact = self._sent, self.impact

@@ -113,7 +113,7 @@ _WAS_HERE = sa.exists().where(
     # With bound parameters, SQLAlchemy would write the statuses into the query at each run.
     sa.text(f"earlier.{OCCUPIES_WORDS}"),
 )
-# Minutes instead of instants: JSON knows neither, and numbers are quicker to compare.
+# Minutes instead of instants: JSON has no instants, and numbers are quicker to compare.
 _INSTANTS = ("starts_at", "ends_at", "busy_from", "busy_until", "arrived_at")
 
 
