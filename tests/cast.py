@@ -289,7 +289,7 @@ def _start_session(session: Session, *, name: str, now: datetime) -> str:
 
 
 def log_in_by_form(client: TestClient, name: str) -> TestClient:
-    """Sign in one of the cast through the form, for tests of the login itself."""
+    """Sign in one of the cast through the form, for tests of signing in itself."""
     answer = client.post("/login", data={"email": f"{name}@docket.example", "password": PASSWORD})
     assert answer.status_code == 303, answer.text
     return client

@@ -2,7 +2,7 @@
 
 A route without a row fails, and so does a row without a route. A row has the answers, in this order, to
     a guest · the patient · another patient · the appointment's doctor · another doctor · the admin · a disabled account
-where 303→login is a redirect to the login page and back, and 401 asks the user to sign in. Of the routes that are the
+where 303→login is a redirect to the sign-in page and back, and 401 asks the user to sign in. Of the routes that are the
 admins', `AT_THE_DESK` lists those that the front desk has as well; all that others have answer it like the admins.
 """
 

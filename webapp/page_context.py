@@ -73,7 +73,7 @@ def letterhead(page: Page) -> dict[str, str]:
 
 
 def demo_accounts(page: Page) -> list[tuple[str, str, str]] | None:
-    """The accounts to show on the log-in page; None unless the data is demo data, and never in production."""
+    """The accounts to show on the sign-in page; None unless the data is demo data, and never in production."""
     if page.settings.environment == "production" or not current_clinic(page).demo:
         return None
     return [(who, email, DEMO_PASSWORD) for who, email in DEMO_ACCOUNTS]

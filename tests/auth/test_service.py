@@ -1,4 +1,4 @@
-"""Logging in, throttling, and what ends a session, on both databases."""
+"""Signing in, throttling, and what ends a session, on both databases."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def log_in(
     device: str = "",
     now: datetime = NOW,
 ) -> str:
-    """All steps of a login, as the page takes them; returns the session's secret id."""
+    """All steps of a sign-in, as the page takes them; returns the session's secret id."""
     database = cast.database
     command = LogIn(email=email, password=password, address=address, user_agent="Tests", known_device=device)
     attempt = database.write(service.admit_login, command, now=now)
@@ -99,7 +99,7 @@ def count(cast: Cast, table: type[FailedLogin | UserSession]) -> int:
         return session.scalar(sa.select(sa.func.count()).select_from(table)) or 0
 
 
-# ------------------------------------------------------------------------------------------------ logging in
+# ------------------------------------------------------------------------------------------------ signing in
 
 
 def test_the_right_password_signs_in_and_is_no_failure(cast: Cast) -> None:
@@ -359,7 +359,7 @@ def test_twenty_registrations_of_a_network_an_hour_are_enough(cast: Cast) -> Non
 
     for _ in range(20):
         cast.database.write(register)
-    # A login in between deletes only what no longer counts.
+    # A sign-in in between deletes only what no longer counts.
     assert log_in(cast, address=THIEF, now=NOW + 30 * MINUTE)
     with pytest.raises(TooManyRegistrations) as caught:
         cast.database.write(login_throttle.admit_registration, address=THIEF, now=NOW + 45 * MINUTE)

@@ -202,7 +202,7 @@ def clear_session_cookie(page: Page, response: Response) -> None:
 
 
 def known_device(page: Page, email: str) -> str:
-    """The hash of this browser's device id, if it has logged in to this account before; else ''."""
+    """The hash of this browser's device id, if it has signed in to this account before; else ''."""
     device = signed_value(page, DEVICE_COOKIE, "device")
     account, _separator, identity = device.partition(":")
     return tokens.hashed(identity) if identity and account == service.account_key(email) else ""

@@ -1,4 +1,4 @@
-"""Throttles guessing: log-ins, codes, current passwords, registrations, password resets.
+"""Throttles guessing: sign-ins, codes, current passwords, registrations, password resets.
 
 An attempt is admitted before its password is checked, and is pending until it is judged: a successful one is deleted,
 a failed one stays as a failure. Attempts are admitted one at a time, and only while failures and pending attempts
@@ -56,9 +56,9 @@ LONGEST_WAIT = timedelta(hours=1)
 # A process that crashed leaves its attempts pending; after this time they no longer count.
 PENDING_FOR = timedelta(seconds=60)
 
-# Stored in the place of a known browser's hash, so that the counts of log-ins leave these rows out.
+# Stored in the place of a known browser's hash, so that the counts of sign-ins leave these rows out.
 REGISTERING, CHANGING, RESETTING, SIGN_ON = "register", "password", "reset", "sso"
-# Log-ins by unknown clients: on our pages, and through the API.
+# Sign-ins by unknown clients: on our pages, and through the API.
 PAGES, API = "", "api"
 # The event's code for a failure, and how the user tried to sign in.
 FAILURES = {REGISTERING: "registration_failed", CHANGING: "password_check_failed"}
@@ -97,7 +97,7 @@ def admitted(
 def admit_login(
     session: Session, *, account: str, address: str, device: str, now: datetime, client: str = PAGES
 ) -> int:
-    """Admit an attempt to log in and return its row's id, unless one of the counts is full.
+    """Admit an attempt to sign in and return its row's id, unless one of the counts is full.
 
     `device` is the hash of a browser that has signed in to this account before, else ''. `client` is `PAGES` or `API`.
 
@@ -114,12 +114,12 @@ def admit_login(
 
 
 def admit_guess(session: Session, kind: str, *, account: str, address: str, now: datetime) -> int:
-    """Admit a guess at another secret of an account, such as a code, like a log-in; return the attempt's id.
+    """Admit a guess at another secret of an account, such as a code, like a sign-in; return the attempt's id.
 
     `kind` is a short word for the secret; each kind is counted separately.
 
     Raises:
-        TooManyLogins, AttemptsUnderWay: as for a log-in.
+        TooManyLogins, AttemptsUnderWay: as for a sign-in.
     """
     _one_at_a_time(session)
     _require_room_of_networks(session, kind, LOGINS, address=address, now=now)
@@ -131,7 +131,7 @@ def admit_sign_on(session: Session, *, address: str, now: datetime) -> int:
     """Admit the answer of an identity provider before it is checked, and return the attempt's id.
 
     Raises:
-        TooManyLogins, AttemptsUnderWay: as for a log-in, of this network; it is not known yet whose account it is.
+        TooManyLogins, AttemptsUnderWay: as for a sign-in, of this network; it is not known yet whose account it is.
     """
     _one_at_a_time(session)
     _require_room_of_networks(session, SIGN_ON, LOGINS, address=address, now=now)
@@ -139,10 +139,10 @@ def admit_sign_on(session: Session, *, address: str, now: datetime) -> int:
 
 
 def admit_password_change(session: Session, user_id: int, *, address: str, now: datetime) -> int:
-    """Admit a signed-in user's attempt to enter the current password, like a log-in, and return the attempt's id.
+    """Admit a signed-in user's attempt to enter the current password, like a sign-in, and return the attempt's id.
 
     Raises:
-        TooManyLogins, AttemptsUnderWay: as for a log-in; shown next to the field of the current password.
+        TooManyLogins, AttemptsUnderWay: as for a sign-in; shown next to the field of the current password.
     """
     _one_at_a_time(session)
     account = f"{CHANGING}:{user_id}"
@@ -197,7 +197,7 @@ def note_request(
         _require_room_of_networks(session, kind, bounds, address=address, now=now)
     except TooManyLogins as error:
         raise refused(retry_after=error.retry_after) from error
-    # The row names no account: a user who forgot the password has not failed to log in.
+    # The row names no account: a user who forgot the password has not failed to sign in.
     return _note(session, account=kind, address=address, device=kind, judged=True, now=now)
 
 

@@ -1,4 +1,4 @@
-"""Accounts, their sessions, and the failed log-ins that limit guessing."""
+"""Accounts, their sessions, and the failed sign-ins that limit guessing."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ class FailedLogin(Base):
 
     `account` is a hash: the account may not even exist. `address`, `site` and `region` are the networks of the client,
     from the narrowest to the widest. `device` is the hash of a known browser, or the kind of attempt where it is not a
-    log-in on our pages.
+    sign-in on our pages.
     """
 
     __tablename__ = "failed_logins"

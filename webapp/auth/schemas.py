@@ -115,7 +115,7 @@ class Actor(NamedTuple):
 
 
 class LogIn(BaseModel):
-    """An attempt to log in, from a network address and perhaps from a browser that has logged in before.
+    """An attempt to sign in, from a network address and perhaps from a browser that has signed in before.
 
     `by_api` says that it came through the API instead of our page: the two are counted apart.
     """

@@ -1,6 +1,6 @@
-"""Accounts: creating them, logging in, and changing the password. `sessions` has what follows a log-in.
+"""Accounts: creating them, signing in, and changing the password. `sessions` has what follows a sign-in.
 
-A log-in has four steps, because verifying a password is slow and must hold neither a lock nor a connection:
+A sign-in has four steps, because verifying a password is slow and must hold neither a lock nor a connection:
 `admit_login` counts and stores the attempt, `find_account` reads the hash, `verify_login` verifies the password, and
 `finish_login` deletes the attempt and signs in, or `login_throttle.mark_failed` marks it as failed. See
 `login_throttle`.
@@ -116,7 +116,7 @@ def create_invited_user(session: Session, actor: Actor, email: str, name: str, r
 
 
 def admit_login(session: Session, command: LogIn, *, now: datetime) -> int:
-    """Admit an attempt to log in and return its id.
+    """Admit an attempt to sign in and return its id.
 
     Raises:
         TooManyLogins, AttemptsUnderWay: see `login_throttle.admit_login`.

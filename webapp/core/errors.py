@@ -57,7 +57,7 @@ def error_page(
     *,
     actions: Sequence[Action] = (),
 ) -> Response:
-    """The answer to an error: a page, or a fragment for HTMX; a visitor is sent to the log-in page and back.
+    """The answer to an error: a page, or a fragment for HTMX; a visitor is sent to the sign-in page and back.
 
     If the fault is ours, the page shows the request's id, under which the log says what happened.
 

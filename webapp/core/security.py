@@ -195,7 +195,7 @@ def is_clean_text(encoded: bytes) -> bool:
 def refuse_other_origin(request: Request, *, base_url: str, api_origins: Collection[str] = ()) -> None:
     """Require that a write comes from our own pages, since another site can make a browser send one.
 
-    This covers every form, log-in included. The API accepts no write with a cookie, so programs without an Origin may
+    This covers every form, sign-in included. The API accepts no write with a cookie, so programs without an Origin may
     write there, and pages from anywhere that send a token. Without a token, pages of other sites than `api_origins`
     (`*`: any) may not: the browsers of their visitors would try passwords from many networks.
 

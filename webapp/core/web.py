@@ -330,7 +330,7 @@ def cookie_name(name: str, settings: Settings) -> str:
 
 
 def local_path(address: str, *, default: str = "/") -> str:
-    """`address` if it is a path on this site, else `default`: no log-in redirects to another site."""
+    """`address` if it is a path on this site, else `default`: no sign-in redirects to another site."""
     try:
         parts = urlsplit(address)
     except ValueError:

@@ -19,7 +19,7 @@ from webapp.exceptions import AppError
 
 @contextmanager
 def counted_attempt(page: Page, actor: Actor) -> Iterator[int]:
-    """Admit an attempt to prove the current password, and judge it: a wrong one counts like one at the log-in."""
+    """Admit an attempt to prove the current password, and judge it: a wrong one counts like one at the sign-in."""
     seen = ObservedEvent("password_check_throttled", actor.user_id, network=network_of(page.address))
     page.close()
     attempt = login_throttle.admitted(

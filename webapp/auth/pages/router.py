@@ -33,7 +33,7 @@ router = Router()
 
 @router.get("/login")
 def show_login(page: CurrentPage) -> Response:
-    """The log-in page; everyone. A user who is signed in already is redirected."""
+    """The sign-in page; everyone. A user who is signed in already is redirected."""
     wanted = page.request.query_params.get("next", "")
     found = current_session(page)
     if found is not None:

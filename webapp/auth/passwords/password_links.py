@@ -1,8 +1,8 @@
 """Links that set a password once: the first password of an account that staff made, or a new one after a reset.
 
 The token in the address is as good as a password, so we store only its SHA-256, and a user has at most one link. Using
-a link has steps, as a log-in has: `find_password_link` finds the owner, the new password is checked and hashed while no
-connection is held, and `use_password_link` stores it if the link is still valid.
+a link has steps, as a sign-in has: `find_password_link` finds the owner, the new password is checked and hashed while
+no connection is held, and `use_password_link` stores it if the link is still valid.
 """
 
 from __future__ import annotations

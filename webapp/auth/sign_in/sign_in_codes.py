@@ -194,7 +194,7 @@ def admit(session: Session, *, email: str, device: str, address: str, now: datet
     """Admit an attempt to enter a code, and return its id. A browser that is known to the account never waits long.
 
     Raises:
-        TooManyLogins, AttemptsUnderWay: as for a log-in.
+        TooManyLogins, AttemptsUnderWay: as for a sign-in.
     """
     account = account_key(email)
     if device:

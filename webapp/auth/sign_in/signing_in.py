@@ -1,4 +1,4 @@
-"""The steps of a log-in, shared by the log-in page and the API."""
+"""The steps of a sign-in, shared by the sign-in page and the API."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 def admit(database: Database, command: LogIn, *, now: datetime) -> int:
-    """Admit an attempt to log in. A refusal is a security event of the network that was refused.
+    """Admit an attempt to sign in. A refusal is a security event of the network that was refused.
 
     Raises:
         TooManyLogins, AttemptsUnderWay.
