@@ -47,7 +47,7 @@ DAYS = 1
 STEP = timedelta(minutes=30)
 # Seconds between the moment when both servers answer and the next kill.
 SHORTEST, LONGEST = 0.05, 0.4
-# On PostgreSQL one of so many kills is for the database.
+# On PostgreSQL one in this many kills is for the database.
 CRASH_EVERY = 10
 # With one of these statuses the server or the database was in trouble, so it does not count as an answer.
 IN_TROUBLE = {0, 429, 503}

@@ -114,7 +114,7 @@ def measure(
     changes: int,
     postgres: Postgres | None,
 ) -> dict[str, str]:
-    """Confirm so many appointments, and interrupt; the figures."""
+    """Confirm `changes` appointments, and interrupt; the figures."""
     url = database.url.render_as_string(hide_password=False)
     with database.reading() as session:
         query = sa.select(models.Appointment.reference).where(models.Appointment.id.in_(appointments))

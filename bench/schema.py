@@ -49,7 +49,7 @@ CHECKS = {
     },
 }
 SHOWN = 3
-# A sparse run sends this many requests for each operation, and after them one of so many.
+# A sparse run sends the first requests of each operation, and one in this many of the others.
 FIRST, ONE_OF = 3, 12
 
 

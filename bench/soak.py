@@ -57,7 +57,7 @@ class Person:
         self.choice = random.Random(seed)
 
     def change(self) -> None:
-        """Let another of these people use the browser: each of them may book only so often in a day."""
+        """Let another of these people use the browser: each of them may book only a few times in a day."""
         self.client.headers["cookie"] = self.choice.choice(self.cookies)
 
     def open(self, address: str) -> Element:

@@ -42,14 +42,14 @@ from webapp.i18n import ENGLISH
 from webapp.migrations import upgrade
 
 NAMES = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
-# So many steps ask for the same, so that most answers have been cached before a change: for some requests in a row,
-# which are much alike, at two places of the list.
+# This many steps ask for the same, so that most answers have been cached before a change: at two places of the list of
+# requests, for some that follow each other, because these are much alike.
 STEPS_OF_ONE_FOCUS = 6
 PLACES, IN_A_ROW = 2, 8
 HTMX = {"hx-request": "true"}
 BY_ITSELF = {**HTMX, "docket-live": "1"}
 WIDE = {"accept-language": PSEUDO.tag}
-# Each answer has another one of these.
+# These headers differ in every answer.
 OWN_HEADERS = {"set-cookie", "x-request-id", "ratelimit"}
 
 
@@ -134,7 +134,7 @@ class Walk:
     done: list[str] = field(default_factory=list)
 
     def run(self, steps: int) -> Iterator[Difference]:
-        """Go so many steps, and yield what differs."""
+        """Go this many steps, and yield what differs."""
         self._random = random.Random(self.seed)
         self.now = self.cast.now
         url = self.cast.database.url.render_as_string(hide_password=False)

@@ -54,7 +54,7 @@ _VALUES: dict[str, tuple[Any, ...]] = {
 }
 # Other values of these would name rows or documents that do not exist.
 _KEPT = {"id", "privacy_document", "imprint_document", "consent_document", "link_key", "poster_key", "series"}
-# A row is tried so often until a constraint accepts it.
+# A row is tried at most this many times, until the constraints accept it.
 _TRIES = 20
 
 

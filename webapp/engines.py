@@ -44,7 +44,7 @@ SERVER_OPTIONS = (
     "-c jit=off "
     "-c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3"
 )
-# After so many steps, about two milliseconds, SQLite asks whether it may go on.
+# SQLite asks whether it may go on each time it has taken this many steps, about two milliseconds.
 STEPS_BETWEEN_LOOKS = 100_000
 
 

@@ -30,7 +30,7 @@ def port_of(server: LiveServer) -> int:
 
 
 def eventually(happened: Callable[[], bool], *, seconds: float = 120) -> bool:
-    """Whether something happens; so long is waited only where it does not."""
+    """Whether something happens; only where it does not, this waits for all of the seconds."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         if happened():

@@ -135,7 +135,7 @@ class SecurityFilter(NamedTuple):
 
 
 class CountedEvent(NamedTuple):
-    """An event that happened so many `times` in the minute from `minute` on, the last time at `last_at`."""
+    """An event that happened `times` times in the minute from `minute` on, the last time at `last_at`."""
 
     id: int
     minute: datetime

@@ -24,7 +24,7 @@ from webapp.exceptions import AppError
 logger = logging.getLogger(__name__)
 
 MOST_WAITING = 10_000
-# So many different refusals wait at the same time; of further ones only the number is kept.
+# At most this many different refusals wait at the same time; of further ones only the number is kept.
 MOST_DIFFERENT = 1000
 SECONDS_BETWEEN = 1.0
 

@@ -13,7 +13,7 @@ from webapp.engines import sqlite_module
 
 # Docket's processes hold their connections for as long as they run, so waiting would not help.
 WAIT_SECONDS = 0.2
-# So many problems of a damaged file are named.
+# At most this many problems of a damaged file are named.
 MOST_PROBLEMS = 3
 
 

@@ -52,17 +52,17 @@ class ClinicSettings(Base):
 
     `reminder_days` is a comma list of days before an appointment on which reminders are sent, '' for none. Reminders
     and text messages are only sent in daytime, which is given in minutes of the local day. `tell_late_hours`: a message
-    tells patients that a doctor is running late if their appointment begins within so many hours; 0 sends none.
+    tells patients that a doctor is running late if their appointment begins within this many hours; 0 sends none.
 
-    `country` says how telephone numbers are read and shown, '' that it is the time zone's.
+    `country` says how telephone numbers are read and shown; '' means the country of the time zone.
 
     `privacy_document` and `imprint_document` are the ids of the published documents, 0 without one; everyone is asked
     whether they have read `consent_document` or a later version. An empty `emergency_phone` means the number of the
     clinic's country.
 
-    `keep_records_years`: a record that is to be deleted is kept for so long after the last appointment, because the law
-    requires it; 0 deletes it immediately. `keep_audit_years`: 0 keeps the audit log forever. `private_notes_in_copy`:
-    doctors' private notes belong to the copy of their data that patients may ask for.
+    `keep_records_years`: a record that is to be deleted is kept for this long after the last appointment, because the
+    law requires it; 0 deletes it immediately. `keep_audit_years`: 0 keeps the audit log forever.
+    `private_notes_in_copy`: doctors' private notes belong to the copy of their data that patients may ask for.
 
     `poster_key` is in the QR code of the poster with which patients say that they are here; '' if there is no poster.
 

@@ -42,7 +42,7 @@ T = TypeVar("T")
 # A letter beyond Latin-1 makes Python store a text with two bytes for each character. Objects take about twice as many
 # bytes as Python writes characters for them.
 BYTES_PER_CHARACTER = 2
-# A text weighs so many times as much with the objects that are made of it.
+# A text with the objects that are made of it weighs this many times as much as the text.
 OBJECTS_OF_TEXT = 3
 
 _NEVER_CHANGED = 0
@@ -145,7 +145,7 @@ def versions_seen(session: Session) -> Versions | None:
 
 
 def weight_of(size: int) -> int:
-    """The weight of a value of so many bytes in a `VersionCache`."""
+    """The weight of a value of `size` bytes in a `VersionCache`."""
     return LEAST_WEIGHT + size // BYTES_PER_WEIGHT
 
 

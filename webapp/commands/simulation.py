@@ -11,7 +11,7 @@ import click
 
 from webapp.core.clock import utc_now
 
-# So many patients wait without an appointment when a demo clinic is made during its hours.
+# This many patients wait without an appointment when a demo clinic is made during its hours.
 WALK_INS = 3
 
 

@@ -31,7 +31,7 @@ from webapp.core.calendar_events import CalendarEvent, Method
 PRODUCT = "-//Docket//Appointments//EN"
 # How often a calendar program may fetch the feed again; some programs follow it.
 REFRESH = timedelta(hours=1)
-# A rule of the clocks is written as one if it holds for so many years after those of the calendar.
+# A rule of the clocks is written as one if it holds for this many years after those of the calendar.
 YEARS_AHEAD = 5
 WEEKDAYS = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
 

@@ -33,7 +33,7 @@ def keyed_hash(keys: Sequence[str], purpose: str, value: str) -> str:
 
 
 def number_of(keys: Sequence[str], purpose: str, nonce: str, *, digits: int) -> str:
-    """A number with so many digits that follows from a nonce and our signing key, and from neither of them alone."""
+    """A number of `digits` digits that follows from a nonce and our signing key, and from neither of them alone."""
     drawn = int.from_bytes(_keyed(keys[-1], purpose, nonce).digest(), "big")
     return str(drawn % 10**digits).zfill(digits)
 

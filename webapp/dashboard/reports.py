@@ -33,7 +33,7 @@ def month_of(day: date) -> date:
 
 
 def months_later(day: date, months: int) -> date:
-    """The same day so many months later, or the last of a shorter month."""
+    """The same day `months` months later, or the last of a shorter month."""
     years, month = divmod(day.month - 1 + months, 12)
     first = date(day.year + years, month + 1, 1)
     after = date(first.year + first.month // 12, first.month % 12 + 1, 1)

@@ -39,7 +39,7 @@ EARLY = timedelta(minutes=20)
 # After this the front desk gives up on them.
 LATE = timedelta(hours=1)
 BOOKED_FOR_EACH_CANCELLED = 4
-# So many walk-ins wait at most, and are taken in by a doctor who has time within so many minutes.
+# At most this many walk-ins wait. A doctor who has time within this time takes them in.
 MOST_WALK_INS = 4
 SOON = timedelta(minutes=30)
 
@@ -77,7 +77,7 @@ class Simulation:
         return None
 
     def let_walk_ins_come(self, count: int) -> None:
-        """Let so many patients come without an appointment, if the clinic is open now."""
+        """Let `count` patients come without an appointment, if the clinic is open now."""
         for _number in range(count):
             with suppress(AppError):
                 self._walk_in(self._clock())

@@ -36,7 +36,7 @@ class Lateness(Protocol):
 
 
 class RunLate(BaseModel):
-    """Report that a doctor is late today by about so many minutes; 0 means on time again."""
+    """Report that a doctor is late today by about this many minutes; 0 means on time again."""
 
     minutes: Annotated[int, Field(ge=0, le=MOST_LATE_MINUTES)]
 

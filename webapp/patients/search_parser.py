@@ -21,9 +21,9 @@ from webapp.patients.search_index import PHONE, name_words, phone_word
 MAX_LETTERS = 120
 MAX_WORDS = 8
 FEWEST_DIGITS = 3
-# A telephone number with at least so many digits may begin with a country code, of one to three digits.
+# A telephone number with at least this many digits may begin with a country code, of one to three digits.
 WITH_COUNTRY_CODE = 9
-# With at least so many it may be whole.
+# A number with at least this many digits may be whole.
 WITHOUT_COUNTRY_CODE = 6
 
 MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")

@@ -14,7 +14,7 @@ from webapp.scheduling.facts import BookingRequest, free_times, load_facts
 from webapp.scheduling.slots import DAY, to_datetime, to_minute
 from webapp.scheduling.viewer import ANYONE, Viewer
 
-# Free times near a wanted one are searched within so many days of it, and only then up to the horizon.
+# Within how many days of a wanted time free ones are searched: first few, then more, and only then up to the horizon.
 NEAR_DAYS = (4, 15)
 
 

@@ -40,7 +40,7 @@ DECISIONS = "/decisions"
 KINDS = ("keep", "move", "cancel")
 # Instead of a proposal: the patient has arrived, so the appointment is kept with any choice for all.
 ARRIVED = "arrived"
-# So many appointments have their own choice; the choice for all decides about the rest.
+# At most this many appointments have their own choice; the choice for all decides about the rest.
 SHOWN = 300
 
 
@@ -185,7 +185,7 @@ def make(
 
 
 def finish_after_redirect(page: Page, actor: Actor, count: int) -> None:
-    """Carry out so many stored decisions after the answer; the next page shows how far that is."""
+    """Carry out `count` stored decisions after the answer; the next page shows how many are done."""
     page.work_after_redirect(with_query(DECISIONS, of=count), partial(finish, page.database, actor, now=page.now))
 
 

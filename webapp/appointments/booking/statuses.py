@@ -27,7 +27,7 @@ WORDS = {
     "no_show": _l("No-show"),
     "cancelled": _l("Cancelled"),
 }
-# A patient who has waited for so many minutes stands out.
+# A patient who has waited for this many minutes stands out.
 LONG_WAIT = 15
 # A patient who arrived longer ago has gone home, and was never marked as seen.
 LONGEST_WAIT = 12 * 60

@@ -31,7 +31,7 @@ from webapp.patients.models import Patient
 from webapp.scheduling.models import ACTIVE, Appointment
 from webapp.scheduling.rule_violations import UpcomingAppointment
 
-# So many appointments are moved and cancelled in the transaction of the change itself.
+# At most this many appointments are moved and cancelled in the transaction of the change itself.
 AT_ONCE = 20
 
 

@@ -39,7 +39,7 @@ from webapp.scheduling.exceptions import PatientBusy, SlotTaken
 from webapp.scheduling.models import ACTIVE, OCCUPYING
 from webapp.scheduling.promised_hours import BrokenPromise, find_broken
 
-# So many appointments are put right in one transaction, because other bookings wait for it.
+# At most this many appointments are put right in one transaction, because other bookings wait for it.
 PORTION = 25
 # With a new time zone, each appointment keeps the promised clock time, or the instant.
 Keeps = Literal["clock", "instant"]

@@ -45,7 +45,7 @@ from webapp.notifications.models import OutboxMessage
 from webapp.scheduling.models import Appointment
 
 RETENTION = timedelta(days=30)
-# So many lists are shown, newest first.
+# At most this many lists are shown, newest first.
 MOST_LISTS = 50
 
 ListKind = Literal["away", "closure", "change", "cancel", "message"]

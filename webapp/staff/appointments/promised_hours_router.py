@@ -19,7 +19,7 @@ from webapp.staff.appointments.presenters import promise_lines
 router = Router()
 
 ADDRESS = "/admin/appointments/promised-hours"
-# So many appointments are listed; the button corrects the others, too.
+# At most this many appointments are listed; the button corrects the others, too.
 SHOWN = 100
 
 

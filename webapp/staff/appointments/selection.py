@@ -20,7 +20,7 @@ from webapp.database import Database
 from webapp.exceptions import AppError
 from webapp.i18n import gettext as _
 
-# More than two pages of the list. A mistake writes to at most so many patients.
+# More than two pages of the list. A mistake writes to at most this many patients.
 MOST_CHOSEN = 200
 # The code of the reason with which appointments are cancelled together; what patients are told is written beside it.
 BY_CLINIC = "by_clinic"

@@ -20,7 +20,7 @@ _PATIENT_USER, _STAFF_USER = 1, 2
 
 
 def _appointment(clinic: Clinic, now: datetime, *, days: int = 9, hour: int = 9, **others: Any) -> AppointmentFacts:
-    """A fictitious appointment, so many days ahead at half past an hour."""
+    """A fictitious appointment, `days` days ahead, at half past `hour`."""
     day = clinic.today(now) + timedelta(days=days)
     starts_at = datetime.combine(day, time(hour, 30), tzinfo=clinic.zone).astimezone(UTC)
     return AppointmentFacts(

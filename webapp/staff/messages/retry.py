@@ -30,7 +30,7 @@ from webapp.notifications.queries import StoredMessage
 from webapp.scheduling.models import ACTIVE, Appointment
 from webapp.staff.messages.log import get_message, record
 
-# At most so many recently failed messages are sent again together, the newest first.
+# At most this many recently failed messages are sent again together, the newest first.
 MOST_AT_ONCE = 200
 LATELY = timedelta(days=14)
 # Messages with a link or code that expires, and what to do when it has.

@@ -17,7 +17,7 @@ HOUR = 60
 DAY_END = 24 * HOUR
 # The scale of a week without hours and appointments.
 USUAL_HOURS = (9, 17)
-# Stylesheets draw so many things beside each other; the ones after that share the last lane.
+# Stylesheets draw at most this many things beside each other; the ones after that share the last lane.
 MOST_LANES = 12
 
 
