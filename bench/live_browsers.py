@@ -67,7 +67,7 @@ class Desk:
         return self._stack.enter_context(live_server(self.database_url, port=port))
 
     def is_live(self) -> None:
-        """Wait until the board says that it hears of changes, and nothing that it has lost the connection."""
+        """Wait until the board says that it hears of changes, and no longer that it has lost the connection."""
         expect(self.page.locator("[data-as-of]").first).to_have_text("Live", timeout=WAIT_MS)
         expect(self.page.locator("#connection")).to_be_hidden(timeout=WAIT_MS)
 

@@ -322,7 +322,7 @@ class Tool:
         return next(walk.run(self._options.steps), None) is not None
 
 
-# Which answers each kind of trigger is for.
+# Each kind of trigger, and the requests whose cached answers it keeps right.
 ASKS_OF_TRIGGER: dict[str, Callable[[Ask], bool]] = {
     "schedules": lambda ask: "docket-live" not in ask.headers,
     "months": lambda ask: "/reports" in ask.address,

@@ -157,7 +157,7 @@ def join_records(
 ) -> int:
     """Join two records, because staff say that they are of one person; returns the id of the one that stays.
 
-    `picks` names, for details that differ, the record whose detail wins. `seen` is what `compare` said of the records.
+    `picks` names, for details that differ, the record whose detail wins. `seen` is what staff saw (see `compare`).
 
     Raises:
         NoSuchPatient: a record is gone, or both ids name the same record. RecordClosed: one is locked until it is

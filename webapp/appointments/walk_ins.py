@@ -1,8 +1,8 @@
 """Walk-ins: patients who came without an appointment and wait, in the order of urgency and arrival.
 
-Taking a walk-in in is an ordinary booking, or squeezes it in: both go through the locks, the rules and the guard. The
-walk-in itself is claimed by a conditional UPDATE afterwards, so that one of two people at the desk is refused. After
-that the walk-in belongs to the present patient of the appointment. Walk-ins of earlier days are over.
+To take in a walk-in is to book an ordinary appointment or one that is squeezed in: both go through the locks, the rules
+and the guard. The walk-in itself is claimed by a conditional UPDATE afterwards, so that one of two people at the desk
+is refused. After that the walk-in belongs to the present patient of the appointment. Walk-ins of earlier days are over.
 """
 
 from __future__ import annotations
@@ -323,7 +323,7 @@ def _require_not_waiting(session: Session, patient_id: int, day: date) -> None:
 
 
 def _settle(session: Session, view: WalkInView, expected: str, **values: Any) -> None:
-    """Change a walk-in that still has the expected status, since the same moment.
+    """Change a walk-in that still has the expected status, and has had it since it was read.
 
     Raises:
         WalkInSettled: another request was faster.

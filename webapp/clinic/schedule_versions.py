@@ -118,8 +118,9 @@ def _month_number(instant: datetime) -> int:
 
 
 def is_over(instant: datetime, *, now: datetime) -> bool:
-    """Whether changes of appointments that began before an instant are noted; with an extra day, because clocks
-    differ.
+    """Whether triggers note each change of an appointment that began before an instant.
+
+    There is a day between, because the clocks of servers and database differ.
     """
     return instant + timedelta(days=OVER_FOR_DAYS + 1) <= now
 

@@ -58,7 +58,7 @@ def _varying(send: Send) -> Send:
 
 
 class _Responder(GZipResponder):
-    """Starlette's, which looks at the answer first: only the route knows whether it holds a secret."""
+    """Starlette's responder, but it looks at the answer first: only the route knows whether it holds a secret."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._scope, self._is_secret = scope, False

@@ -21,7 +21,7 @@ PLAIN_LETTERS = str.maketrans(
     {"ı": "i", "ł": "l", "ø": "o", "đ": "d", "ß": "ss", "æ": "ae"} | dict.fromkeys("’‘'ʼʻ`´", "")
 )
 
-# Spaces that look like one, and breaks of lines and paragraphs that only some programs know.
+# Characters that look like a space, and breaks of lines and paragraphs that only some programs know.
 _SPACES = "\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
 # Soft hyphens, zero-width spaces, embeddings and isolates of direction, and signs that Unicode took out of use.
 _UNSEEN = "\u00ad\u180e\u200b\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufeff\ufff9-\ufffb"

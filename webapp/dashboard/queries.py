@@ -43,7 +43,8 @@ from webapp.sql_functions import fixed, planned_once
 # The overview shows the first few of a long list, and how many there are.
 SHOWN = 5
 WEEKS = 8
-# The days before today that are counted each time: by then a change of what is counted once is noted (`is_over`).
+# The days before today that are counted each time. Earlier ones are counted once: triggers note when they change (see
+# `is_over`).
 DAYS_COUNTED = 3
 REACH_DAYS = 14
 # For how many days an undelivered message is shown. Only the newest `MOST_DEAD` are read.

@@ -60,7 +60,8 @@ _BOOKERS = ((BY_DESK, ("admin", "receptionist")), (BY_DOCTOR, ("doctor",)), (BY_
 _WAYS = ("", "by_patient", "by_desk", "by_doctor", "by_program")
 _SEEN = ("arrived", "completed")
 
-# The places of the minutes, the key and the days ahead in the number that stands for a group, above end and way.
+# One number stands for a group: the days ahead, the key and the minutes, each times its factor here, and below them the
+# outcome times ten and the way.
 _OF_MINUTES, _OF_KEY, _OF_LEAD = 100, 10**7, 10**14
 
 
@@ -181,7 +182,7 @@ def count_new_patients(
     )
     query = sa.select(first.label("key"), sa.func.count()).select_from(table_of(Patient)).group_by(sa.text("key"))
     if start > bounds.before:
-        # In a part of the time there are only some of the patients.
+        # Only patients with an appointment in this part of the period can have had their first one there.
         other = table_of(Appointment).alias("other").c
         there = sa.select(other.patient_id).where(other.starts_at >= start, other.starts_at < end)
         query = query.where(_PATIENT.id.in_(there))

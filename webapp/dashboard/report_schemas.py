@@ -66,7 +66,7 @@ class Figures(NamedTuple):
         return counts.booked - counts.by_patient - counts.by_desk - counts.by_doctor - counts.by_program
 
     def share(self, part: int) -> float | None:
-        """A part of the booked appointments, or None of so few that a share would mislead."""
+        """The share that `part` has in the booked appointments; None if these are so few that it would mislead."""
         return part / self.counts.booked if self.counts.booked >= FEWEST_FOR_SHARES else None
 
 

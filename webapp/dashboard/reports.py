@@ -114,8 +114,8 @@ Offered = dict[int, dict[date, int]]
 def _offered(session: Session, clinic: Clinic, present: Sequence[Presence], first: date, end: date) -> Offered:
     """The minutes that doctors offered before `end`.
 
-    Hours are stored for weekdays, not for the past: so a doctor counts from the first appointment on, and one who takes
-    no bookings any more until the last.
+    No hours are stored for the past, so the present hours of each weekday count for it, from the doctor's first
+    appointment on. A doctor who takes no bookings any more counts until the last appointment.
     """
     last = end - timedelta(days=1)
     ids = [each.doctor_id for each in present if each.first is not None]

@@ -65,7 +65,7 @@ _CAST = (
         ("French", "Dutch", "English"),
         "Room 8, ground floor",
         "Inès looks after women of every age, from first questions about contraception to the menopause. "
-        "She has worked as a midwife before she became a doctor.",
+        "She worked as a midwife before she became a doctor.",
     ),
     _Member(
         "Femke de Boer",

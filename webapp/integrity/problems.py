@@ -41,13 +41,13 @@ from webapp.troubles import DatabaseTrouble, trouble_from
 LOST_AFTER = timedelta(hours=1)
 # The page where an admin corrects promised hours.
 PROMISED_HOURS = "/admin/appointments/promised-hours"
-# Columns whose words no CHECK of the database lists.
+# Columns that hold one of these words, although no CHECK of the database lists them.
 WORDS: tuple[tuple[Any, Collection[str]], ...] = (
     (Appointment.previous_status, (*OCCUPYING, "no_show", "cancelled")),
     (VisitType.suggested_for, FOR_NEW),
     (PendingDecision.kind, LINE_KINDS),
 )
-# The errors of values that a person at a database console wrote.
+# The errors that values raise which a person wrote at a database console.
 UNREADABLE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, SQLAlchemyError)
 MISSING_GUARD = "The guard is missing: the database accepted two appointments at the same time."
 

@@ -172,7 +172,7 @@ def tell(session: Session, change: ChangedDay) -> None:
 # ------------------------------------------------------------------------------------------------------ clean-up
 
 
-def is_any_old(session: Session, *, now: datetime) -> bool:  # noqa: ARG001 - the worker asks all its questions so.
+def is_any_old(session: Session, *, now: datetime) -> bool:  # noqa: ARG001 - the worker passes it to all such functions.
     """Whether there are more rows than a version needs."""
     return session.execute(sa.select(_CHANGE.id).offset(KEPT).limit(1)).first() is not None
 

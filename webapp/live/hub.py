@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 # A stream without news sends a sign of life. Pages and proxies treat a stream that is silent for longer as lost.
 BEAT_SECONDS = 15.0
-# How often it is asked whether the owners of streams are still signed in.
+# The time between two checks that the owners of streams are still signed in.
 CHECK_SECONDS = 10.0
 # People who only watch are told before they are signed out: requests that a page makes by itself keep no session alive.
 WARNED_BEFORE = timedelta(minutes=3)

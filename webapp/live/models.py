@@ -18,15 +18,16 @@ CHANNEL = "docket_live"
 # The values of a row for a change that concerns all doctors, or all days.
 ANY_DOCTOR, ANY_DAY = 0, ""
 
-# The tables whose rows concern one doctor, on any day; those that concern all; and those of which only these columns
-# are shown on a day.
+# The tables whose rows concern one doctor, on any day.
 OF_DOCTOR = ("working_hours", "extra_hours", "time_off")
+# The tables whose rows concern all doctors.
 OF_CLINIC = (
     *("clinic_settings", "opening_hours", "closures", "visit_types", "doctors", "doctor_visit_types"),
     *("walk_ins", "told_lists"),
 )
+# The tables of which pages show only these columns on a day.
 COLUMNS = {"patients": ("name", "birth_date", "phone", "email", "alert")}
-# Messages that could not be delivered are counted and make calls; what becomes of all others is shown nowhere.
+# Live pages count messages that could not be delivered, and list the calls to make instead; they show no others.
 GIVEN_UP = "outbox_messages"
 _GIVEN_UP_CHANGES = {
     "update": ("UPDATE OF status", "(OLD.status = 'dead') <> (NEW.status = 'dead')"),

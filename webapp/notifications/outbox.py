@@ -165,7 +165,7 @@ _WITHDRAWN = sa.delete(_OUTBOX).where(
 
 
 def _like(beginning: str) -> str:
-    """The pattern of the keys that begin so."""
+    """The pattern, for LIKE, of the keys with this beginning."""
     return re.sub("([/%_])", r"/\1", beginning) + "%"
 
 

@@ -35,7 +35,9 @@ JUST_MADE = timedelta(minutes=30)
 def register(
     database: Database, command: Register, finish: Callable[..., T], *more: object, address: str, now: datetime
 ) -> T:
-    """Admit it, then run `finish(session, command, password_hash, *more, attempt_id=…, now=…)` in one transaction.
+    """Admit the attempt, then finish it in one transaction.
+
+    `finish(session, command, password_hash, *more, attempt_id=…, now=…)` gives the result.
 
     The password is hashed, which is slow, while no lock and no connection is held: a page closes its session before.
     Weak passwords and wrong dates count as attempts, and are refused before anything is hashed.

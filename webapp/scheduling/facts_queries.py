@@ -162,7 +162,7 @@ def _asked_patient() -> sa.ColumnElement[int]:
 
 
 def _patient_query() -> sa.Select[*tuple[Any, ...]]:
-    """Under no doctor a row for each of the patient's appointments."""
+    """A row without a doctor for each of the patient's appointments."""
     return sa.select(
         _NO_NUMBER,
         sa.cast(None, sa.String),
@@ -179,7 +179,7 @@ def _patient_query() -> sa.Select[*tuple[Any, ...]]:
 
 _OF_PATIENT = _patient_query()
 _BUSY = sa.union_all(_doctors_query(), _OF_PATIENT)
-# Under a doctor, and without an appointment, a row for each doctor whom the patient has seen.
+# The patient's appointments, and a row without an appointment for each doctor whom the patient has seen.
 _HISTORY = sa.union_all(
     _OF_PATIENT,
     sa.select(_APPOINTMENT.doctor_id, *(sa.cast(None, each.type) for each in list(_OF_PATIENT.selected_columns)[1:]))

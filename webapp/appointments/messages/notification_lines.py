@@ -16,8 +16,8 @@ from webapp.notifications import outbox
 SOON = timedelta(hours=2)
 
 LineKind = Literal["moved", "cancelled", "kept", "message"]
-# Why to call: the patient is at the clinic, gets no messages, wants none, got none of them, may not read it in time, or
-# was told of what was undone since.
+# Why to call: the patient is at the clinic, has no address, wants no messages, got none of them, may not read it in
+# time, or was told of a change that was undone since.
 CallReason = Literal["", "here", "no_address", "unwanted", "failed", "soon", "undone"]
 NoMessageReason = Literal["", "no_address", "unwanted"]
 # The messages that announce it, by what happened.

@@ -173,8 +173,8 @@ def _in_second_half(board: BoardDay, panel: Panel) -> bool:
 def _board_again(page: Page, actor: Actor, day: date) -> Response:
     """The board for an open page that learned of a change: after each change, hundreds may ask for the same.
 
-    It is kept for the minute that the clock shows and for the first one that is not past, which are two but at a whole
-    minute; and for the calls that are still to be made: they also depend on which messages a patient wants, of which no
+    It is kept for the time of day, rounded down to a minute and rounded up, because its contents depend on both; and
+    for the calls that are still to be made, because these also depend on which messages a patient wants, of which no
     open page hears.
     """
     versions, slug = versions_seen(page.session), page.request.query_params.get("doctor", "")
