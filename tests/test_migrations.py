@@ -544,12 +544,13 @@ def test_times_get_the_form_of_all_others(sqlite_cast: Cast) -> None:
             SignInCode(browser="b", account="a", nonce="n", code_hash="h", sent_at=NOW, expires_at=NOW)
         ),
     }
-    downgrade(cast.database, "0057")
     for column, row in columns.items():
         text: Any = sa.literal_column("'2026-03-02 07:00:00.000000'")
         cast.change(sa.update(column.class_).where(column.class_.id == row).values({column: text}))
+    # The check reads the tables of this release, so it does not ask between the migrations.
     assert len(list(find_problems(cast.database, now=NOW))) == 3
 
+    downgrade(cast.database, "0057")
     upgrade(cast.database)
     assert list(find_problems(cast.database, now=NOW)) == []
     with cast.database.reading() as session:
