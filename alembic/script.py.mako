@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import sqlalchemy as sa
-
 from alembic import op
 ${imports if imports else ""}
-revision = ${repr(up_revision)}
-down_revision = ${repr(down_revision)}
+revision = "${up_revision}"
+down_revision = "${down_revision}"
 
 
 def upgrade() -> None:
