@@ -124,7 +124,7 @@ unit: $(STAMP)-test ## Run the tests alone; one folder of them with ROOM=clinic
 	@$(BIN)/pytest -n '$(JOBS)' --dist loadfile --no-loadscope-reorder $(addprefix tests/,$(ROOM)) $(PYTEST_ARGS)
 
 .PHONY: prove
-prove: $(STAMP)-test ## Run the long proofs: no double booking, nothing lost in leave or when servers are killed
+prove: $(STAMP)-test ## Run the long proofs: no double booking, no appointment left in leave, nothing lost at a kill
 	@$(BIN)/python -m bench.prove $(ARGS)
 
 .PHONY: messages
