@@ -79,7 +79,7 @@ TABLE: dict[tuple[str, str], Row] = {
     ("DELETE", "/doctors/{doctor_id}/time-off/{time_off_id}"): BOBS,
     ("GET", "/doctors/{doctor_id}/availability"):   PUBLIC,
     ("GET", "/availability"):                       PUBLIC,
-    # Without a patient in the request staff book for no patient, and a doctor may book only with herself or himself.
+    # Without a patient in the request, staff book for no patient. Doctors may book only with themselves.
     ("POST", "/appointments"):                      (401, 201, 201, 201, 403, 201, 401),
     ("GET", "/appointments"):                       (401, 200, 200, 200, 200, 200, 401),
     ("GET", "/appointments/{appointment_id}"):      APPOINTMENT,

@@ -88,7 +88,7 @@ def test_from_the_poster_to_the_waiting_room(sqlite_cast: Cast) -> None:
         assert client.post(f"{link}/here").status_code == 422
         old = client.get("/here/another-key")
         assert (old.status_code, read(old).h1) == (404, "This poster is no longer valid")
-        # By then nothing was set.
+        # A scan of the old poster counts for nothing.
         assert client.post(f"{link}/here").status_code == 422
         assert client.get(f"/here/{path}").status_code == 200
         assert read(client.get(link)).one("form", action=f"{link}/here").one("button").text == "I’m here"

@@ -125,7 +125,7 @@ def test_a_walk_in_who_was_taken_in_is_the_patient_of_the_appointment(cast: Cast
     cast.database.write(give_to_patient, cast.fiona, reference, right, now=LATER)
     assert listed(cast)[0].patient_name == "Dave Dunn"
     with cast.database.reading() as session:
-        # Dave is at the desk: a mail that it is booked would come when he is with the doctor.
+        # Dave is at the desk: a mail that says when to come would arrive while he is with the doctor.
         assert session.scalars(sa.select(models.OutboxMessage.template)).all() == []
     cast.database.write(walk_ins.undo, cast.fiona, number, now=LATER)
     assert [(view.patient_name, view.status) for view in listed(cast)] == [("Dave Dunn", "waiting")]

@@ -62,7 +62,7 @@ def fail(
     device: str = "",
     now: datetime = NOW,
 ) -> None:
-    """Log in with a wrong password this many times."""
+    """Sign in with a wrong password this many times."""
     for _ in range(times):
         with pytest.raises(WrongCredentials):
             log_in(cast, email=email, password="wrong", address=address, device=device, now=now)

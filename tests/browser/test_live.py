@@ -44,7 +44,7 @@ def test_a_day_shows_what_others_change_and_keeps_what_is_open(open_browser: Ope
     assert reading.evaluate("window.kept === document.activeElement && window.kept.isConnected")
     expect(card.locator("details")).to_have_attribute("open", "")
     expect(jump).to_have_value("2026-05-05")
-    # A form that stands in the place of what the newer page has there stays, once.
+    # An open form stays, and only once, although the newer page has something else in its place.
     assert reading.evaluate(KEPT_ONCE) == '<section id="details" data-live-keep="">typed</section><p>new</p>'
 
 

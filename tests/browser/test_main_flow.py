@@ -225,7 +225,7 @@ def test_everything_is_done_by_keyboard_alone(open_browser: Open, clinic: Clinic
     page.keyboard.press("Space")
     expect(page.get_by_role("status").first).to_contain_text("The appointment is cancelled.")
 
-    # Log out.
+    # Sign out.
     tab_to(page, page.get_by_role("button", name="Sign out"), key="Shift+Tab")
     page.keyboard.press("Enter")
     expect(page.get_by_role("status").first).to_contain_text("You are signed out.")

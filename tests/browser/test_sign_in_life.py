@@ -122,7 +122,7 @@ def test_every_way_to_sign_in_and_a_stolen_session(open_browser: Open, clinic: C
     go(thief, clinic, "/account")
     expect(thief).to_have_url(f"{by_name(clinic)}/login?next=%2Faccount")
 
-    # Single sign-on, of someone who is known by the address.
+    # Single sign-on by a person whose address is known.
     staff = open_browser("/login")
     with staff.expect_navigation():
         staff.get_by_role("link", name="Sign in with St. Mary’s").click()

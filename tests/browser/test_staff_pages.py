@@ -137,7 +137,7 @@ def waiting_walk_in(clinic: Clinic) -> int:
 
 
 def joined_records(clinic: Clinic) -> str:
-    """The address of the page that parts two records again."""
+    """The address of the page that separates two records again."""
     one, other = (clinic.cast.add(models.Patient(name=name, created_at=NOW)) for name in ("Rosa Bos", "Rose Bos"))
 
     def work(session: Session) -> str:

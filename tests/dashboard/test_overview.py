@@ -73,7 +73,7 @@ def test_settings_that_make_an_installation_unsafe_come_first(cast: Cast) -> Non
     cast.change(sa.update(models.ClinicSettings).values(demo=True))
     assert matters(overview(cast, **real)) == ["This is a demo clinic"]
     with client_for(cast.database, **real) as client:
-        # The page of signing in shows no password there.
+        # The sign-in page shows no password there.
         assert DEMO_PASSWORD not in client.get("/login").text
     with client_for(cast.database) as client:
         assert DEMO_PASSWORD in client.get("/login").text

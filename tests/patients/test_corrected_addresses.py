@@ -114,7 +114,7 @@ def test_no_account_of_staff_is_taken_over_through_a_record(cast: Cast, role: st
     with pytest.raises(StaffAddress):
         correct(cast, "carols.own@docket.example", patient="dave", name="Dave Dunn")
     assert user_of(cast, cast.dave).email == "dave@docket.example"
-    # Neither does it rename a colleague, on no page and by no program; the record alone has another name.
+    # Nor is a colleague renamed, on a page or through the API: only the record has another name.
     correct(cast, "dave@docket.example", patient="dave", name="Dave D. Dunn")
     number = cast.patient_ids["dave"]
     form = read(log_in(client_for(cast.database), "fiona").get(f"/admin/patients/{number}/edit"))

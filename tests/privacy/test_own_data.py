@@ -77,7 +77,7 @@ def test_notes_and_actions_of_the_front_desk_are_in_the_copy_and_every_key_is_do
     mine = found["appointments"][0]
     assert wrote.items() <= mine.items()
     assert mine["called_at"] == iso(cast.now)
-    # A later table, of what ends when, has some of the same names.
+    # A later table, which says when data is deleted, has some of the same names.
     documented = dict(reversed(re.findall(r"^\| `(\w+)` \| (.*) \|$", PRIVACY.read_text(), re.MULTILINE)))
     for section in ("account", "record", "appointments", "history", "messages", "sign_ins"):
         rows = found[section] if isinstance(found[section], list) else [found[section]]

@@ -210,7 +210,7 @@ def test_a_patient_arrives_with_one_tap_on_the_board_and_waits(cast: Cast) -> No
 
 
 def read_buttons(page: Element) -> list[str]:
-    """Where the buttons on appointments send that their patients arrived."""
+    """The addresses to which the buttons on appointments send that a patient has arrived."""
     return [button["formaction"] for button in page.all("button", form="arrive")]
 
 

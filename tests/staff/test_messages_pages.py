@@ -217,7 +217,7 @@ def test_a_message_is_read_without_working_links_and_that_is_recorded(carol: Tes
     assert unsign([SECRET_KEY], "visit", token(document.text, "/visit/")) is None
     appointment = newest(cast).subject_id
     assert actions(cast, "message_read") == [("appointment", appointment, number)]
-    # Reading the document by another way is recorded, too, and Carol's permission is hers alone.
+    # Reading the document at another address is recorded, too.
     bare = address.partition("?")[0]
     good = token(address, "?read=")
     # Two bits of a signature's last letter say nothing; all of the one before it do.

@@ -185,7 +185,7 @@ def test_a_gap_that_is_too_short_says_what_fits(carol: TestClient, cast: Cast) -
     assert "First visit doesn’t fit between the other appointments. Visit types that fit: Follow-up." in told(
         "2026-03-03 09:45"
     )
-    # Nothing takes five minutes.
+    # Bob offers no visit type of five minutes.
     assert "No visit type of Dr. Bob Brown fits between the other appointments." in told("2026-03-03 09:55")
     allow(cast, 1)
     assert "This time is too short" in told("2026-03-03 09:45")

@@ -110,7 +110,7 @@ def test_from_setting_it_up_to_signing_in_with_it(carol: TestClient, cast: Cast,
     assert page.one("svg", class_="qr").get("style") is None
     wrong = carol.post(SETUP, data={**page.form(SETUP), "code": "000000"})
     assert wrong.status_code == 401
-    # The same picture is shown again, so that it has not to be scanned twice.
+    # The same picture is shown again, so that scanning it once is enough.
     assert read(wrong).one(id="setup-key")["value"] == page.one(id="setup-key")["value"]
     phone, codes = set_up(carol)
     assert len(set(codes)) == 10

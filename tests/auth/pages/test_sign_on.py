@@ -84,7 +84,7 @@ def rows(cast: Cast, *columns: Any, **where: Any) -> list[Any]:
         return [tuple(row) for row in session.execute(sa.select(*columns).filter_by(**where))]
 
 
-# -------------------------------------------------------------------------------------------- whom it opens what
+# -------------------------------------------------------------------------------------- what it opens for whom
 
 
 def test_the_first_sign_in_links_by_a_verified_address_and_the_next_by_the_link(
@@ -221,7 +221,7 @@ def test_the_role_follows_the_claim_at_each_sign_in_but_the_last_admin_stays(
     ]
 
 
-# ------------------------------------------------------------------------------------------------ who attacks
+# ---------------------------------------------------------------------------------------------------- attacks
 
 
 def test_an_answer_counts_once_and_only_in_the_browser_that_began(cast: Cast, provider: OidcProvider) -> None:

@@ -147,7 +147,7 @@ def test_the_requests_of_one_network_are_limited(client: TestClient, cast: Cast)
     assert answers[0].headers["retry-after"] == "3600"
     assert "Wait 1 hour" in read(answers[0]).text
     assert mails(cast) == []
-    # Requesting a reset is not a failed login.
+    # Requesting a reset is not a failed sign-in.
     log_in(client, "alice")
     with client_for(cast.database, now=NOW + HOUR) as later:
         ask(later, "alice@docket.example")

@@ -194,7 +194,7 @@ def test_a_passkey_is_a_second_step_and_one_alone_is_enough_for_staff(client: Te
     client.cookies.clear()
     assert sign_in(client, device.sign(options(client, "sign-in"))) == "/admin"
     assert client.get("/admin").status_code == 200
-    # A disabled account is let in by no passkey.
+    # No passkey lets a disabled account in.
     cast.change(sa.update(models.User).values(active=False))
     client.cookies.clear()
     assert sign_in(client, device.sign(options(client, "sign-in"))) == "/login"
