@@ -38,6 +38,7 @@ from tests.cast import (
 from tests.postgres import new_database
 from tests.reading import read
 from tests.snapshot import lasting_rows
+from tests.test_troubles import read_only
 from webapp import models
 from webapp.appointments import joining, walk_ins
 from webapp.appointments.booking import service
@@ -995,6 +996,24 @@ def test_a_form_that_is_shown_again_after_signing_in_changes_nothing(clinic: Acc
     assert answer.status_code in {200, 422}, answer.headers.get("location")
     assert read(answer).all("form", action=address), read(answer).text
     assert lasting_rows(clinic.cast.database) == before
+
+
+@pytest.mark.parametrize("path", [path for method, path in TABLE if method == "POST"])
+def test_a_form_that_cannot_be_saved_says_when_to_try_again(clinic: AccessClinic, path: str) -> None:
+    """On the page that shows the form again as on error pages, and also if HTMX asks."""
+    roles = {role: answer_to(role, "POST", path) for role in COLUMNS}
+    role = next((role for role, status in roles.items() if status in {200, 303, 409, 422, LOGIN}), None)
+    if role is None:
+        return
+    address, form = clinic.complete_request(role, "POST", path)
+    client = clinic.client(role)
+    clinic.settled.clear()
+    for headers in ({}, {"hx-request": "true"}):
+        with read_only(clinic.cast.database):
+            answer = client.post(address, data=form, headers=headers)
+        # A few save nothing with this request.
+        assert answer.status_code in {204, 303, 409, 422, 503}, answer.text
+        assert answer.headers.get("retry-after") == ("30" if answer.status_code == 503 else None)
 
 
 def test_a_strangers_appointment_and_one_that_does_not_exist_look_the_same(clinic: AccessClinic) -> None:

@@ -6,9 +6,23 @@ An error is named after a fact. It carries the HTTP status, a stable code for pr
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 from webapp.i18n import Sentence
+
+
+class RetryStatus(int):
+    """A status after which the same request may succeed, and in how many seconds.
+
+    The two are one value, so that an answer with such a status always says when to try again.
+    """
+
+    retry_after: int
+
+    def __new__(cls, status: int, *, retry_after: int) -> Self:
+        made = super().__new__(cls, status)
+        made.retry_after = retry_after
+        return made
 
 
 class AppError(Exception):
@@ -101,11 +115,11 @@ class TooManyAttempts(AppError):
     def __init__(self, message: str, *, retry_after: int) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+        self.status = RetryStatus(429, retry_after=retry_after)
 
 
 class Unavailable(AppError):
     """The database is busy or cannot be reached; the same request may succeed in a moment."""
 
-    status = 503
+    status = RetryStatus(503, retry_after=2)
     code = "unavailable"
-    retry_after = 2

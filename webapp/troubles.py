@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from webapp.causes import report
-from webapp.exceptions import Unavailable
+from webapp.exceptions import RetryStatus, Unavailable
 from webapp.i18n import Sentence
 from webapp.i18n import lazy_gettext as _l
 
@@ -90,7 +90,7 @@ class DatabaseTrouble(Unavailable):
         super().__init__(str(trouble.sentence))
         self.trouble = trouble
         self.title = trouble.title
-        self.retry_after = trouble.retry_after
+        self.status = RetryStatus(503, retry_after=trouble.retry_after)
         self.cause = cause_in_words(cause)
 
     def report(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from webapp.exceptions import Conflict, Forbidden, Invalid, NotFound
+from webapp.exceptions import Conflict, Forbidden, Invalid, NotFound, RetryStatus
 from webapp.i18n import gettext as _
 from webapp.i18n import lazy_gettext as _l
 
@@ -51,6 +51,7 @@ class TooManyChanges(Invalid):
             _("You have reached today’s limit for booking and moving. Try again tomorrow, or call the clinic.")
         )
         self.retry_after = retry_after
+        self.status = RetryStatus(429, retry_after=retry_after)
 
 
 class ConfirmFirst(Invalid):

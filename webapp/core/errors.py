@@ -13,7 +13,7 @@ from starlette.responses import Response
 from webapp.causes import request_id
 from webapp.core.urls import with_query
 from webapp.core.web import Page, SentFields, local_path
-from webapp.exceptions import AppError, NotConfirmed, NotSignedIn
+from webapp.exceptions import AppError, NotConfirmed, NotSignedIn, RetryStatus
 from webapp.i18n import gettext as _
 
 Words = tuple[str, str]
@@ -115,13 +115,13 @@ def _ask_to_confirm(page: Page) -> Response:
     return response
 
 
-def headers_of(error: Exception | None) -> dict[str, str]:
-    """The headers of an error, such as when to try again; empty where there is no error."""
-    headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
-    retry_after = getattr(error, "retry_after", None)
-    if retry_after is not None:
-        headers["retry-after"] = str(retry_after)
-    return headers
+def headers_of(error: Exception) -> dict[str, str]:
+    """The headers of an error, such as when to try again."""
+    if isinstance(error, HTTPException):
+        return dict(error.headers or {})
+    if isinstance(error, AppError) and isinstance(error.status, RetryStatus):
+        return {"retry-after": str(error.status.retry_after)}
+    return {}
 
 
 def lead_back_to(request: Request, address: str) -> None:

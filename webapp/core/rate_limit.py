@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from webapp.config import Rate, parse_rate
 from webapp.core.api import is_api
 from webapp.core.clock import seconds_now
-from webapp.exceptions import AppError
+from webapp.exceptions import AppError, RetryStatus
 from webapp.i18n import gettext as _
 
 
@@ -30,7 +30,7 @@ class TooManyRequests(AppError):
 
     def __init__(self, *, retry_after: int) -> None:
         super().__init__(_("Too many requests. Wait for the number of seconds in the Retry-After header."))
-        self.retry_after = retry_after
+        self.status = RetryStatus(429, retry_after=retry_after)
 
 
 class LimitState(NamedTuple):

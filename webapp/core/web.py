@@ -30,7 +30,7 @@ from webapp.core.security import MAX_BODY_BYTES
 from webapp.core.typed_texts import TypedTexts
 from webapp.core.urls import with_query
 from webapp.database import Database
-from webapp.exceptions import BadRequest
+from webapp.exceptions import BadRequest, RetryStatus
 from webapp.i18n import gettext as _
 
 # The list of appointments that a change affects has a field for each of the 300 that it shows.
@@ -122,6 +122,8 @@ class Page:
         self.close()
         response = Response(body, status, media_type="text/html; charset=utf-8", headers=headers)
         response.headers["vary"] = "Cookie, HX-Request, HX-Boosted, HX-History-Restore-Request"
+        if isinstance(status, RetryStatus):
+            response.headers["retry-after"] = str(status.retry_after)
         if secret:
             response.headers["cache-control"] = "no-store, no-transform"
         if public and status == 200:

@@ -27,7 +27,7 @@ from webapp.auth.second_factor import passkeys
 from webapp.auth.second_factor import service as second_factor
 from webapp.auth.sign_in import first_password
 from webapp.clinic.dependencies import current_clinic
-from webapp.core.errors import error_page, headers_of, lead_back_to
+from webapp.core.errors import error_page, lead_back_to
 from webapp.core.forms import Submission
 from webapp.core.routing import Router
 from webapp.core.urls import with_query
@@ -70,7 +70,7 @@ def register(page: CurrentPage, sent: SentForm) -> Response:
             page.database, command, registration.ask_for_code, *more, address=page.address, now=page.now
         )
         return lead_to_code(page, asked, command.email, form.next.data or "")
-    return _register_page(page, form, status=submission.status, headers=headers_of(submission.error))
+    return _register_page(page, form, status=submission.status)
 
 
 @router.get("/account")
@@ -88,7 +88,7 @@ def update_account(page: CurrentPage, sent: SentForm) -> Response:
         command = submission.read(form.command)
         page.write(service.update_profile, actor, command, now=page.now)
         return page.redirect("/account", flash=_("Your details are saved."))
-    return _account_page(page, actor, profile=form, status=submission.status, headers=headers_of(submission.error))
+    return _account_page(page, actor, profile=form, status=submission.status)
 
 
 @router.post("/account/messages")
@@ -103,7 +103,7 @@ def choose_messages(page: CurrentPage, sent: SentForm) -> Response:
             sentence = _("Saved. You won’t get any messages about your appointments, even if one is cancelled.")
             return page.redirect("/account", flash=sentence, tone="info")
         return page.redirect("/account", flash=_("Your message settings are saved."))
-    return _account_page(page, actor, messages=form, status=submission.status, headers=headers_of(submission.error))
+    return _account_page(page, actor, messages=form, status=submission.status)
 
 
 @router.post("/account/email/confirmation")
@@ -135,7 +135,7 @@ def change_email(page: CurrentPage, sent: SentForm) -> Response:
         _request_email(page, actor, command)
         sentence = _("We’ve sent a link to %(email)s. Your address changes once you use it.")
         return page.redirect("/account", flash=sentence % {"email": command.email}, tone="info")
-    return _account_page(page, actor, email=form, status=submission.status, headers=headers_of(submission.error))
+    return _account_page(page, actor, email=form, status=submission.status)
 
 
 def _email_form(page: Page, actor: Actor, sent: FormData | None = None) -> EmailForm:
@@ -188,7 +188,7 @@ def change_password(page: CurrentPage, sent: SentForm) -> Response:
         response = page.redirect("/account", flash=said)
         set_session_cookie(page, response, changed.secret)
         return response
-    return _account_page(page, actor, password=form, status=submission.status, headers=headers_of(submission.error))
+    return _account_page(page, actor, password=form, status=submission.status)
 
 
 def _change_password(page: Page, actor: Actor, command: ChangePassword) -> auth.ChangedPassword:

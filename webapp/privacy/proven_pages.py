@@ -8,7 +8,6 @@ from starlette.responses import Response
 
 from webapp.auth import service as auth
 from webapp.auth.dependencies import signed_in
-from webapp.core.errors import headers_of
 from webapp.core.forms import Submission
 from webapp.core.web import Page
 from webapp.privacy import erasure
@@ -20,7 +19,6 @@ def proven_page(page: Page, template: str, form: ProvenForm, after: Submission |
     return page.render(
         template,
         status=200 if after is None else after.status,
-        headers=None if after is None else headers_of(after.error),
         form=form,
         has_password=auth.has_password(page.session, signed_in(page).user_id),
         **shown,

@@ -15,7 +15,7 @@ from webapp.appointments.pages.detail_presenters import book_again_href, change_
 from webapp.appointments.pages.forms import ConfirmForm
 from webapp.appointments.schemas import AppointmentView
 from webapp.clinic.dependencies import current_clinic
-from webapp.core.errors import error_page, headers_of
+from webapp.core.errors import error_page
 from webapp.core.routing import Router
 from webapp.core.web import CurrentPage, Page, SentForm
 from webapp.exceptions import AppError, Conflict, Unavailable
@@ -92,7 +92,6 @@ def _confirmation_page(
     return page.render(
         "appointments/pages/confirmation.html",
         status=error.status if error else 200,
-        headers=headers_of(error) if error else None,
         appointment=view,
         form=form,
         whose=view.whose(access.actor),

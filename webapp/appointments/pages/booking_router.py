@@ -22,7 +22,7 @@ from webapp.auth.schemas import Actor
 from webapp.clinic.dependencies import current_clinic
 from webapp.clinic.service import Clinic
 from webapp.core import formats
-from webapp.core.errors import error_page, headers_of, lead_back_to
+from webapp.core.errors import error_page, lead_back_to
 from webapp.core.parsing import instant, whole_number
 from webapp.core.routing import Router
 from webapp.core.urls import with_query
@@ -254,7 +254,6 @@ def _booking_page(
     return page.render(
         "appointments/pages/book.html",
         status=error.status if error else status,
-        headers=headers_of(error) if error else None,
         appointment=appointment_preview(request, start),
         form=form,
         patient_name=patient.name,

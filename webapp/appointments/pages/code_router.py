@@ -26,7 +26,6 @@ from webapp.auth.schemas import AskForCode
 from webapp.auth.sign_in import sign_in_codes
 from webapp.clinic.dependencies import current_clinic
 from webapp.core.email_address import doubt_about
-from webapp.core.errors import headers_of
 from webapp.core.forms import Submission
 from webapp.core.networks import network_of
 from webapp.core.routing import Router
@@ -63,7 +62,7 @@ def enter_code(page: CurrentPage, sent: SentForm) -> Response:
         if not entered.secret:
             return page.redirect("/register/details")
         return _signed_in(page, asked, entered, home_of(entered.role, asked.wanted))
-    return _code_page(page, asked, form, status=submission.status, headers=headers_of(submission.error))
+    return _code_page(page, asked, form, status=submission.status)
 
 
 @router.post("/login/code/again")
@@ -75,7 +74,7 @@ def send_another(page: CurrentPage) -> Response:
     form = CodeForm()
     with Submission(form) as submission:
         return send_code(page, AskForCode(email=asked.email), asked.wanted)
-    return _code_page(page, asked, form, status=submission.status, headers=headers_of(submission.error))
+    return _code_page(page, asked, form, status=submission.status)
 
 
 @router.get("/register/details")
@@ -107,7 +106,7 @@ def create_account(page: CurrentPage, sent: SentForm) -> Response:
         response = _signed_in(page, asked, entered, booked.address)
         first_booking_page.keep_reason(page, response, actor, booked)
         return response
-    return _details_page(page, asked, form, status=submission.status, headers=headers_of(submission.error))
+    return _details_page(page, asked, form, status=submission.status)
 
 
 def _try(page: Page, asked: PendingSignIn, code: str) -> CodeResult:

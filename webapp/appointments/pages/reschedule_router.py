@@ -24,7 +24,7 @@ from webapp.appointments.schemas import AppointmentView, Cancellation, Move
 from webapp.auth.schemas import Actor
 from webapp.clinic.dependencies import current_clinic
 from webapp.core import formats
-from webapp.core.errors import error_page, headers_of
+from webapp.core.errors import error_page
 from webapp.core.parsing import instant
 from webapp.core.routing import Router
 from webapp.core.web import CurrentPage, Page, SentForm
@@ -198,7 +198,6 @@ def _cancellation_page(
     return page.render(
         "appointments/pages/cancellation.html",
         status=error.status if error else status,
-        headers=headers_of(error) if error else None,
         appointment=view,
         form=form,
         mine=not access.actor.is_staff,
@@ -236,7 +235,6 @@ def _reschedule_page(
         "appointments/pages/reschedule.html",
         fragment="scheduling/_calendar.html" if page.request.method == "GET" else None,
         status=error.status if error else max(status, refused.status),
-        headers=headers_of(error) if error else None,
         appointment=view,
         mine=not actor.is_staff,
         whose=view.whose(actor),

@@ -22,7 +22,6 @@ from webapp.auth.pages.draft_dependencies import drop_draft
 from webapp.auth.schemas import Actor
 from webapp.clinic.dependencies import current_clinic
 from webapp.core import formats
-from webapp.core.errors import headers_of
 from webapp.core.fields import searched
 from webapp.core.pagination import PageEnds, cursor_of, neighbours
 from webapp.core.parsing import instant, whole_number
@@ -194,7 +193,6 @@ def _summary(
     return page.render(
         "appointments/pages/book_for_patient.html",
         status=error.status if error else max(status, refused.status),
-        headers=headers_of(error) if error else None,
         appointment=appointment_preview(request, start),
         patient=presenters.patient_summary(patient, clinic),
         form=form,

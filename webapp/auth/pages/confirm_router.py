@@ -15,7 +15,6 @@ from webapp.auth.pages.passkey_dependencies import prove_passkey
 from webapp.auth.pages.password_dependencies import prove_password
 from webapp.auth.second_factor import service as second_factor
 from webapp.auth.sessions import SignedIn
-from webapp.core.errors import headers_of
 from webapp.core.forms import NotFilledIn, Submission
 from webapp.core.routing import Router
 from webapp.core.urls import with_query
@@ -49,7 +48,7 @@ def confirm(page: CurrentPage, sent: SentForm) -> Response:
         else:
             prove_password(page, found.actor, form.current.data or "")
         return lead_on(page, found.actor, form.next.data or "")
-    return _confirm_page(page, found, form, status=submission.status, headers=headers_of(submission.error))
+    return _confirm_page(page, found, form, status=submission.status)
 
 
 @router.post("/confirm/again")

@@ -15,7 +15,6 @@ from webapp.auth.second_factor import service as second_factor
 from webapp.auth.second_factor.service import AppSetup, Proof
 from webapp.auth.sessions import SignedIn
 from webapp.core import formats
-from webapp.core.errors import headers_of
 from webapp.core.forms import NotFilledIn, Submission
 from webapp.core.qr_codes import draw_qr_code
 from webapp.core.routing import Router
@@ -62,7 +61,7 @@ def check_factor(page: CurrentPage, sent: SentForm) -> Response:
         )
         return enter(page, secret, wanted)
     form.code.data = form.passkey.data = ""
-    return _factor_page(page, waiting.actor, form, status=submission.status, headers=headers_of(submission.error))
+    return _factor_page(page, waiting.actor, form, status=submission.status)
 
 
 def _prove(page: Page, actor: Actor, form: FactorForm) -> Proof:

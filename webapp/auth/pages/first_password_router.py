@@ -9,7 +9,7 @@ from webapp.auth.pages.forms import NewPasswordForm
 from webapp.auth.pages.sign_in_code_dependencies import send_code
 from webapp.auth.schemas import AskForCode
 from webapp.auth.sign_in import first_password
-from webapp.core.errors import headers_of, lead_back_to
+from webapp.core.errors import lead_back_to
 from webapp.core.forms import Submission
 from webapp.core.routing import Router
 from webapp.core.web import CurrentPage, Page, SentForm, local_path
@@ -45,7 +45,7 @@ def set_first_password(page: CurrentPage, sent: SentForm) -> Response:
         response = page.redirect("/account", flash=_("Your password is set. Your other devices are signed out."))
         set_session_cookie(page, response, secret)
         return response
-    return _password_page(page, form, status=submission.status, headers=headers_of(submission.error))
+    return _password_page(page, form, status=submission.status)
 
 
 @router.post("/account/code")

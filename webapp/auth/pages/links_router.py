@@ -16,7 +16,6 @@ from webapp.auth.passwords import password_links
 from webapp.auth.passwords import service as passwords
 from webapp.auth.passwords.password_links import LinkOwner
 from webapp.auth.tokens import hashed
-from webapp.core.errors import headers_of
 from webapp.core.forms import Submission
 from webapp.core.routing import Router
 from webapp.core.trace_middleware import note_refusal
@@ -80,7 +79,6 @@ def _new_password_page(
     return page.render(
         "auth/pages/password_new.html",
         status=after.status if after else 200,
-        headers=headers_of(after.error) if after else None,
         form=form,
         action=f"/password/reset/{token}",
         email=owner.email,

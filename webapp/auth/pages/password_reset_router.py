@@ -9,7 +9,6 @@ from webapp.auth import login_throttle
 from webapp.auth.pages.draft_dependencies import remember_wanted
 from webapp.auth.pages.forms import ForgottenForm
 from webapp.auth.passwords import password_reset
-from webapp.core.errors import headers_of
 from webapp.core.forms import Submission
 from webapp.core.networks import network_of
 from webapp.core.routing import Router
@@ -50,7 +49,7 @@ def request_link(page: CurrentPage, sent: SentForm) -> Response:
         response = page.redirect(with_query("/password/forgot", sent=1, next=wanted))
         remember_wanted(page, response, command.email, wanted)
         return response
-    return _forgotten_page(page, form, status=submission.status, headers=headers_of(submission.error))
+    return _forgotten_page(page, form, status=submission.status)
 
 
 def _forgotten_page(

@@ -20,7 +20,6 @@ from webapp.auth.pages.entry_dependencies import enter
 from webapp.auth.pages.forms import LoginForm
 from webapp.auth.pages.sign_in_code_dependencies import send_code, stop_waiting, waiting
 from webapp.auth.sign_in.signing_in import sign_in
-from webapp.core.errors import headers_of
 from webapp.core.forms import Submission
 from webapp.core.routing import Router
 from webapp.core.urls import with_query
@@ -64,7 +63,7 @@ def log_in(page: CurrentPage, sent: SentForm) -> Response:
         response = enter(page, secret, form.next.data or "")
         stop_waiting(page, response)
         return response
-    return _login_page(page, form, status=submission.status, headers=headers_of(submission.error))
+    return _login_page(page, form, status=submission.status)
 
 
 @router.post("/logout")

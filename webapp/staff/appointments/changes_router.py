@@ -11,7 +11,6 @@ from webapp.appointments.schemas import AppointmentView
 from webapp.auth.dependencies import STAFF, signed_in
 from webapp.auth.schemas import Actor
 from webapp.clinic.dependencies import current_clinic
-from webapp.core.errors import headers_of
 from webapp.core.forms import Submission
 from webapp.core.routing import Router
 from webapp.core.web import CurrentPage, Page, SentForm, local_path
@@ -105,7 +104,6 @@ def _words_page(page: Page, view: AppointmentView, form: WordsForm, after: Submi
     return page.render(
         "staff/appointments/reason.html",
         status=after.status if after else 200,
-        headers=headers_of(after.error) if after else None,
         appointment=view,
         form=form,
         back=_back(view, form),
@@ -129,7 +127,6 @@ def _patient_page(
     return page.render(
         "staff/appointments/right_patient.html",
         status=after.status if after else 200,
-        headers=headers_of(after.error) if after else None,
         appointment=view,
         form=form,
         found=found,

@@ -8,7 +8,6 @@ from webapp.appointments import queries
 from webapp.appointments.impact import schedule_impact
 from webapp.appointments.schemas import AppointmentView
 from webapp.auth.dependencies import STAFF, signed_in
-from webapp.core.errors import headers_of
 from webapp.core.forms import Submission
 from webapp.core.parsing import whole_number
 from webapp.core.routing import Router
@@ -51,7 +50,6 @@ def _page(page: Page, view: AppointmentView, form: FlagForm, after: Submission |
     return page.render(
         "staff/appointments/flag.html",
         status=after.status if after else 200,
-        headers=headers_of(after.error) if after else None,
         appointment=view,
         form=form,
     )

@@ -22,7 +22,6 @@ from webapp.clinic.dependencies import current_clinic
 from webapp.clinic.fragment_cache import cached_fragment
 from webapp.clinic.schedule_versions import versions_seen, weight_of
 from webapp.core import formats
-from webapp.core.errors import headers_of
 from webapp.core.optimistic_lock import fingerprint
 from webapp.core.urls import with_query
 from webapp.core.web import Page, copy_of
@@ -104,7 +103,7 @@ def show_panel(
         response = page.render(
             "staff/board/_panel.html",
             status=error.status if error else 200,
-            headers=(headers_of(error) if error else {}) | {"hx-push-url": panel.here},
+            headers={"hx-push-url": panel.here},
             panel=panel,
             changed=_changed_column(page, actor, view, day) if changed else None,
         )
@@ -211,7 +210,6 @@ def _board(
         "staff/board/board.html",
         fragment=None if panel else "staff/board/_board.html",
         status=error.status if error else 200,
-        headers=headers_of(error) if error else None,
         board=board,
         panel=panel and panel._replace(at_start=_in_second_half(board, panel)),
         changed=None,

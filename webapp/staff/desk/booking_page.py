@@ -16,7 +16,6 @@ from webapp.appointments.walk_ins import WalkInView
 from webapp.auth.schemas import Actor
 from webapp.clinic.dependencies import current_clinic
 from webapp.core import formats
-from webapp.core.errors import headers_of
 from webapp.core.parsing import reference_in, whole_number
 from webapp.core.web import Page
 from webapp.doctors import service as doctors
@@ -260,7 +259,6 @@ class DeskCall:
         return page.render(
             PAGE,
             status=error.status if error else max(status, named.refused.status if named else 200),
-            headers=headers_of(error) if error else None,
             form=form,
             patient=presenters.chosen_patient(page, self.actor, patient) if patient is not None else None,
             found=found,

@@ -12,7 +12,6 @@ from webapp.audit import service as audit
 from webapp.auth.schemas import Actor
 from webapp.clinic.dependencies import current_clinic
 from webapp.clinic.fragment_cache import fragment_cache
-from webapp.core.errors import headers_of
 from webapp.core.web import Page
 from webapp.doctors.service import DoctorRow
 from webapp.exceptions import AppError
@@ -41,7 +40,6 @@ def show_day(
         "staff/schedule/day.html",
         fragment="staff/schedule/_day.html",
         status=error.status if error else 200,
-        headers=headers_of(error) if error else None,
         doctor=doctor,
         day=shown,
         now=page.now,
