@@ -15,7 +15,7 @@ from webapp.core.optimistic_lock import EditedMeanwhile, fingerprint
 from webapp.exceptions import Invalid
 from webapp.models import AuditEvent, Patient, PatientWord
 from webapp.patients import dependants, records
-from webapp.patients.exceptions import HasRecord, NoSuchPatient, TooManyPeople
+from webapp.patients.exceptions import HasRecord, NoSuchPatient, RecordClosed, TooManyPeople
 from webapp.patients.schemas import PatientDetails, UpdateProfile
 
 ZOE = UpdateProfile(name="Zoë Adams", phone="+31201234561", birth_date=date(2019, 5, 4))
@@ -75,6 +75,12 @@ def test_strangers_and_dependants_with_an_account_cannot_be_changed(cast: Cast) 
             cast.database.write(dependants.remove_person, actor, number, now=NOW)
     with pytest.raises(NoSuchPatient):
         add(cast, cast.carol)
+    # A stranger does not learn that a record is closed.
+    cast.change(sa.update(Patient).where(Patient.id == zoe).values(closed_at=NOW))
+    with pytest.raises(NoSuchPatient):
+        cast.database.write(dependants.remove_person, cast.dave, zoe, now=NOW)
+    with pytest.raises(RecordClosed):
+        cast.database.write(dependants.remove_person, cast.alice, zoe, now=NOW)
 
 
 def test_a_date_of_birth_in_the_future_is_refused(cast: Cast) -> None:

@@ -84,8 +84,7 @@ def change_person(
     Raises:
         NoSuchPatient, Invalid. EditedMeanwhile: the clinic, or another browser, saved first.
     """
-    saved = lock_details(session, patient_id)
-    get_person(session, actor, patient_id)
+    saved = _lock_person(session, actor, patient_id)
     command = checked(session, command, saved=saved.phone, now=now)
     require_unchanged(profile_of(saved), seen, wanted=command)
     require_same_birth_date(session, patient_id, command.birth_date)
@@ -102,8 +101,7 @@ def remove_person(session: Session, actor: Actor, patient_id: int, *, now: datet
     Raises:
         NoSuchPatient: the actor does not book for them, or they have an account. HasRecord: they have appointments.
     """
-    lock_details(session, patient_id)
-    get_person(session, actor, patient_id)
+    _lock_person(session, actor, patient_id)
     try:
         # Appointments belong to a room above, so the database's foreign keys check for them.
         session.execute(sa.delete(Patient).where(Patient.id == patient_id))
@@ -115,6 +113,14 @@ def remove_person(session: Session, actor: Actor, patient_id: int, *, now: datet
 def profile_of(saved: PatientDetails | Person) -> UpdateProfile:
     """The part of a person's data that the patient who books for them may change."""
     return UpdateProfile.model_construct(name=saved.name, phone=saved.phone, birth_date=saved.birth_date)
+
+
+def _lock_person(session: Session, actor: Actor, patient_id: int) -> PatientDetails:
+    # Also before the lock: a stranger's record is not locked, and no error tells its state.
+    get_person(session, actor, patient_id)
+    saved = lock_details(session, patient_id)
+    get_person(session, actor, patient_id)
+    return saved
 
 
 def _record(session: Session, actor: Actor, action: str, patient_id: int, *, now: datetime) -> None:
