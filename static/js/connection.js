@@ -24,6 +24,14 @@ function say(words) {
   document.dispatchEvent(new CustomEvent("docket:announce", { detail: words }));
 }
 
+// A form sends what it says now, because its user may have gone on typing; everything else is sent as it was.
+function repeat({ elt, target, verb, path, formData, triggeringEvent }) {
+  const isForm = elt.isConnected && elt.matches("form");
+  const pressed = triggeringEvent?.submitter;
+  const values = isForm ? (pressed?.name ? { [pressed.name]: pressed.value } : {}) : formData;
+  htmx.ajax(verb, path, { source: elt.isConnected ? elt : target, target, values });
+}
+
 function succeed({ detail }) {
   const request = failed.get(partOf(detail));
   if (!request || !detail.successful) return;
@@ -65,13 +73,9 @@ if (bar) {
   });
   button.addEventListener("click", () => {
     button.setAttribute("aria-busy", "true");
-    for (const { elt, target, verb, path, formData, retry } of failed.values()) {
-      if (retry) {
-        retry();
-        continue;
-      }
-      const source = elt.isConnected ? elt : target;
-      htmx.ajax(verb, path, { source, target, values: formData });
+    for (const request of failed.values()) {
+      if (request.retry) request.retry();
+      else repeat(request);
     }
   });
 }

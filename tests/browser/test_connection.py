@@ -66,3 +66,27 @@ def test_an_error_of_the_server_keeps_the_choices(open_browser: Open, clinic: Cl
     bar.get_by_role("button", name="Try again").click()
     expect(card).to_have_attribute("data-status", "arrived")
     expect(bar).to_be_hidden()
+
+
+def test_trying_again_sends_what_the_form_says_now(open_browser: Open, clinic: Clinic) -> None:
+    """A user goes on typing while the bar is there."""
+    day = clinic.free_time(days=26)[:10]
+    reference = clinic.cast.book(clinic.new_patient(), f"{day} 10:00")
+    page = open_browser(may_complain=True, viewport={"width": 1280, "height": 900})
+    sign_in(page, "fiona@docket.example", at=f"/board/{day}/appointments/{reference}")
+    failing = [503]
+
+    def answer(route: Route) -> None:
+        route.fulfill(status=failing.pop(), body="<p>Sorry</p>") if failing else route.continue_()
+
+    page.route("**/note", answer)
+    note, bar = page.get_by_label("Note for staff"), page.get_by_role("region", name="Connection")
+    note.fill("Brings a parcel")
+    page.get_by_role("button", name="Save note").click()
+    expect(bar).to_contain_text("very busy")
+    note.fill("Brings two parcels")
+    bar.get_by_role("button", name="Try again").click()
+    expect(bar).to_be_hidden()
+    expect(note).to_have_value("Brings two parcels")
+    page.reload()
+    expect(note).to_have_value("Brings two parcels")
