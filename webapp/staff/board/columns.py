@@ -136,7 +136,7 @@ class Outline(NamedTuple):
 
 
 def flags(appointment: BoardAppointment) -> list[tuple[str, Sentence | str]]:
-    """The signs of an appointment that staff should notice: the name of each (static/css/board.css), and its words."""
+    """The signs of an appointment that staff should notice: the name of each in board-cards.css, and its words."""
     found: list[tuple[str, Sentence | str]] = []
     if appointment.alert:
         found.append(("alert", _("alert: %(words)s") % {"words": appointment.alert}))
