@@ -176,7 +176,10 @@ def test_without_any_free_time_the_page_says_so(client: TestClient, cast: Cast) 
 def test_a_clinic_without_doctors_still_has_a_first_page(client: TestClient, cast: Cast) -> None:
     cast.change(sa.update(models.Doctor).values(active=False))
     page = read(client.get("/"))
-    assert page.h1 == "There are no free times at the moment."
+    # There are no filters to remove, and no new times every day.
+    assert page.h1 == "Find a time"
+    assert "No doctors yet" in page.text
+    assert "Show all doctors" not in page.text
     assert client.get("/doctors/bob").status_code == 404
 
 
