@@ -194,6 +194,9 @@ function show(region, made) {
   const fixed = inSight(region);
   const held = region.contains(document.activeElement) ? ancestorsOf(document.activeElement, region) : [];
   const top = fixed?.getBoundingClientRect().top;
+  // A page of today shows the next day after midnight.
+  const isNextDay = made.dataset.title && made.dataset.title !== region.dataset.title;
+  if (isNextDay) document.title = made.dataset.title;
   globalThis.docketMorph(region, made);
   globalThis.htmx?.process(region);
   if (held.length && document.activeElement === document.body) focusNear(held);
@@ -203,7 +206,8 @@ function show(region, made) {
   const changed = [...after.values()].filter(({ id, dataset }) => before.get(id)?.[0] !== dataset.version);
   const gone = [...before].filter(([id]) => !after.has(id)).map(([, [, label]]) => label);
   changed.forEach(mark);
-  announce([...changed.map(labelOf), ...gone]);
+  if (isNextDay) document.dispatchEvent(new CustomEvent("docket:announce", { detail: made.dataset.announce }));
+  else announce([...changed.map(labelOf), ...gone]);
   region.dispatchEvent(new CustomEvent("docket:live", { bubbles: true }));
 }
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
 
 import pytest
 import sqlalchemy as sa
@@ -102,6 +106,37 @@ def test_a_lost_connection_is_said_and_the_page_catches_up(open_browser: Open, c
     expect(page.locator(f"#appointment-{missed}")).to_be_visible()
     expect(bar).to_be_hidden()
     expect(as_of).to_have_text("Live")
+
+
+def test_pages_of_today_go_on_to_the_next_day(open_browser: Open, clinic: Clinic) -> None:
+    doctor, admin = open_browser(viewport=WIDE), open_browser(viewport=WIDE)
+    sign_in(doctor, "bob@docket.example", at="/schedule")
+    sign_in(admin, "carol@docket.example", at="/admin")
+    for page in (doctor, admin):
+        expect(page.locator("[data-as-of]")).to_have_text("Live")
+    with at_another_day(clinic):
+        title = f"{clinic.today:%A} {clinic.today.day} {clinic.today:%B %Y}"
+        appointment_today(clinic, 13, "dave")
+        for page in (doctor, admin):
+            expect(page.locator("h1")).to_have_text(title)
+        expect(doctor).to_have_title(re.compile(f"^{title}, "))
+        expect(doctor.locator("#status")).to_contain_text(f"{title}. ")
+
+
+@contextmanager
+def at_another_day(clinic: Clinic) -> Iterator[None]:
+    """Move the clinic to a time zone where it is another day, which is midnight without waiting for it."""
+    morning = clinic.cast.zone
+    zones = (ZoneInfo(f"Etc/GMT{west:+d}") for west in range(-14, 13))
+    now = datetime.now(UTC)
+    clinic.cast.zone = next(zone for zone in zones if now.astimezone(zone).date() != clinic.today)
+    move = sa.update(models.ClinicSettings)
+    clinic.cast.change(move.values(time_zone=clinic.cast.zone.key))
+    try:
+        yield
+    finally:
+        clinic.cast.zone = morning
+        clinic.cast.change(move.values(time_zone=morning.key))
 
 
 def test_all_tabs_share_one_stream_and_the_next_one_takes_over(open_browser: Open, clinic: Clinic) -> None:
