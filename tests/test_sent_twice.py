@@ -217,6 +217,7 @@ def test_a_form_that_is_saved_twice_is_saved(client: TestClient, cast: Cast) -> 
         ("carol", "/admin/doctors/bob", {"room": "Room 9", "visit_type_ids": bobs}),
         ("carol", f"/admin/visit-types/{cast.long}", {"preparation": "Come early.", "doctor_ids": both}),
         ("carol", "/admin/closures/1", {"name": "A day away"}),
+        ("carol", f"/appointments/{reference}/reason", {"reason": "Another cough."}),
     ):
         log_in(client, who)
         page = read(client.get(path))
@@ -255,3 +256,28 @@ def test_a_walk_in_who_is_added_twice_waits_once(client: TestClient, cast: Cast)
     # Another queue is another wish.
     other = client.post("/desk/booking", data={**known, "doctor": "erin", "queue": "1"})
     assert (other.status_code, "already waiting" in other.text) == (409, True)
+
+
+def test_an_appointment_that_is_hidden_twice_is_hidden(client: TestClient, cast: Cast) -> None:
+    reference = cast.book(cast.alice, TEN)
+    log_in(client, "carol")
+    form = {"confidential": "yes", "version": "1"}
+    for _ in range(2):
+        answer = client.post(f"/appointments/{reference}/confidential", data=form)
+        assert (answer.status_code, answer.headers.get("location")) == (303, f"/appointments/{reference}")
+    # An older page that shows it again does not know this.
+    assert client.post(f"/appointments/{reference}/confidential", data=form | {"confidential": "no"}).status_code == 409
+
+
+def test_a_doctor_who_is_added_twice_is_there_once(client: TestClient, cast: Cast) -> None:
+    log_in(client, "carol")
+    before = count(cast, models.Doctor)
+    form = {"name": "Dr. Nina New", "specialty": "General practice", "slot_step": "15", "position": "9", "tint": "1"}
+    form |= {"visit_type_ids": str(cast.short)}
+    for _ in range(2):
+        answer = client.post("/admin/doctors", data=form)
+        assert (answer.status_code, answer.headers.get("location")) == (303, "/admin/doctors/nina-new/hours/new")
+    assert count(cast, models.Doctor) == before + 1
+    # Another doctor may have the same name.
+    other = client.post("/admin/doctors", data=form | {"specialty": "Dermatology"})
+    assert other.headers["location"] == "/admin/doctors/nina-new-2/hours/new"

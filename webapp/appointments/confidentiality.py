@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session, aliased
 
 from webapp.appointments.booking.appointment_row import lock_for_change, record, update_row
+from webapp.appointments.exceptions import ChangedMeanwhile
 from webapp.appointments.messages.appointment_messages import REMINDER
 from webapp.appointments.messages.redirection import withdraw_from
 from webapp.appointments.schemas import ChangeConfidentiality
@@ -48,9 +49,11 @@ def set_confidential(
     """
     if not actor.is_staff:
         raise Forbidden(_("Only clinic staff can change who sees this appointment."))
-    view = lock_for_change(session, actor, reference, command.version)
+    view = lock_for_change(session, actor, reference, None)
     guardian = _find_guardian(session, view.patient_id)
     if view.confidential != command.confidential:
+        if command.version not in {None, view.version}:
+            raise ChangedMeanwhile
         update_row(session, view, now=now, confidential=command.confidential)
         action = "made_confidential" if command.confidential else "shown_to_guardian"
         record(session, actor, action, view.id, now, {}, visible=False)

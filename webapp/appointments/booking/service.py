@@ -26,7 +26,14 @@ from webapp.appointments.booking.booking_limit import (
     require_first_booking,
     require_within_booking_limit,
 )
-from webapp.appointments.exceptions import NewBooking, NotActive, NotAPatient, OtherDoctorsAppointment, TooLateToChange
+from webapp.appointments.exceptions import (
+    ChangedMeanwhile,
+    NewBooking,
+    NotActive,
+    NotAPatient,
+    OtherDoctorsAppointment,
+    TooLateToChange,
+)
 from webapp.appointments.schemas import AppointmentView, Booking, Cancellation, ChangeWords, Move, last_change
 from webapp.auth.schemas import Actor
 from webapp.clinic.service import Clinic, get_clinic
@@ -284,13 +291,16 @@ def change_words(session: Session, actor: Actor, reference: str, command: Change
         ChangedMeanwhile, NotActive: 409. NoSuchAppointment: 404.
         Forbidden: the actor would replace a reason that the clinic does not show them.
     """
-    view = lock_for_change(session, actor, reference, command.version)
+    view = lock_for_change(session, actor, reference, None)
     if command.reason and queries.hides_reasons(session, actor):
         raise Forbidden(_("The clinic doesn’t show reasons to the front desk, so you can’t change this one."))
     wanted = {"reason": command.reason, "notes": command.notes}
     values = {name: text for name, text in wanted.items() if text is not None and text != getattr(view, name)}
     if not values:
+        # Also if the same form is sent twice.
         return
+    if command.version not in {None, view.version}:
+        raise ChangedMeanwhile
     if not (view.status in ACTIVE if actor.is_staff else view.is_active(now)):
         raise NotActive(view.status)
     update_row(session, view, now=now, **values)

@@ -104,9 +104,11 @@ def _create(
     session: Session, page: Page, actor: Actor, command: DoctorProfile, email: str | None, how: LinkDelivery
 ) -> tuple[str, str]:
     """Create the doctor and their account, or neither: the slug, and the token of a link that was not mailed."""
-    doctor_id, slug = profiles.create(session, actor, command, now=page.now)
     if email is None:
-        return slug, ""
+        known = profiles.find_just_added(session, actor, command, now=page.now)
+        return known or profiles.create(session, actor, command, now=page.now)[1], ""
+    # A second account for the address is refused, and the doctor with it.
+    doctor_id, slug = profiles.create(session, actor, command, now=page.now)
     invitation = InviteUser(name=command.name, email=email, role="doctor", doctor_id=doctor_id)
     return slug, users.invite(session, actor, invitation, how, now=page.now)[1]
 
