@@ -193,7 +193,7 @@ class DocketForm(Form):
                 message = sentence % problem.get("ctx", {}) if sentence else _("Check what you entered here.")
                 self.add_error(AppError(message, field=name))
             return None
-        return None if self.errors or self.form_errors or self.unsent else command
+        return None if self.errors or self.unsent else command
 
 
 class NotFilledIn(Exception):

@@ -77,7 +77,7 @@ def give_to_patient(page: CurrentPage, sent: SentForm, reference: str) -> Respon
         form.version.data = str(view.version)
     elif gives:
         form.form_errors.append(_("Choose the patient first."))
-    return _patient_page(page, actor, view, form, submission if form.errors or form.form_errors else None)
+    return _patient_page(page, actor, view, form, submission if form.errors else None)
 
 
 def _readable(page: Page, actor: Actor, reference: str) -> AppointmentView:
