@@ -300,7 +300,7 @@ def _handle_errors(app: FastAPI) -> None:
         return _answer_to_error(request, error)
 
     def on_database_error(request: Request, error: SQLAlchemyError) -> Response:
-        trouble = trouble_from(error, writing=False)
+        trouble = trouble_from(error)
         if trouble is None:
             raise error
         trouble.report()

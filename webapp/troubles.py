@@ -125,9 +125,9 @@ def trouble_of(error: SQLAlchemyError, *, writing: bool) -> Trouble | None:
     return _if_broken(error)
 
 
-def trouble_from(error: SQLAlchemyError, *, writing: bool) -> DatabaseTrouble | None:
-    """The error to raise instead; None if the database works."""
-    trouble = trouble_of(error, writing=writing)
+def trouble_from(error: SQLAlchemyError) -> DatabaseTrouble | None:
+    """The error to raise instead of that of a read; None if the database works."""
+    trouble = trouble_of(error, writing=False)
     return DatabaseTrouble(trouble, error) if trouble is not None else None
 
 

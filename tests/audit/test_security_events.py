@@ -65,7 +65,7 @@ def test_a_flood_of_refusals_does_not_hide_who_signed_in(
             security_events.record(session, ObservedEvent("page_refused", network=f"2001:db8:0:{number}::"), now=NOW)
             security_events.record(session, ObservedEvent("link_refused", network=f"2001:db8:0:{number}::"), now=NOW)
         carol = cast.carol.user_id
-        security_events.sign_in_failed(session, user_id=carol, address="192.0.2.7", now=NOW)
+        security_events.sign_in_failed(session, carol, how="password", address="192.0.2.7", now=NOW)
         security_events.signed_in(session, carol, address="192.0.2.7", now=NOW)
 
     cast.database.write(flood)
@@ -229,7 +229,9 @@ def test_lists_that_staff_read_are_recorded_with_their_ids(
 @pytest.mark.both_databases
 def test_admins_read_and_filter_the_events_in_words(client: TestClient, cast: Cast) -> None:
     for _ in range(2):
-        cast.database.write(security_events.sign_in_failed, user_id=cast.alice.user_id, address="192.0.2.7", now=NOW)
+        cast.database.write(
+            security_events.sign_in_failed, cast.alice.user_id, how="password", address="192.0.2.7", now=NOW
+        )
     cast.database.write(
         security_events.record, ObservedEvent("page_refused", about="/admin", network="192.0.2.8"), now=NOW
     )

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from tests.appointment_rows import put
 from tests.cast import Cast, local
 from webapp import models
+from webapp.appointments.messages.notification_lists import OpenCalls
 from webapp.clinic.service import get_clinic
 from webapp.staff.board import choices
 from webapp.staff.board.days import BoardDay, build_board
@@ -20,7 +21,9 @@ DAY = date(2026, 3, 3)
 
 def board_of(cast: Cast, day: date = DAY, *, now: str = "2026-03-02 08:00") -> BoardDay:
     with cast.database.reading() as session:
-        return build_board(session, get_clinic(session), None, day, now=local(now))
+        return build_board(
+            session, get_clinic(session), None, day, why_off=False, calls=OpenCalls({}, ()), now=local(now)
+        )
 
 
 def told(board: BoardDay) -> list[str]:

@@ -16,6 +16,7 @@ from webapp.appointments.schemas import AppointmentView, Cancellation, ChangeWor
 from webapp.auth.addresses import confirmation
 from webapp.auth.schemas import Role
 from webapp.auth.sign_in_rules import StaffRules
+from webapp.core.pagination import FIRST_PAGE
 from webapp.exceptions import Forbidden, NotFound
 from webapp.notifications import queries as outbox
 from webapp.staff.menu import staff_places
@@ -42,7 +43,7 @@ def seen_by_fiona(cast: Cast, reference: str) -> AppointmentView:
     with cast.database.reading() as session:
         view = queries.get_appointment(session, cast.fiona, reference)
         assert queries.get_appointments(session, cast.fiona, [view.id]) == [view]
-        part = listing.list_part(session, cast.fiona, listing.AppointmentFilter(), skip=0, limit=9)
+        part = listing.list_part(session, cast.fiona, listing.AppointmentFilter(), after=None, skip=0, limit=9)
         assert part.views == [view]
     return view
 
@@ -96,7 +97,7 @@ def test_the_desk_sees_only_messages_about_appointments(cast: Cast) -> None:
         found = session.execute(sa.select(models.OutboxMessage.template, models.OutboxMessage.id))
         numbers = {row.template: row.id for row in found}
         wanted = log.resolve(session, cast.fiona, log.MessageSearch())
-        shown = outbox.list_messages(session, wanted, now=NOW, limit=9)
+        shown = outbox.list_messages(session, wanted, cursor=FIRST_PAGE, now=NOW, limit=9)
         assert {each.template for each in shown} == {"visit_booked"}
         log.get_message(session, cast.fiona, numbers["visit_booked"])
         log.get_message(session, cast.carol, numbers[confirmation.TEMPLATE])

@@ -18,9 +18,9 @@ from webapp.staff.sheets.sheets import Sheet, list_sheets
 TUESDAY = date(2026, 3, 3)
 
 
-def sheets(cast: Cast, actor: Actor, last: date = TUESDAY, **options: Any) -> list[Sheet]:
+def sheets(cast: Cast, actor: Actor, last: date = TUESDAY, doctor_id: int | None = None) -> list[Sheet]:
     with cast.database.reading() as session:
-        return list_sheets(session, actor, get_clinic(session), TUESDAY, last, **options)
+        return list_sheets(session, actor, get_clinic(session), TUESDAY, last, doctor_id=doctor_id)
 
 
 def add(cast: Cast, start: str, *, confidential: bool = False, **details: Any) -> None:

@@ -134,7 +134,7 @@ class AppointmentLinkEnded(NotFound):
     title = _l("This link no longer works")
     onward = ((_l("See my appointments"), "/appointments"), (_l("Find a time"), "/"))
 
-    def __init__(self, phone: str = "") -> None:
+    def __init__(self, phone: str) -> None:
         text = _("It may be incomplete, or sent to an address that the clinic no longer uses for you.")
         what_now = (
             _("Sign in to see your appointments, or call %(phone)s.")

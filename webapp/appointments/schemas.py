@@ -134,7 +134,7 @@ class WriteDeskNote(BaseModel):
     seen: str = ""
 
 
-def last_change(starts_at: datetime, clinic: Clinic, *, moved_by_clinic: bool = False) -> datetime:
+def last_change(starts_at: datetime, clinic: Clinic, *, moved_by_clinic: bool) -> datetime:
     """Until when a patient may move or cancel an appointment online.
 
     If the clinic moved it, the patient did not choose its time, and may change it until it starts.

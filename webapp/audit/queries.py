@@ -148,7 +148,7 @@ class CountedEvent(NamedTuple):
 
 
 def list_security_events(
-    session: Session, wanted: SecurityFilter, *, cursor: Cursor[int] = FIRST_PAGE, limit: int
+    session: Session, wanted: SecurityFilter, *, cursor: Cursor[int], limit: int
 ) -> list[CountedEvent]:
     """Security events from a cursor, in reading order: the newest first, unless backwards."""
     conditions: list[sa.ColumnElement[bool]] = []

@@ -119,18 +119,9 @@ def signed_in(session: Session, user_id: int, *, how: str = "password", address:
     record(session, ObservedEvent("signed_in", user_id, about=how, network=network_of(address)), now=now)
 
 
-def sign_in_failed(
-    session: Session,
-    *,
-    account: str = "",
-    user_id: int = 0,
-    how: str = "password",
-    address: str,
-    now: datetime,
-) -> None:
-    """A wrong proof of an account: a password, a code, a second factor. `account` is `service.account_key`."""
-    seen = ObservedEvent("sign_in_failed", user_id, "" if user_id else account, how, network_of(address))
-    record(session, seen, now=now)
+def sign_in_failed(session: Session, user_id: int, *, how: str, address: str, now: datetime) -> None:
+    """A wrong proof of an account that the throttle does not count, such as a passkey."""
+    record(session, ObservedEvent("sign_in_failed", user_id, about=how, network=network_of(address)), now=now)
 
 
 def signed_out(session: Session, user_id: int, *, address: str, now: datetime) -> None:

@@ -47,7 +47,6 @@ THROTTLE_WINDOW = timedelta(minutes=15)
 THROTTLE_LIMIT = 10
 REGISTER_WINDOW = timedelta(hours=1)
 REGISTER_LIMIT = 20
-RESET_LIMIT = 20
 LOGINS = AttemptLimits(THROTTLE_WINDOW, THROTTLE_LIMIT, 20, 60)
 HOURLY = AttemptLimits(REGISTER_WINDOW, REGISTER_LIMIT, 40, 120)
 # The failures of an account count for a day; after ten, each one more doubles the wait: 1, 2, 4 … minutes.

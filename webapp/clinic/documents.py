@@ -49,7 +49,7 @@ class Document(NamedTuple):
 _COLUMNS = [getattr(ClinicDocument, name) for name in Document._fields]
 
 
-def get_document(session: Session, kind: DocumentKind, version: int | None = None) -> Document:
+def get_document(session: Session, kind: DocumentKind, version: int | None) -> Document:
     """A published version, or the newest.
 
     Raises:

@@ -34,7 +34,7 @@ def show_for(country: str) -> None:
     _home.set(country)
 
 
-def read_phone(text: str, country: str, *, saved: str = "", field: str = "phone") -> str:
+def read_phone(text: str, country: str, *, saved: str = "") -> str:
     """The number in E.164; '' for an empty field. An unchanged saved text is accepted. A possible number is accepted
     even if the library does not know its range, because new ranges come into use before the library has them.
 
@@ -45,31 +45,31 @@ def read_phone(text: str, country: str, *, saved: str = "", field: str = "phone"
     if not typed or typed == saved:
         return typed
     if _EXTENSION.search(typed):
-        raise Invalid(_("Leave out the extension. Enter only the main number."), code="phone_extension", field=field)
+        raise Invalid(_("Leave out the extension. Enter only the main number."), code="phone_extension", field="phone")
     if len(typed) > LONGEST or not any(map(str.isdecimal, typed)) or any(map(str.isalpha, typed)):
-        raise _unreadable(field)
+        raise _unreadable()
     library = _library()
     if (country and library.is_emergency_number(typed, country)) or typed in {"112", "911", "999"}:
         raise Invalid(
             _("%(number)s is an emergency number. Enter the person’s own number.") % {"number": typed},
             code="phone_emergency",
-            field=field,
+            field="phone",
         )
     number = _parsed(typed, country)
     if number is None and not country and not typed.startswith("+"):
-        raise Invalid(_("Start with + and the country code, such as +31."), code="phone_country", field=field)
+        raise Invalid(_("Start with + and the country code, such as +31."), code="phone_country", field="phone")
     if number is None:
-        raise _unreadable(field)
+        raise _unreadable()
     reasons = library.ValidationResult
     reason = library.is_possible_number_with_reason(number)
     if reason == reasons.IS_POSSIBLE_LOCAL_ONLY:
-        raise Invalid(_("Add the area code to this phone number."), code="phone_area_code", field=field)
+        raise Invalid(_("Add the area code to this phone number."), code="phone_area_code", field="phone")
     if reason == reasons.TOO_SHORT:
-        raise Invalid(_("This phone number is too short."), code="phone_too_short", field=field)
+        raise Invalid(_("This phone number is too short."), code="phone_too_short", field="phone")
     if reason == reasons.TOO_LONG:
-        raise Invalid(_("This phone number is too long."), code="phone_too_long", field=field)
+        raise Invalid(_("This phone number is too long."), code="phone_too_long", field="phone")
     if reason != reasons.IS_POSSIBLE:
-        raise _unreadable(field)
+        raise _unreadable()
     return str(library.format_number(number, library.PhoneNumberFormat.E164))
 
 
@@ -117,9 +117,9 @@ def beginnings(text: str, country: str) -> tuple[str, ...]:
     return tuple(f"+{code}{each}" for each in dict.fromkeys((digits, digits.removeprefix("0")))) if code else ()
 
 
-def _unreadable(field: str) -> Invalid:
+def _unreadable() -> Invalid:
     message = _("Enter a phone number, such as +31 20 123 4567, or leave this empty.")
-    return Invalid(message, code="phone", field=field)
+    return Invalid(message, code="phone", field="phone")
 
 
 def _parsed(typed: str, country: str) -> Any | None:

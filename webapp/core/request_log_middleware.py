@@ -41,7 +41,7 @@ class RequestObserver(Protocol):
 class RequestLogMiddleware:
     """The outermost layer, so that answers of other layers are logged too."""
 
-    def __init__(self, app: ASGIApp, *, observer: RequestObserver | None = None) -> None:
+    def __init__(self, app: ASGIApp, *, observer: RequestObserver | None) -> None:
         self.app = app
         self.observer = observer
 

@@ -72,9 +72,9 @@ class SecurityMiddleware:
         app: ASGIApp,
         *,
         base_url: str,
-        api_origins: Collection[str] = (),
+        api_origins: Collection[str],
         error_response: ErrorResponse,
-        hosts: frozenset[str] = frozenset(),
+        hosts: frozenset[str],
     ) -> None:
         self.app = app
         self.hosts = hosts
@@ -192,7 +192,7 @@ def is_clean_text(encoded: bytes) -> bool:
     return True
 
 
-def refuse_other_origin(request: Request, *, base_url: str, api_origins: Collection[str] = ()) -> None:
+def refuse_other_origin(request: Request, *, base_url: str, api_origins: Collection[str]) -> None:
     """Require that a write comes from our own pages, since another site can make a browser send one.
 
     This covers every form, sign-in included. The API accepts no write with a cookie, so programs without an Origin may

@@ -199,7 +199,7 @@ class Presence(NamedTuple):
     last: datetime | None
 
 
-def find_presence(session: Session, doctor_id: int | None = None) -> list[Presence]:
+def find_presence(session: Session, doctor_id: int | None) -> list[Presence]:
     """All doctors or one, in the clinic's order, with their first and last appointments."""
     ends = (
         sa.select(pick(_VISIT.starts_at)).where(_VISIT.doctor_id == _DOCTOR.id).scalar_subquery()

@@ -119,7 +119,7 @@ _LINK_UNTIL = sa.select(PasswordLink.expires_at).where(PasswordLink.user_id == U
 _HAS_HOURS = sa.exists().where(WorkingHours.doctor_id == Doctor.id)
 
 
-def list_profiles(session: Session, *, text: str = "", active: bool | None = None, now: datetime) -> list[DoctorLine]:
+def list_profiles(session: Session, *, text: str = "", active: bool | None, now: datetime) -> list[DoctorLine]:
     """Doctors in the clinic's order; every word of `text` must begin a word of their name, specialty or room.
 
     There are a few hundred at most, so all are read and compared in Python, ignoring accents.

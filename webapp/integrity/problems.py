@@ -93,7 +93,7 @@ def _problems_in(session: Session, *, now: datetime) -> Iterator[str]:
             with session.begin_nested():
                 yield from problems
         except UNREADABLE as error:
-            if isinstance(error, SQLAlchemyError) and (trouble := trouble_from(error, writing=False)):
+            if isinstance(error, SQLAlchemyError) and (trouble := trouble_from(error)):
                 raise trouble from error
             yield f"{name} could not be checked: {_in_words(error)}."
 

@@ -68,10 +68,10 @@ def _forget(session: Session, which: sa.ColumnElement[bool]) -> None:
     )
 
 
-def list_forgotten(session: Session, *, limit: int = IDS_AT_ONCE) -> list[tuple[int, str]]:
+def list_forgotten(session: Session) -> list[tuple[int, str]]:
     """The id and the Message-ID of emptied messages whose files still exist."""
     query = sa.select(OutboxMessage.id, OutboxMessage.message_id).where(OutboxMessage.recipient == NO_RECIPIENT)
-    return [(row.id, row.message_id) for row in session.execute(query.order_by(OutboxMessage.id).limit(limit))]
+    return [(row.id, row.message_id) for row in session.execute(query.order_by(OutboxMessage.id).limit(IDS_AT_ONCE))]
 
 
 def delete_forgotten(session: Session, ids: Iterable[int]) -> None:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from webapp.core.pagination import FIRST_PAGE, Cursor
+from webapp.core.pagination import Cursor
 from webapp.database import UtcDateTime, rows, seek, table_of
 from webapp.exceptions import NotFound
 from webapp.i18n import gettext as _
@@ -106,7 +106,7 @@ class Standstill(NamedTuple):
 
 
 def list_messages(
-    session: Session, wanted: MessageFilter, *, cursor: Cursor[int] = FIRST_PAGE, now: datetime, limit: int
+    session: Session, wanted: MessageFilter, *, cursor: Cursor[int], now: datetime, limit: int
 ) -> list[MessageRow]:
     """Messages from a cursor on, newest first, or oldest first for a cursor that reads backwards."""
     query = sa.select(*(_MESSAGE[name] for name in MessageRow._fields)).where(*_conditions(wanted, now))

@@ -89,7 +89,7 @@ def get_own(session: Session, actor: Actor) -> PatientView:
 
 
 def list_patients(
-    session: Session, actor: Actor, text: str, *, after: int | None = None, skip: int, limit: int
+    session: Session, actor: Actor, text: str, *, after: int | None, skip: int, limit: int
 ) -> PatientPart:
     """A part of the patients whom the actor may see and who match `text`, by name; an empty text matches all.
 

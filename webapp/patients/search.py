@@ -109,17 +109,16 @@ def search_patients(
     text: str,
     *,
     cursor: Cursor[int] = FIRST_PAGE,
-    among: sa.Select[int] | None = None,
     limit: int = PAGE_SIZE,
 ) -> PatientsFound:
     """One page of the patients that match everything in `text`, by name; an empty text matches all.
 
-    The cursor's place is the id of a patient. `among` selects the ids of the patients that may be found.
+    The cursor's place is the id of a patient.
     """
     typed = _understood(session, text)
     if typed.is_nothing:
         return PatientsFound([])
-    conditions = _certain(typed, among)
+    conditions = _certain(typed)
     names = [fits(term) for term in typed.words]
     found = _page(session, [*conditions, *names], cursor, limit=limit)
     if found.patients or cursor.place:
@@ -136,7 +135,7 @@ class PatientIdsFound(NamedTuple):
 
 
 def search_part(
-    session: Session, text: str, *, among: sa.Select[int] | None, after: int | None = None, skip: int, limit: int
+    session: Session, text: str, *, among: sa.Select[int] | None, after: int | None, skip: int, limit: int
 ) -> PatientIdsFound:
     """The patients that match everything in `text`, for programs, which count and skip.
 
@@ -189,7 +188,7 @@ def _understood(session: Session, text: str) -> ParsedSearch:
     return understand(text, get_clinic(session).home_country) if typed.as_dialled else typed
 
 
-def _certain(typed: ParsedSearch, among: sa.Select[int] | None) -> list[sa.ColumnElement[bool]]:
+def _certain(typed: ParsedSearch, among: sa.Select[int] | None = None) -> list[sa.ColumnElement[bool]]:
     """Conditions that hold even for similar names: birth dates, telephone numbers, addresses, and who may be found.
 
     No search finds a closed record.

@@ -38,6 +38,8 @@ from webapp.scheduling.models import Appointment
 
 FORMAT, VERSION = "docket-personal-data", 1
 CHUNK = 200
+# Each piece of the copy is sent on its own, so it has at least so many letters.
+LETTERS_SENT = 16_000
 # These sections hold one object, or null; the others hold lists.
 SINGLE = frozenset({"account", "record"})
 # Values of messages that are the same for every recipient, and the calendar event, which repeats the appointment.
@@ -358,14 +360,14 @@ def _plain(value: object) -> str:
     raise TypeError(f"{type(value).__name__} has no form in JSON.")
 
 
-def in_batches(pieces: Iterable[str], letters: int = 16_000) -> Iterator[str]:
-    """A text in fewer pieces, because each piece is sent on its own."""
+def in_batches(pieces: Iterable[str]) -> Iterator[str]:
+    """A text in fewer pieces."""
     waiting: list[str] = []
     size = 0
     for piece in pieces:
         waiting.append(piece)
         size += len(piece)
-        if size >= letters:
+        if size >= LETTERS_SENT:
             yield "".join(waiting)
             waiting, size = [], 0
     yield "".join(waiting)

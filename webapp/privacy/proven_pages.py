@@ -14,7 +14,7 @@ from webapp.privacy import erasure
 from webapp.privacy.forms import DeletionForm, ProvenForm
 
 
-def proven_page(page: Page, template: str, form: ProvenForm, after: Submission | None = None, **shown: Any) -> Response:
+def proven_page(page: Page, template: str, form: ProvenForm, after: Submission | None, **shown: Any) -> Response:
     """The page with its form; `after` is the error if it was sent and refused."""
     return page.render(
         template,

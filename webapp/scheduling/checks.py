@@ -18,12 +18,10 @@ from webapp.scheduling.exceptions import PatientBusy, RuleBroken, SlotTaken, err
 from webapp.scheduling.facts import BookingRequest, load_facts
 from webapp.scheduling.rules import Refusal, refusals
 from webapp.scheduling.slots import to_minute
-from webapp.scheduling.viewer import ANYONE, Viewer
+from webapp.scheduling.viewer import Viewer
 
 
-def visit_type_for(
-    doctor: DoctorRow, visit_type_id: int | None = None, *, by_staff: bool = False
-) -> VisitTypeRow | None:
+def visit_type_for(doctor: DoctorRow, visit_type_id: int | None, *, by_staff: bool) -> VisitTypeRow | None:
     """The doctor's visit type with this id; without an id, the first that can be booked online (staff also get others).
 
     None if the doctor offers no such type.
@@ -60,7 +58,7 @@ def find_refusals(
     starts_at: datetime,
     *,
     now: datetime,
-    viewer: Viewer = ANYONE,
+    viewer: Viewer,
 ) -> Iterator[Refusal]:
     """Every rule that refuses this start, most fundamental first."""
     day = starts_at.astimezone(clinic.zone).date()
@@ -75,7 +73,7 @@ def require_bookable(
     starts_at: datetime,
     *,
     now: datetime,
-    viewer: Viewer = ANYONE,
+    viewer: Viewer,
     override_reason: str = "",
     squeeze_reason: str = "",
 ) -> list[str]:

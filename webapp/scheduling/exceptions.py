@@ -76,7 +76,7 @@ STAFF_SENTENCES = {
 }
 
 
-def sentence_of(refusal: Refusal, *, by_staff: bool = False) -> str:
+def sentence_of(refusal: Refusal, *, by_staff: bool) -> str:
     """The refusal in words, for the patient or for staff."""
     values: dict[str, object] = dict(refusal.values)
     if "notice" in values:

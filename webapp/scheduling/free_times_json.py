@@ -27,7 +27,7 @@ def json_of_one(starts: Iterable[Minute], minutes: int) -> bytes:
     return _array(f"{_times(start, minutes)}}}" for start in starts)
 
 
-def json_of_many(of_doctors: Sequence[tuple[int, int, Sequence[Minute]]], limit: int | None = None) -> bytes:
+def json_of_many(of_doctors: Sequence[tuple[int, int, Sequence[Minute]]], limit: int | None) -> bytes:
     """The first `limit` free times of many doctors, given as (doctor's id, minutes of the appointment, starts).
 
     They are ordered by start, then by end, then in the order in which the doctors were given.

@@ -36,7 +36,7 @@ def busy_lanes(session: Session, doctor_id: int, span: Span, *, ignoring: int | 
     return set(rows(session, _LANES, **values).scalars())
 
 
-def lane_beside(session: Session, doctor: DoctorRow, span: Span, *, ignoring: int | None = None) -> int:
+def lane_beside(session: Session, doctor: DoctorRow, span: Span, *, ignoring: int | None) -> int:
     """The first lane of the doctor in which this span is free. The caller holds the doctor's lock.
 
     Lanes beyond those that the doctor allows now are counted too: they may be in use since the doctor allowed more.

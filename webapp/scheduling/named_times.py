@@ -12,10 +12,12 @@ from webapp.core import formats
 from webapp.i18n import gettext as _
 from webapp.scheduling.facts import BookingRequest, free_times, load_facts
 from webapp.scheduling.slots import DAY, to_datetime, to_minute
-from webapp.scheduling.viewer import ANYONE, Viewer
+from webapp.scheduling.viewer import Viewer
 
 # Within how many days of a wanted time free ones are searched: first few, then more, and only then up to the horizon.
 NEAR_DAYS = (4, 15)
+# So many of them are offered.
+NEAREST = 3
 
 
 def words_for(instant: datetime, clinic: Clinic, *, now: datetime) -> str:
@@ -51,10 +53,9 @@ def nearest(
     wanted: datetime,
     *,
     now: datetime,
-    viewer: Viewer = ANYONE,
-    count: int = 3,
+    viewer: Viewer,
 ) -> list[tuple[datetime, str]]:
-    """The free times nearest to the one that was wanted, in order of time, each with the difference in words."""
+    """The three free times nearest to the one that was wanted, in order of time, each with the difference in words."""
     today = clinic.today(now)
     horizon = today + timedelta(days=clinic.horizon_days)
     day, target = formats.local_date(wanted, clinic.zone), to_minute(wanted)
@@ -65,11 +66,11 @@ def nearest(
         facts = load_facts(session, clinic, [request], since, until, now=now, viewer=viewer)[request.doctor.id]
         by_distance = sorted((time.start for time in free_times(facts)), key=lambda start: abs(start - target))
         # Everything on days further away is further away in minutes, too.
-        if len(by_distance) >= count and days and abs(by_distance[count - 1] - target) <= (days - 1) * DAY:
+        if len(by_distance) >= NEAREST and days and abs(by_distance[NEAREST - 1] - target) <= (days - 1) * DAY:
             break
     return [
         (to_datetime(start), _difference(start - target, to_datetime(start), wanted, clinic.zone))
-        for start in sorted(by_distance[:count])
+        for start in sorted(by_distance[:NEAREST])
     ]
 
 

@@ -32,7 +32,7 @@ from webapp.scheduling.facts import (
 from webapp.scheduling.facts_queries import load_patient_history
 from webapp.scheduling.rules import Facts, cautions
 from webapp.scheduling.slots import CLOCK, DAY, day_number, days_span, minute_reached, number_to_day, to_datetime
-from webapp.scheduling.viewer import ANYONE, Viewer
+from webapp.scheduling.viewer import Viewer
 
 NOON = 12 * 60
 WORKDAYS = 5
@@ -117,7 +117,7 @@ class CalendarPlace(NamedTuple):
     chosen: str | None = None
 
 
-def booking_address(slug: str, visit_type_id: int, patient_id: int | None = None) -> str:
+def booking_address(slug: str, visit_type_id: int, patient_id: int | None) -> str:
     """The beginning of the address that books a free time, for this patient if one is chosen; the start follows."""
     patient = f"&patient={patient_id}" if patient_id is not None else ""
     return f"/book?doctor={quote(slug)}&visit_type={visit_type_id}{patient}&starts_at="
@@ -151,7 +151,7 @@ def week_calendar(
     *,
     week: date | None,
     now: datetime,
-    viewer: Viewer = ANYONE,
+    viewer: Viewer,
 ) -> Calendar:
     """The calendar of one week; without `week`, of the week with the next free time.
 

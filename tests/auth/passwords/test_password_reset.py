@@ -11,7 +11,7 @@ from starlette.testclient import TestClient
 from tests.cast import NOW, SECRET_KEY, Cast, client_for, log_in
 from tests.reading import read
 from webapp.auth import feeds, tokens
-from webapp.auth.login_throttle import RESET_LIMIT
+from webapp.auth.login_throttle import HOURLY
 from webapp.auth.passwords import password_links, password_reset
 from webapp.core.signing import sign
 from webapp.models import OutboxMessage, PasswordLink, User, UserSession
@@ -140,7 +140,7 @@ def test_at_most_three_mails_an_hour_are_sent_and_the_answer_stays_the_same(clie
 
 
 def test_the_requests_of_one_network_are_limited(client: TestClient, cast: Cast) -> None:
-    for number in range(RESET_LIMIT):
+    for number in range(HOURLY.here):
         ask(client, f"nobody{number}@docket.example")
     answers = [client.post("/password/forgot", data={"email": f"{name}@docket.example"}) for name in ("alice", "x")]
     assert [answer.status_code for answer in answers] == [429, 429]

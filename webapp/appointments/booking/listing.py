@@ -138,7 +138,7 @@ def list_part(
     actor: Actor,
     wanted: AppointmentFilter,
     *,
-    after: AppointmentPlace | None = None,
+    after: AppointmentPlace | None,
     skip: int,
     limit: int,
 ) -> CountedPart:

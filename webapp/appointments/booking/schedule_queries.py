@@ -204,7 +204,7 @@ class Diary(NamedTuple):
     live_version: str
 
 
-def read_diary(session: Session, doctor_id: int, days: Span, week: Span, *, past: Past | None = None) -> Diary:
+def read_diary(session: Session, doctor_id: int, days: Span, week: Span, *, past: Past | None) -> Diary:
     """The appointments that start in the span `days`, and an outline of those in the span `week`, with one query.
 
     The texts that it returns are parsed only if this process has not cached the same texts.

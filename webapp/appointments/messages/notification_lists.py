@@ -279,9 +279,6 @@ class OpenCalls(NamedTuple):
     changes: Sequence[CallsToMake]
 
 
-NO_CALLS = OpenCalls({}, ())
-
-
 def open_calls_on(session: Session, actor: Actor, clinic: Clinic, day: date) -> OpenCalls:
     """The calls that are still to be made about a day on which doctors were away, or that was changed."""
     low, high = (first_instant(day + timedelta(days=days), clinic.zone) for days in (0, 1))

@@ -295,7 +295,7 @@ def note_use(session: Session, key: StoredKey | None, sign_count: int | None, *,
         if used is not None:
             return True
     user_id = key.user_id if key else 0
-    security_events.sign_in_failed(session, user_id=user_id, how="passkey", address=address, now=now)
+    security_events.sign_in_failed(session, user_id, how="passkey", address=address, now=now)
     return False
 
 

@@ -22,7 +22,7 @@ from webapp.clinic.service import Clinic
 from webapp.core import formats
 from webapp.core.local_time import first_instant
 from webapp.core.networks import network_of
-from webapp.core.pagination import FIRST_PAGE, Cursor
+from webapp.core.pagination import Cursor
 from webapp.core.parsing import whole_number
 from webapp.core.spreadsheets import csv_pieces
 from webapp.database import Database
@@ -140,9 +140,7 @@ def _subjects_of(session: Session, patient_ids: Sequence[int]) -> list[tuple[str
     return [("patient", records), ("appointment", appointments), ("user", users)] if patient_ids else []
 
 
-def list_entries(
-    session: Session, wanted: EventFilter, *, cursor: Cursor[int] = FIRST_PAGE, limit: int
-) -> list[LogEntry]:
+def list_entries(session: Session, wanted: EventFilter, *, cursor: Cursor[int], limit: int) -> list[LogEntry]:
     """Rows of the log in words, as `list_events` reads them, always with the same few queries."""
     return _in_words(session, log.list_events(session, wanted, cursor=cursor, limit=limit))
 

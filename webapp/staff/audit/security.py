@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from webapp.audit import queries as log
 from webapp.audit.queries import CountedEvent, SecurityFilter
 from webapp.auth import queries as accounts
-from webapp.core.pagination import FIRST_PAGE, Cursor
+from webapp.core.pagination import Cursor
 from webapp.i18n import gettext as _
 from webapp.staff.audit.words import WAYS, security_words
 
@@ -30,9 +30,7 @@ class SecurityEntry(NamedTuple):
     times: int
 
 
-def list_entries(
-    session: Session, wanted: SecurityFilter, *, cursor: Cursor[int] = FIRST_PAGE, limit: int
-) -> list[SecurityEntry]:
+def list_entries(session: Session, wanted: SecurityFilter, *, cursor: Cursor[int], limit: int) -> list[SecurityEntry]:
     """Rows from a cursor in words, always with the same two queries."""
     found = log.list_security_events(session, wanted, cursor=cursor, limit=limit)
     people = accounts.names_of(session, [event.actor_user_id for event in found if event.actor_user_id])

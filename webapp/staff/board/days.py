@@ -10,7 +10,7 @@ from typing import NamedTuple
 from sqlalchemy.orm import Session
 
 from webapp.appointments.booking import statuses
-from webapp.appointments.messages.notification_lists import NO_CALLS, CallsToMake, OpenCalls
+from webapp.appointments.messages.notification_lists import CallsToMake, OpenCalls
 from webapp.clinic.schedule_versions import versions_seen
 from webapp.clinic.service import Clinic, find_closures
 from webapp.core import formats
@@ -81,8 +81,8 @@ def build_board(
     shown: Sequence[DoctorRow] | None,
     day: date,
     *,
-    why_off: bool = False,
-    calls: OpenCalls = NO_CALLS,
+    why_off: bool,
+    calls: OpenCalls,
     now: datetime,
 ) -> BoardDay:
     """The day of these doctors; of all who work or have appointments on it, if `shown` is None.

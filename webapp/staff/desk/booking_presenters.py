@@ -130,7 +130,7 @@ def chosen_patient(page: Page, actor: Actor, patient: PatientRow) -> ChosenPatie
     )
 
 
-def day_of_times(offered: OfferedDay, clinic: Clinic, *, now: datetime, has_reason: bool = False) -> DayOfTimes:
+def day_of_times(offered: OfferedDay, clinic: Clinic, *, now: datetime, has_reason: bool) -> DayOfTimes:
     """One day of the merged list. `has_reason`: a time within the notice is as good as any other."""
     name, day = day_title(offered.day, clinic, now=now)
     offers = [offer._replace(soon=offer.soon and not has_reason) for offer in offered.offers]

@@ -22,9 +22,9 @@ def book_for_caller(
     actor: Actor,
     command: Booking,
     *,
-    new_patient: PatientDetails | None = None,
-    anyway: bool = False,
-    walk_in_id: int | None = None,
+    new_patient: PatientDetails | None,
+    anyway: bool,
+    walk_in_id: int | None,
     now: datetime,
 ) -> str:
     """Book for the patient whom the command names, for a walk-in, or for a new patient, and return the reference.
@@ -50,9 +50,9 @@ def let_wait(
     actor: Actor,
     queue: Queue,
     *,
-    patient_id: int | None = None,
-    new_patient: PatientDetails | None = None,
-    anyway: bool = False,
+    patient_id: int | None,
+    new_patient: PatientDetails | None,
+    anyway: bool,
     now: datetime,
 ) -> int:
     """Let a patient, or a new one, wait in a queue of today; returns the walk-in's id.

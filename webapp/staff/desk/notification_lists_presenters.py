@@ -52,7 +52,7 @@ def list_address(list_id: int) -> str:
     return f"{ADDRESS}/{list_id}"
 
 
-def page_after_change(lists: Sequence[int], otherwise: str, *, own: bool = False) -> str:
+def page_after_change(lists: Sequence[int], otherwise: str, *, own: bool) -> str:
     """The next page after a change that made these lists: the only list, or the page of all lists, which is for the
     front desk.
 

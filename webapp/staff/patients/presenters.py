@@ -52,8 +52,8 @@ class PatientFacts(NamedTuple):
     erase_on: str
 
 
-def patient_line(page: Page, patient: PatientRow, *, href: str = "") -> PatientLine:
-    """A patient as lists show them; the name links to the record, or to `href`."""
+def patient_line(page: Page, patient: PatientRow) -> PatientLine:
+    """A patient as lists show them; the name links to the record."""
     return PatientLine(
         id=patient.id,
         name=patient.name,
@@ -63,7 +63,7 @@ def patient_line(page: Page, patient: PatientRow, *, href: str = "") -> PatientL
         has_account=patient.has_account,
         active=patient.active,
         managed_by=patient.managed_by,
-        href=href or f"/admin/patients/{patient.id}",
+        href=f"/admin/patients/{patient.id}",
     )
 
 

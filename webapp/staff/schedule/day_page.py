@@ -28,7 +28,7 @@ class StatusChanged(NamedTuple):
 
 
 def show_day(
-    page: Page, doctor: DoctorRow, actor: Actor, day: date, *, changed: str = "", error: AppError | None = None
+    page: Page, doctor: DoctorRow, actor: Actor, day: date, *, changed: str, error: AppError | None = None
 ) -> Response:
     """The day's page, or the day alone for HTMX; the reading is logged.
 

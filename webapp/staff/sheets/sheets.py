@@ -94,7 +94,7 @@ _LINES = (
 
 
 def list_sheets(
-    session: Session, actor: Actor, clinic: Clinic, first: date, last: date, *, doctor_id: int | None = None
+    session: Session, actor: Actor, clinic: Clinic, first: date, last: date, *, doctor_id: int | None
 ) -> list[Sheet]:
     """The sheets of the local days `first` to `last`, of all doctors who have appointments or of one. One query."""
     query = _LINES if doctor_id is None else _LINES.where(_APPOINTMENT.doctor_id == doctor_id)
