@@ -148,7 +148,7 @@ def test_a_known_patient_and_any_doctor_take_three_pages_without_javascript(clie
     page = read(client.get(answer.headers["location"]))
     booked = appointment(cast)
     assert (booked.patient_id, booked.reason) == (cast.patient_ids["alice"], "A rash")
-    told = page.one("section", aria_labelledby="told").text
+    told = page.one("section", aria_labelledby="tell-patient").text
     assert booked.reference in told
     assert "with Dr." in told
 
