@@ -73,9 +73,9 @@ def test_two_users_who_set_up_an_empty_database_concurrently_make_one_row(databa
 def test_the_second_of_two_editors_is_shown_the_current_values(cast: Cast) -> None:
     with cast.database.reading() as session:
         seen = {
-            "details": fingerprint(settings.get_details(session)),
-            "rules": fingerprint(settings.get_rules(session)),
-            "zone": fingerprint(settings.get_zone(session)),
+            "details": fingerprint(settings.get(session, ClinicDetails)),
+            "rules": fingerprint(settings.get(session, BookingRules)),
+            "zone": fingerprint(settings.get(session, ClinicZone)),
             "week": fingerprint(settings.get_opening_hours(session)),
         }
     week = OpeningWeek(days=(((540, 1020),), (), (), (), (), (), ()))
@@ -103,7 +103,7 @@ def test_the_second_of_two_editors_is_shown_the_current_values(cast: Cast) -> No
 
 def test_saving_unchanged_settings_leaves_no_row(cast: Cast) -> None:
     with cast.database.reading() as session:
-        details = settings.get_details(session)
+        details = settings.get(session, ClinicDetails)
     cast.database.write(settings.change_details, cast.carol, details, seen="", now=NOW)
     assert audited(cast.database) == []
 

@@ -11,7 +11,7 @@ from tests.cast import NOW, Cast
 from tests.recorded_events import record_events
 from webapp.clinic import closures, settings
 from webapp.clinic.closures import CloseDays
-from webapp.clinic.settings import ClinicDetails, ClinicZone, OpeningWeek, ReminderRules
+from webapp.clinic.settings import BookingRules, ClinicDetails, ClinicZone, OpeningWeek, ReminderRules
 from webapp.doctors import extra_hours, hours, offers, profiles, time_off, zone
 from webapp.doctors.extra_hours import ExtraDay
 from webapp.doctors.hours import Period, SaveHours
@@ -91,7 +91,7 @@ def test_settings_of_the_clinic(watched: Watched) -> None:
     week = OpeningWeek(days=(((480, 1020),),) * 5 + ((), ()))
     assert watched.published(settings.change_opening_hours, week, seen="") == [("opening_hours", None)]
     with watched.cast.database.reading() as session:
-        rules = settings.get_rules(session)
+        rules = settings.get(session, BookingRules)
     assert watched.published(settings.change_rules, rules, seen="") == []
     further = rules.model_copy(update={"horizon_days": 30})
     assert watched.published(settings.change_rules, further, seen="") == [("booking_rules", None)]

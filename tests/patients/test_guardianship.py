@@ -22,6 +22,7 @@ from webapp.appointments.messages.recipients import LINK_PURPOSE
 from webapp.appointments.schemas import Booking
 from webapp.clinic import settings
 from webapp.clinic.service import get_clinic
+from webapp.clinic.settings import PrivacyRules
 from webapp.core.optimistic_lock import fingerprint
 from webapp.core.signing import sign
 from webapp.exceptions import Invalid
@@ -40,7 +41,7 @@ HERS = "zoe@docket.example"
 def set_age(cast: Cast, age: int | None, *, now: datetime = NOW) -> None:
     """Save the setting as its page does."""
     with cast.database.reading() as session:
-        saved = settings.get_privacy(session)
+        saved = settings.get(session, PrivacyRules)
     command = saved.model_copy(update={"guardian_age": age})
     cast.database.write(guardianship.change_privacy, cast.carol, command, seen=fingerprint(saved), now=now)
 

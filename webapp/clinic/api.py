@@ -14,7 +14,7 @@ from webapp.clinic import closures, settings
 from webapp.clinic.closures import SavedClosure
 from webapp.clinic.dependencies import current_clinic
 from webapp.clinic.service import get_clinic
-from webapp.clinic.settings import FieldRequirement
+from webapp.clinic.settings import FieldRequirement, NewPatientRules
 from webapp.core.api import LIST_HEADERS, ApiRouter, AskedPaging, answer_list, part_of
 from webapp.core.api_hours import WeekdayHours, weekly_hours
 from webapp.core.api_problems import problems
@@ -127,7 +127,7 @@ def clinic_out(session: Session) -> ClinicOut:
         change_until_minutes=clinic.change_until_minutes,
         max_active_visits=clinic.max_active_visits,
         patient_gap_minutes=clinic.patient_gap_minutes,
-        **settings.get_new_patient_rules(session).model_dump(),
+        **settings.get(session, NewPatientRules).model_dump(),
     )
 
 

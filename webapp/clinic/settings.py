@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple, TypeVar
 from zoneinfo import ZoneInfo, available_timezones
 
 import sqlalchemy as sa
@@ -140,54 +140,16 @@ class ZoneChange(NamedTuple):
     new: ZoneInfo
 
 
-def get_details(session: Session) -> ClinicDetails:
-    """The clinic's name, address, telephone number and country as saved."""
+Group = TypeVar("Group", bound=BaseModel)
+
+
+def get(session: Session, group: type[Group]) -> Group:
+    """A group of settings as saved, such as `BookingRules`: each of its fields is one of the clinic's.
+
+    Values that were not saved through our forms are shown without validation, so that they can be corrected.
+    """
     clinic = get_clinic(session)
-    # Values that were not saved through our forms are shown without validation, so that they can be corrected.
-    return ClinicDetails.model_construct(
-        name=clinic.name, address=clinic.address, phone=clinic.phone, country=clinic.country
-    )
-
-
-def get_rules(session: Session) -> BookingRules:
-    """The rules as saved."""
-    clinic = get_clinic(session)
-    return BookingRules.model_construct(**{name: getattr(clinic, name) for name in BookingRules.model_fields})
-
-
-def get_reminders(session: Session) -> ReminderRules:
-    """When reminders are sent, as saved."""
-    clinic = get_clinic(session)
-    return ReminderRules.model_construct(**{name: getattr(clinic, name) for name in ReminderRules.model_fields})
-
-
-def get_new_patient_rules(session: Session) -> NewPatientRules:
-    """The rules about questions to new patients, as saved."""
-    clinic = get_clinic(session)
-    return NewPatientRules.model_construct(**{name: getattr(clinic, name) for name in NewPatientRules.model_fields})
-
-
-def get_search(session: Session) -> SearchSettings:
-    """The search settings, as saved."""
-    clinic = get_clinic(session)
-    return SearchSettings.model_construct(first_specialty=clinic.first_specialty, search_words=clinic.search_words)
-
-
-def get_emergency(session: Session) -> EmergencyLine:
-    """The line for emergencies, as saved."""
-    clinic = get_clinic(session)
-    return EmergencyLine.model_construct(emergency_text=clinic.emergency_text, emergency_phone=clinic.emergency_phone)
-
-
-def get_privacy(session: Session) -> PrivacyRules:
-    """How long data is kept, as saved."""
-    clinic = get_clinic(session)
-    return PrivacyRules.model_construct(**{name: getattr(clinic, name) for name in PrivacyRules.model_fields})
-
-
-def get_zone(session: Session) -> ClinicZone:
-    """The time zone as saved."""
-    return ClinicZone(time_zone=get_clinic(session).time_zone)
+    return group.model_construct(**{name: getattr(clinic, name) for name in group.model_fields})
 
 
 def get_opening_hours(session: Session) -> OpeningWeek:
@@ -209,7 +171,7 @@ def change_details(session: Session, actor: Actor, command: ClinicDetails, *, se
         EditedMeanwhile: another user saved different ones after `seen` was read.
     """
     lock_settings(session)
-    saved = get_details(session)
+    saved = get(session, ClinicDetails)
     if command.country not in {"", saved.country, *phones.countries()}:
         raise Invalid(_("Choose a country from the list."), code="country", field="country")
     clinic = get_clinic(session)
@@ -227,7 +189,7 @@ def change_rules(session: Session, actor: Actor, command: BookingRules, *, seen:
         EditedMeanwhile: another user saved different ones after `seen` was read.
     """
     lock_settings(session)
-    if _save(session, actor, get_rules(session), command, seen, now=now):
+    if _save(session, actor, get(session, BookingRules), command, seen, now=now):
         _publish(session, actor, "booking_rules", now=now)
 
 
@@ -240,49 +202,24 @@ def change_reminders(session: Session, actor: Actor, command: ReminderRules, *, 
     if command.daytime_from >= command.daytime_until:
         raise Invalid(_("The start must be before the end."), field="daytime")
     lock_settings(session)
-    _save(session, actor, get_reminders(session), command, seen, now=now)
+    _save(session, actor, get(session, ReminderRules), command, seen, now=now)
 
 
-def change_new_patient_rules(
-    session: Session, actor: Actor, command: NewPatientRules, *, seen: str, now: datetime
+def change(
+    session: Session,
+    actor: Actor,
+    command: NewPatientRules | SearchSettings | EmergencyLine | PrivacyRules,
+    *,
+    seen: str,
+    now: datetime,
 ) -> None:
-    """Save what new patients are asked for; accounts that exist stay as they are.
+    """Save a group of settings. Accounts that exist, and records that are locked already, stay as they are.
 
     Raises:
         EditedMeanwhile: another user saved something else after `seen` was read.
     """
     lock_settings(session)
-    _save(session, actor, get_new_patient_rules(session), command, seen, now=now)
-
-
-def change_search(session: Session, actor: Actor, command: SearchSettings, *, seen: str, now: datetime) -> None:
-    """Save what patients find; it applies from the next search.
-
-    Raises:
-        EditedMeanwhile: another user saved something else after `seen` was read.
-    """
-    lock_settings(session)
-    _save(session, actor, get_search(session), command, seen, now=now)
-
-
-def change_emergency(session: Session, actor: Actor, command: EmergencyLine, *, seen: str, now: datetime) -> None:
-    """Save the line for emergencies.
-
-    Raises:
-        EditedMeanwhile: another user saved something else after `seen` was read.
-    """
-    lock_settings(session)
-    _save(session, actor, get_emergency(session), command, seen, now=now)
-
-
-def change_privacy(session: Session, actor: Actor, command: PrivacyRules, *, seen: str, now: datetime) -> None:
-    """Save how long data is kept. Records that are locked already keep their day.
-
-    Raises:
-        EditedMeanwhile: another user saved something else after `seen` was read.
-    """
-    lock_settings(session)
-    _save(session, actor, get_privacy(session), command, seen, now=now)
+    _save(session, actor, get(session, type(command)), command, seen, now=now)
 
 
 def change_zone(session: Session, actor: Actor, command: ClinicZone, *, seen: str, now: datetime) -> ZoneChange:
@@ -296,7 +233,7 @@ def change_zone(session: Session, actor: Actor, command: ClinicZone, *, seen: st
     if command.time_zone not in available_timezones():
         raise Invalid(_("Choose a time zone from the list."), field="time_zone")
     lock_settings(session)
-    old = get_zone(session)
+    old = get(session, ClinicZone)
     if _save(session, actor, old, command, seen, now=now):
         _publish(session, actor, "time_zone", now=now)
     confirmed = sa.update(ClinicSettings).where(ClinicSettings.id == 1, ClinicSettings.zone_confirmed.is_(False))

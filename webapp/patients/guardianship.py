@@ -91,7 +91,7 @@ def change_privacy(session: Session, actor: Actor, command: PrivacyRules, *, see
     """
     settings.lock_settings(session)
     clinic = get_clinic(session)
-    settings.change_privacy(session, actor, command, seen=seen, now=now)
+    settings.change(session, actor, command, seen=seen, now=now)
     if command.guardian_age != clinic.guardian_age:
         since = clinic.today(now) if command.guardian_age is not None else None
         session.execute(sa.update(ClinicSettings).values(guardian_age_since=since))

@@ -77,7 +77,7 @@ def correct_zone(
         ClockTimesClash: two appointments would be at one instant, or the new clock skips a time. Nothing is changed.
         Invalid, EditedMeanwhile: see `settings.change_zone`.
     """
-    before = settings.get_zone(session)
+    before = settings.get(session, ClinicZone)
     zone.change_zone(session, actor, command, seen=seen, now=now)
     if keeps == "instant" or before == command:
         return

@@ -84,8 +84,8 @@ def change_clinic(
 ) -> Response:
     """Change the clinic: name, address, phone number, rules, time zone, questions to new patients. Access: admins."""
     require_role(actor, "admin")
-    details, rules = settings.get_details(page.session), settings.get_rules(page.session)
-    place, asked = settings.get_zone(page.session), settings.get_new_patient_rules(page.session)
+    details, rules = settings.get(page.session, ClinicDetails), settings.get(page.session, BookingRules)
+    place, asked = settings.get(page.session, ClinicZone), settings.get(page.session, NewPatientRules)
     seen_details = seen_by(page, clinic_out(page.session), details)
     new_details, new_rules, new_place = merged(details, body), merged(rules, body), merged(place, body)
     new_asked = merged(asked, body)
@@ -94,7 +94,7 @@ def change_clinic(
     def work(session: Session) -> ClinicOut:
         settings.change_details(session, actor, new_details, seen=seen_details, now=page.now)
         settings.change_rules(session, actor, new_rules, seen=fingerprint(rules), now=page.now)
-        settings.change_new_patient_rules(session, actor, new_asked, seen=fingerprint(asked), now=page.now)
+        settings.change(session, actor, new_asked, seen=fingerprint(asked), now=page.now)
         if body.time_zone is not None:
             promised_hours.correct_zone(session, actor, new_place, keeps=keeps, seen=fingerprint(place), now=page.now)
         return clinic_out(session)

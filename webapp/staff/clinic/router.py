@@ -15,6 +15,15 @@ from webapp.auth import sign_in_rules
 from webapp.auth.dependencies import signed_in
 from webapp.clinic import closures, settings
 from webapp.clinic.dependencies import current_clinic
+from webapp.clinic.settings import (
+    BookingRules,
+    ClinicDetails,
+    ClinicZone,
+    NewPatientRules,
+    PrivacyRules,
+    ReminderRules,
+    SearchSettings,
+)
 from webapp.core.day_hours import WEEKDAYS, describe_hours
 from webapp.core.forms import Submission
 from webapp.core.routing import Router
@@ -64,9 +73,9 @@ def show_clinic(page: CurrentPage) -> Response:
         week=[
             (str(day), describe_hours(spans) or _("Closed")) for day, spans in zip(WEEKDAYS, opening.days, strict=True)
         ],
-        rules=settings.get_rules(page.session),
+        rules=settings.get(page.session, BookingRules),
         asked=ASKED,
-        reminders=presenters.reminders_in_words(settings.get_reminders(page.session)),
+        reminders=presenters.reminders_in_words(settings.get(page.session, ReminderRules)),
         sign_in=sign_in_rules.get_rules(page.session),
         closures=len(closures.list_ahead(page.session, today)),
     )
@@ -76,7 +85,7 @@ def show_clinic(page: CurrentPage) -> Response:
 def show_details(page: CurrentPage) -> Response:
     """Name, address, telephone number and country, to be changed; admins."""
     signed_in(page, "admin")
-    return _details_page(page, details_form(settings.get_details(page.session), current_clinic(page).time_zone))
+    return _details_page(page, details_form(settings.get(page.session, ClinicDetails), current_clinic(page).time_zone))
 
 
 @router.post("/admin/clinic/details")
@@ -97,7 +106,7 @@ def change_details(page: CurrentPage, sent: SentForm) -> Response:
 def show_time_zone(page: CurrentPage) -> Response:
     """The time zone, to be changed; admins."""
     signed_in(page, "admin")
-    return _zone_page(page, zone_form(settings.get_zone(page.session)))
+    return _zone_page(page, zone_form(settings.get(page.session, ClinicZone)))
 
 
 @router.post("/admin/clinic/time-zone")
@@ -105,7 +114,7 @@ def change_time_zone(page: CurrentPage, sent: SentForm) -> Response:
     """Change the time zone: hours stay as the clock shows them, appointments keep what the form says; admins."""
     actor = signed_in(page, "admin")
     form = ZoneForm(sent)
-    form.offer(settings.get_zone(page.session).time_zone)
+    form.offer(settings.get(page.session, ClinicZone).time_zone)
     with ChangeSubmission(page, actor, sent, form, saved_form=zone_form) as submission:
         command = submission.read(form.command)
         work = partial(
@@ -152,7 +161,7 @@ def change_opening_hours(page: CurrentPage, sent: SentForm) -> Response:
 def show_rules(page: CurrentPage) -> Response:
     """The booking rules, to be changed; admins."""
     signed_in(page, "admin")
-    return _rules_page(page, rules_form(settings.get_rules(page.session)))
+    return _rules_page(page, rules_form(settings.get(page.session, BookingRules)))
 
 
 @router.post("/admin/clinic/rules")
@@ -172,7 +181,7 @@ def change_rules(page: CurrentPage, sent: SentForm) -> Response:
 def show_reminders(page: CurrentPage) -> Response:
     """When patients are reminded, to be changed; admins."""
     signed_in(page, "admin")
-    return _reminders_page(page, reminders_form(settings.get_reminders(page.session)))
+    return _reminders_page(page, reminders_form(settings.get(page.session, ReminderRules)))
 
 
 @router.post("/admin/clinic/reminders")
@@ -191,7 +200,7 @@ def change_reminders(page: CurrentPage, sent: SentForm) -> Response:
 def show_new_patients(page: CurrentPage) -> Response:
     """The form with the questions to new patients; admins."""
     signed_in(page, "admin")
-    return _new_patients_page(page, new_patients_form(settings.get_new_patient_rules(page.session)))
+    return _new_patients_page(page, new_patients_form(settings.get(page.session, NewPatientRules)))
 
 
 @router.post("/admin/clinic/new-patients")
@@ -201,7 +210,7 @@ def change_new_patients(page: CurrentPage, sent: SentForm) -> Response:
     form = NewPatientsForm(sent)
     with Submission(form, saved_form=new_patients_form) as submission:
         command = submission.read(form.command)
-        page.write(settings.change_new_patient_rules, actor, command, seen=form.seen.data or "", now=page.now)
+        page.write(settings.change, actor, command, seen=form.seen.data or "", now=page.now)
         return page.redirect("/admin/clinic", flash=_("The questions for new patients are saved."))
     return _new_patients_page(page, form, status=submission.status)
 
@@ -210,7 +219,7 @@ def change_new_patients(page: CurrentPage, sent: SentForm) -> Response:
 def show_privacy(page: CurrentPage) -> Response:
     """How long data is kept, and until when guardians see it, to be changed; admins."""
     signed_in(page, "admin")
-    return _privacy_page(page, privacy_form(settings.get_privacy(page.session)))
+    return _privacy_page(page, privacy_form(settings.get(page.session, PrivacyRules)))
 
 
 @router.post("/admin/clinic/privacy")
@@ -229,7 +238,7 @@ def change_privacy(page: CurrentPage, sent: SentForm) -> Response:
 def show_search(page: CurrentPage) -> Response:
     """The form of the search settings; admins."""
     signed_in(page, "admin")
-    return _search_page(page, search_form(settings.get_search(page.session)))
+    return _search_page(page, search_form(settings.get(page.session, SearchSettings)))
 
 
 @router.post("/admin/clinic/search")
@@ -239,7 +248,7 @@ def change_search(page: CurrentPage, sent: SentForm) -> Response:
     form = SearchForm(sent)
     with Submission(form, saved_form=search_form) as submission:
         command = submission.read(form.command)
-        page.write(settings.change_search, actor, command, seen=form.seen.data or "", now=page.now)
+        page.write(settings.change, actor, command, seen=form.seen.data or "", now=page.now)
         return page.redirect("/admin/clinic", flash=_("The search settings are saved."))
     return _search_page(page, form, status=submission.status)
 
@@ -260,7 +269,7 @@ def _zone_page(
     status: int = 200,
 ) -> Response:
     clinic = current_clinic(page)
-    form.offer(settings.get_zone(page.session).time_zone)
+    form.offer(settings.get(page.session, ClinicZone).time_zone)
     starts = appointment_counts.next_starts(page.session, now=page.now, limit=ZONE_EXAMPLES)
     other = replace(clinic, time_zone=wanted or clinic.time_zone)
     changes = other.time_zone != clinic.time_zone

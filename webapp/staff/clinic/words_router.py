@@ -9,6 +9,7 @@ from webapp.clinic import documents, settings
 from webapp.clinic.dependencies import current_clinic
 from webapp.clinic.documents import KINDS, DocumentKind
 from webapp.clinic.service import suggested_emergency_number
+from webapp.clinic.settings import EmergencyLine
 from webapp.core.forms import Submission
 from webapp.core.routing import Router
 from webapp.core.web import CurrentPage, Page, SentForm
@@ -26,7 +27,7 @@ TITLES = {"privacy": _l("Privacy notice"), "imprint": _l("Imprint")}
 def show_emergency(page: CurrentPage) -> Response:
     """The line for emergencies, to be changed; admins."""
     signed_in(page, "admin")
-    return _emergency_page(page, emergency_form(settings.get_emergency(page.session)))
+    return _emergency_page(page, emergency_form(settings.get(page.session, EmergencyLine)))
 
 
 @router.post("/admin/clinic/emergency")
@@ -36,7 +37,7 @@ def change_emergency(page: CurrentPage, sent: SentForm) -> Response:
     form = EmergencyForm(sent)
     with Submission(form, saved_form=emergency_form) as submission:
         command = submission.read(form.command)
-        page.write(settings.change_emergency, actor, command, seen=form.seen.data or "", now=page.now)
+        page.write(settings.change, actor, command, seen=form.seen.data or "", now=page.now)
         return page.redirect("/admin/clinic", flash=_("The emergency line is saved."))
     return _emergency_page(page, form, status=submission.status)
 
