@@ -33,7 +33,7 @@ from webapp.patients.exceptions import LikelyDuplicate
 from webapp.staff.appointments import presenters
 from webapp.staff.appointments.forms import AppointmentFilterForm, AppointmentSearch
 from webapp.staff.patients.forms import NewPatientForm
-from webapp.staff.patients.new_patient_page import add_patient
+from webapp.staff.patients.new_patient_page import add_patient, show_form
 from webapp.staff.patients.presenters import likely_lines
 
 router = Router()
@@ -229,4 +229,5 @@ def _new_patient_page(
     page: Page, form: NewPatientForm, *, likely: LikelyDuplicate | None = None, status: int = 200
 ) -> Response:
     lines = [line._replace(email="", href=_onward(form, line.id)) for line in likely_lines(page, likely)]
-    return page.render("staff/appointments/new_patient.html", status=status, form=form, likely=lines)
+    above = ("/schedule", _("My day"))
+    return show_form(page, form, lines, action="/schedule/patients/new", above=above, cancel="", status=status)

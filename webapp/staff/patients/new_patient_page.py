@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from starlette.datastructures import FormData
@@ -15,6 +15,7 @@ from webapp.i18n import gettext as _
 from webapp.patients import records
 from webapp.patients.exceptions import LikelyDuplicate
 from webapp.staff.patients.forms import NewPatientForm
+from webapp.staff.patients.presenters import PatientLine
 
 
 class ShowForm(Protocol):
@@ -23,6 +24,22 @@ class ShowForm(Protocol):
     def __call__(
         self, page: Page, form: NewPatientForm, *, likely: LikelyDuplicate | None = None, status: int = 200
     ) -> Response: ...
+
+
+def show_form(
+    page: Page,
+    form: NewPatientForm,
+    likely: Sequence[PatientLine],
+    *,
+    action: str,
+    above: tuple[str, str],
+    cancel: str,
+    status: int,
+) -> Response:
+    """The page with the form; its template says what the values are."""
+    return page.render(
+        "staff/patients/new.html", status=status, form=form, likely=likely, action=action, above=above, cancel=cancel
+    )
 
 
 def add_patient(

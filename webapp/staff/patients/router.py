@@ -28,7 +28,7 @@ from webapp.patients.search import PatientsFound, patients_by_id, search_patient
 from webapp.staff.board.board_page import show_panel
 from webapp.staff.patients import queries
 from webapp.staff.patients.forms import NewPatientForm, PatientSearchForm, RecordForm
-from webapp.staff.patients.new_patient_page import add_patient
+from webapp.staff.patients.new_patient_page import add_patient, show_form
 from webapp.staff.patients.presenters import facts_of, likely_lines, patient_line
 
 router = Router()
@@ -180,7 +180,8 @@ def _new_page(
     page: Page, form: NewPatientForm, *, likely: LikelyDuplicate | None = None, status: int = 200
 ) -> Response:
     lines = [line._replace(href=_onward(form, line.id)) for line in likely_lines(page, likely)]
-    return page.render("staff/patients/new.html", status=status, form=form, likely=lines)
+    here = "/admin/patients"
+    return show_form(page, form, lines, action=here, above=(here, _("Patients")), cancel=here, status=status)
 
 
 def _edit_form(saved: RecordDetails) -> RecordForm:
