@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from webapp.scheduling.rules import RULES, Facts, Refusal, Rule, emptied_by, offered, refusals, too_late_to_change
-from webapp.scheduling.slots import DAY, Minute, Span, day_number, instants_of, pieces_of, to_datetime
+from webapp.scheduling.slots import DAY, Minute, Span, day_number, instants_of, merge, pieces_of, to_datetime
 
 AMSTERDAM = ZoneInfo("Europe/Amsterdam")
 TUESDAY = date(2026, 3, 3)
@@ -70,6 +70,13 @@ def only(about: Facts, clock: str) -> Refusal:
     return refusal
 
 
+def allowed_from(about: Facts, code: str, start: Minute) -> Minute | None:
+    """The first start after this refused one that the rule with this code allows; None if that is after the window."""
+    [rule] = [rule for rule in RULES if rule.code == code]
+    [end] = [high for low, high in merge(rule.refused_starts(about)) if low <= start < high]
+    return end if end < about.window[1] else None
+
+
 def shown(about: Facts) -> list[str]:
     """The offered times, as people read them."""
     return [to_datetime(start).astimezone(AMSTERDAM).strftime("%H:%M") for start in offered(about)]
@@ -89,7 +96,7 @@ def test_a_usual_day_offers_all_times_that_leave_room_for_the_appointment() -> N
 def test_a_start_off_the_grid_is_refused(clock: str) -> None:
     refusal = only(facts(), clock)
     assert (refusal.code, refusal.values) == ("off_grid", {"step": 15})
-    assert refusal.possible_from == at("09:15") or clock == "09:20"
+    assert allowed_from(facts(), "off_grid", at(clock)) == at("09:15") or clock == "09:20"
 
 
 def test_a_step_of_fifty_minutes_counts_from_midnight() -> None:
@@ -98,9 +105,10 @@ def test_a_step_of_fifty_minutes_counts_from_midnight() -> None:
 
 def test_notice_of_exactly_two_hours_is_enough_and_a_minute_less_is_not() -> None:
     assert codes(facts(now=at("08:00")), "10:00") == []
-    refusal = only(facts(now=at("08:01")), "10:00")
-    assert (refusal.code, refusal.possible_from) == ("too_soon", at("10:01"))
-    assert refusal.values == {"notice": 120}
+    about = facts(now=at("08:01"))
+    refusal = only(about, "10:00")
+    assert (refusal.code, refusal.values) == ("too_soon", {"notice": 120})
+    assert allowed_from(about, "too_soon", at("10:00")) == at("10:01")
 
 
 def test_the_past_is_refused_up_to_the_current_minute() -> None:
@@ -111,8 +119,8 @@ def test_the_past_is_refused_up_to_the_current_minute() -> None:
 def test_the_first_start_beyond_the_horizon_is_refused() -> None:
     about = facts(horizon=at("10:00"))
     assert codes(about, "09:45") == []
-    refusal = only(about, "10:00")
-    assert (refusal.code, refusal.possible_from) == ("too_far_ahead", None)
+    assert codes(about, "10:00") == ["too_far_ahead"]
+    assert allowed_from(about, "too_far_ahead", at("10:00")) is None
 
 
 def test_an_appointment_may_end_exactly_at_closing() -> None:
@@ -122,17 +130,15 @@ def test_an_appointment_may_end_exactly_at_closing() -> None:
 
 def test_an_appointment_may_begin_exactly_at_opening() -> None:
     assert codes(facts(), "09:00") == []
-    refused = list(refusals(facts(), at("08:45")))
-    assert [(refusal.code, refusal.possible_from) for refusal in refused] == [
-        ("clinic_closed", at("09:00")),
-        ("outside_working_hours", at("09:00")),
-    ]
+    refused = codes(facts(), "08:45")
+    assert refused == ["clinic_closed", "outside_working_hours"]
+    assert [allowed_from(facts(), code, at("08:45")) for code in refused] == [at("09:00"), at("09:00")]
 
 
 def test_an_appointment_that_straddles_lunch_is_refused() -> None:
     assert codes(facts(), "11:30") == []
-    refusal = only(facts(), "11:45")
-    assert (refusal.code, refusal.possible_from) == ("outside_working_hours", at("13:00"))
+    assert codes(facts(), "11:45") == ["outside_working_hours"]
+    assert allowed_from(facts(), "outside_working_hours", at("11:45")) == at("13:00")
     assert codes(facts(), "12:45") == ["outside_working_hours"]
     assert codes(facts(minutes=90), "11:00") == ["outside_working_hours"]
 
@@ -168,9 +174,8 @@ def test_a_closure_overrides_extra_hours() -> None:
 def test_time_off_overrides_extra_hours_and_ends_to_the_minute() -> None:
     about = facts(extra=[span("18:00-19:00")], time_off=[span("10:00-11:00"), span("18:15-18:30")])
     assert codes(about, "09:30") == codes(about, "11:00") == codes(about, "18:30") == []
-    refusal = only(about, "09:45")
-    assert (refusal.code, refusal.possible_from) == ("time_off", at("11:00"))
-    assert codes(about, "10:45") == codes(about, "18:00") == ["time_off"]
+    assert allowed_from(about, "time_off", at("09:45")) == at("11:00")
+    assert codes(about, "09:45") == codes(about, "10:45") == codes(about, "18:00") == ["time_off"]
 
 
 def test_a_taken_time_is_a_conflict_and_its_neighbours_are_free() -> None:
@@ -178,7 +183,8 @@ def test_a_taken_time_is_a_conflict_and_its_neighbours_are_free() -> None:
     assert codes(about, "09:30") == codes(about, "10:30") == []
     for clock in ("09:45", "10:00", "10:15"):
         refusal = only(about, clock)
-        assert (refusal.code, refusal.clash, refusal.possible_from) == ("slot_taken", True, at("10:30"))
+        assert (refusal.code, refusal.clash) == ("slot_taken", True)
+        assert allowed_from(about, "slot_taken", at(clock)) == at("10:30")
 
 
 def test_buffers_keep_clear_of_other_appointments() -> None:
@@ -201,7 +207,7 @@ def test_thirty_minutes_between_a_patients_appointments_are_enough_and_less_is_n
     for clock in ("09:05", "09:30", "10:30", "10:55"):
         refusal = only(about, clock)
         assert (refusal.code, refusal.clash, refusal.values) == ("patient_gap", True, {"gap": 30})
-        assert refusal.possible_from == at("11:00")
+        assert allowed_from(about, "patient_gap", at(clock)) == at("11:00")
 
 
 def test_a_patients_own_appointment_is_named_before_the_margin() -> None:
@@ -232,8 +238,8 @@ def test_the_quota_refuses_and_hides_nothing() -> None:
 )
 def test_some_doctors_and_visit_types_are_refused_at_every_time(change: dict[str, bool], code: str) -> None:
     about = facts(**change)
-    refusal = only(about, "10:00")
-    assert (refusal.code, refusal.possible_from) == (code, None)
+    assert codes(about, "10:00") == [code]
+    assert allowed_from(about, code, at("10:00")) is None
     assert shown(about) == []
 
 
@@ -284,9 +290,9 @@ def test_staff_are_offered_what_patients_cannot_book_online() -> None:
     assert shown(replace(about, by_staff=False)) == []
 
 
-def test_possible_from_is_unknown_where_nothing_in_the_window_is_allowed() -> None:
-    assert only(facts(time_off=[(MIDNIGHT, MIDNIGHT + DAY)]), "16:00").possible_from is None
-    assert only(facts(time_off=[span("15:00-16:00")]), "15:00").possible_from == at("16:00")
+def test_time_off_all_day_allows_nothing_in_the_window() -> None:
+    assert allowed_from(facts(time_off=[(MIDNIGHT, MIDNIGHT + DAY)]), "time_off", at("16:00")) is None
+    assert allowed_from(facts(time_off=[span("15:00-16:00")]), "time_off", at("15:00")) == at("16:00")
 
 
 def test_refusals_come_in_the_order_of_the_list_and_codes_are_unique() -> None:
@@ -429,12 +435,13 @@ def test_every_refusal_is_the_oracles_and_ends_when_it_says(case: tuple[Facts, Z
         found = list(refusals(about, start))
         assert {refusal.code for refusal in found} == oracle.refuses(start)
         for refusal in found:
-            if refusal.possible_from is None:
+            end = allowed_from(about, refusal.code, start)
+            if end is None:
                 last = about.window[1] - 1
                 assert refusal.code in oracle.refuses(last)
             else:
-                assert refusal.code in oracle.refuses(refusal.possible_from - 1)
-                assert refusal.code not in oracle.refuses(refusal.possible_from)
+                assert refusal.code in oracle.refuses(end - 1)
+                assert refusal.code not in oracle.refuses(end)
 
 
 class ScheduleAlone:

@@ -17,7 +17,6 @@ from webapp.scheduling.slots import (
     Span,
     grid_starts,
     grid_starts_within,
-    merge,
     starts_inside,
     starts_touching,
     subtract,
@@ -73,13 +72,12 @@ class Facts:
 class Refusal:
     """Why a start is refused.
 
-    `sentence` has placeholders for `values`. `possible_from` is the first start that this rule alone would allow.
-    `clash` marks what HTTP calls a conflict. `overridable` is true if staff may override the rule with a reason.
+    `sentence` has placeholders for `values`. `clash` marks what HTTP calls a conflict. `overridable` is true if staff
+    may override the rule with a reason.
     """
 
     code: str
     sentence: str
-    possible_from: Minute | None = None
     values: dict[str, int | str] = field(default_factory=dict)
     clash: bool = False
     overridable: bool = False
@@ -109,10 +107,8 @@ class Rule:
         """The refusal of this start, or None."""
         if facts.by_staff and self.patients_only:
             return None
-        for low, high in merge(self.refused_starts(facts)):
-            if low <= start < high:
-                possible = high if high < facts.window[1] else None
-                return Refusal(self.code, self.sentence, possible, self.values(facts), self.clash, not self.binds_staff)
+        if any(low <= start < high for low, high in self.refused_starts(facts)):
+            return Refusal(self.code, self.sentence, self.values(facts), self.clash, not self.binds_staff)
         return None
 
 
