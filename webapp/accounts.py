@@ -1,4 +1,4 @@
-"""Creates and manages accounts on the command line: those of users, and their ties to patients and doctors."""
+"""The work of `docket user`: creates and manages accounts, and their ties to patients and doctors."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextvars import ContextVar
 from datetime import date, datetime
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -50,14 +50,9 @@ def values_of(page: Page) -> dict[str, Any]:
         "notice_to_read": _asks_to_read(page, clinic, actor),
         "path": page.request.scope["path"],
         "flash": page.flash,
-        # It is read only by pages that show it, from the snapshot that the page was made of.
-        "live_version": partial(_live_version, page),
+        # The version of all days: read only by pages that show it, from the snapshot that the page was made of.
+        "live_version": lambda: version_seen(page.session),
     }
-
-
-def _live_version(page: Page) -> str:
-    """The version of all days that a page shows, for those that show changes by themselves."""
-    return version_seen(page.session)
 
 
 def _asks_to_read(page: Page, clinic: Clinic, actor: Actor | None) -> bool:

@@ -49,7 +49,6 @@ def show_hours(page: CurrentPage) -> Response:
         "staff/doctors/hours/week.html",
         owner=owner,
         week=presenters.list_days(hours.week_on(periods, today)),
-        today=today,
         gaps=[presenters.dates_in_words(gap, clinic) for gap in gaps],
         periods=[line for line in shown if line.state != "over"],
         over=[line for line in shown if line.state == "over"],
