@@ -113,7 +113,7 @@ def values_of(message: AddressedMessage, clinic: Clinic, words: str, *, now: dat
     return {"clinic": clinic.letterhead, "said": words, "visits": told}
 
 
-def written_recently(
+def recent_messages(
     session: Session, appointments: Sequence[AppointmentFacts], *, now: datetime
 ) -> dict[int, EarlierMessage]:
     """The last such message of each patient of these appointments who had one within a day, by the patient's id.
@@ -134,8 +134,8 @@ def written_recently(
     by_patient: dict[int, EarlierMessage] = {}
     by_address: dict[str, EarlierMessage] = {}
     for row in told:
-        by_patient[row.patient_id] = written = EarlierMessage(row.made_at, row.words)
-        by_address |= {addresses[number]: written for number in row.messages if number in addresses}
+        by_patient[row.patient_id] = earlier = EarlierMessage(row.made_at, row.words)
+        by_address |= {addresses[number]: earlier for number in row.messages if number in addresses}
     found: dict[int, EarlierMessage] = {}
     for facts in appointments:
         theirs = [by_address.get(recipient.address) for recipient in recipients_of(facts)]
@@ -168,7 +168,7 @@ def send(
     if made is None:
         return None
     upcoming = _lock_upcoming(session, actor, ids, now=now)
-    if written_recently(session, [facts for facts in upcoming if facts.patient_id not in again], now=now):
+    if recent_messages(session, [facts for facts in upcoming if facts.patient_id not in again], now=now):
         raise WrittenToRecently
     clinic = get_clinic(session)
     by_patient: dict[int, list[int]] = {}

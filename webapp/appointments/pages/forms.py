@@ -160,7 +160,7 @@ class WhenForm(DocketForm):
         self.date.data, self.time.data = local.date(), local.time().replace(second=0, microsecond=0)
 
     @property
-    def written(self) -> str | None:
+    def wall_clock(self) -> str | None:
         """'2026-03-27T09:30', if both fields are filled in and valid."""
         if self.date.data is None or self.time.data is None or self.date.errors or self.time.errors:
             return None

@@ -204,9 +204,9 @@ def requested_start(form: WhenForm, shown: str | None, clinic: Clinic) -> Reques
     """
     start = instant(shown)
     form.validate()
-    written = form.written
-    if written is not None:
-        found = typed_instants(written, clinic.zone)
+    wall_clock = form.wall_clock
+    if wall_clock is not None:
+        found = typed_instants(wall_clock, clinic.zone)
         if start not in found:
             start = found[0]
         return RequestedStart(start, found if len(found) > 1 else [])

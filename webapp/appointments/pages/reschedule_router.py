@@ -304,7 +304,7 @@ def _another(
         return None
     form = form or AnotherForm()
     offer_targets(page, actor, form, target)
-    if not (form.date.errors or form.time.errors) and form.written is None:
+    if not (form.date.errors or form.time.errors) and form.wall_clock is None:
         form.show(start, current_clinic(page).zone)
     return form
 

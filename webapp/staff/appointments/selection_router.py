@@ -63,7 +63,7 @@ class RecentRecipient(NamedTuple):
     """A patient who had a message within a day, by one of the chosen appointments. `again`: they get this one, too."""
 
     appointment: AppointmentView
-    written: EarlierMessage
+    earlier: EarlierMessage
     again: bool
 
 
@@ -243,7 +243,7 @@ def _recent(
         return []
     first = {each.patient_id: each for each in reversed(possible)}
     upcoming = clinic_messages.find_upcoming(page.session, actor, [each.id for each in possible], now=page.now)
-    found = clinic_messages.written_recently(page.session, upcoming, now=page.now)
+    found = clinic_messages.recent_messages(page.session, upcoming, now=page.now)
     theirs = [each for each in possible if each.patient_id in found and each is first[each.patient_id]]
     return [RecentRecipient(each, found[each.patient_id], each.reference in asked.again) for each in theirs]
 

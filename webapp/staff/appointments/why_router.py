@@ -71,12 +71,12 @@ def _answers(
     form.validate()
     if doctor_id is None:
         form.doctor.errors = [_("Choose a doctor.")]
-    written = form.written
+    wall_clock = form.wall_clock
     if form.date.data is None and not form.date.errors:
         form.date.errors = [_("Enter the date.")]
     if form.time.data is None and not form.time.errors:
         form.time.errors = [_("Enter the time.")]
-    if written is None or doctor_id is None:
+    if wall_clock is None or doctor_id is None:
         return []
     doctor = doctors.get_doctor_by_id(page.session, doctor_id)
     try:
@@ -87,7 +87,7 @@ def _answers(
     try:
         patient_id = patient.id if patient else None
         answers = explain.explain_request(
-            page.session, request, written, now=page.now, patient_id=patient_id, to_staff=True
+            page.session, request, wall_clock, now=page.now, patient_id=patient_id, to_staff=True
         )
     except Invalid as error:
         form.time.errors = [error.message]
