@@ -20,7 +20,6 @@ class PublicHoliday(NamedTuple):
     name: str
 
 
-@cache
 def _library() -> Any:
     # The library loads calendars of the whole world, which would slow down all other pages.
     return import_module("holidays")

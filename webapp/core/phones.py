@@ -157,7 +157,6 @@ def _kind(number: str) -> str:
     )
 
 
-@cache
 def _library() -> Any:
     import phonenumbers
 

@@ -29,7 +29,6 @@ def zone_names() -> dict[str, list[str]]:
     return {**regions, UTC_ZONE: [UTC_ZONE]}
 
 
-@cache
 def country_of_zone(time_zone: str) -> str:
     """The code of the country of a time zone: 'NL' for Europe/Amsterdam; '' if it has none."""
     if time_zone == UTC_ZONE:

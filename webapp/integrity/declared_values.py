@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from functools import cache
 from typing import Any, NamedTuple, get_args, get_type_hints
 
 import sqlalchemy as sa
@@ -86,7 +85,6 @@ def _is_other_json(column: sa.Column[Any], *, sqlite: bool) -> sa.ColumnElement[
     return sa.case((is_json, sa.func.json_type(column).not_in(shapes)), else_=sa.true())
 
 
-@cache
 def _holds_list(column: sa.Column[Any]) -> bool:
     """Whether the model declares a list for this column, instead of a dictionary."""
     model = next(each.class_ for each in Base.registry.mappers if each.local_table is column.table)
