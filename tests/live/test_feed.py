@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from itertools import islice
 
 import pytest
 import sqlalchemy as sa
@@ -105,6 +106,32 @@ def test_changes_that_are_rolled_back_or_on_no_day_are_not_heard(cast: Cast, hea
     put(cast, f"{DAY} 10:00")
     assert hear() == (ChangedDay(cast.doctor_ids["bob"], DAY),)
     assert version(cast) != before
+
+
+def test_a_change_that_is_committed_while_the_feed_reads_is_heard_next(
+    sqlite_cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite shows each statement what was committed last; PostgreSQL's notifications are each of one change."""
+    monkeypatch.setattr(feed, "TICK_SECONDS", 0.01)
+    statements: list[str] = []
+
+    def follow(statement: str) -> None:
+        if "live_changes" in statement:
+            statements.append(statement)
+            if len(statements) == 2:
+                put(sqlite_cast, f"{OTHER_DAY} 10:00")
+
+    bob, other = sqlite_cast.doctor_ids["bob"], wired_database(sqlite_cast.url)
+    sa.event.listen(other.engine, "connect", lambda connection, _record: connection.set_trace_callback(follow))
+    with listening(other) as all_news:
+        next(all_news)
+        statements.clear()
+        put(sqlite_cast, f"{DAY} 10:00")
+        heard = [news for news in islice(all_news, 20) if news.changes]
+    other.dispose()
+    assert [news.changes for news in heard] == [(ChangedDay(bob, DAY),), (ChangedDay(bob, OTHER_DAY),)]
+    # The page that was told of the first change knows that it does not show the second one.
+    assert heard[0].version != heard[1].version == version(sqlite_cast)
 
 
 def test_many_changes_in_one_transaction_are_heard_as_one(

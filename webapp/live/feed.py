@@ -121,12 +121,16 @@ def _sqlite_news(driver: Any) -> Iterator[News]:
             # It also changes when something else is written, such as a session or a message.
             written = now
             query = "SELECT id, doctor_id, day FROM live_changes WHERE id > ? ORDER BY id LIMIT ?"
+            # One snapshot: a change that is committed between the statements would be passed over.
+            driver.execute("BEGIN")
             found = driver.execute(query, (last, NEWEST)).fetchall()
+            newest = driver.execute("SELECT max(id) FROM live_changes").fetchone()[0]
+            version = driver.execute(f"SELECT {_SQLITE_VERSION}").fetchone()[0]
+            driver.execute("COMMIT")
         if not found:
             yield News((), "")
             continue
-        last = driver.execute("SELECT max(id) FROM live_changes").fetchone()[0]
-        version = driver.execute(f"SELECT {_SQLITE_VERSION}").fetchone()[0]
+        last = newest
         yield News(_few({ChangedDay(doctor_id, day) for _id, doctor_id, day in found}), version)
 
 
