@@ -15,7 +15,7 @@ import subprocess
 import sys
 import threading
 
-PATIENCE = 15.0
+PATIENCE = 60.0
 
 
 def main() -> int:

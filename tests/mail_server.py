@@ -14,6 +14,7 @@ from typing import Any, cast
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
+from tests.processes import PATIENCE
 from tests.servers import free_port
 
 # What the server does with a mail: '' accepts it, a line is its answer, 'hang' never answers after DATA, and
@@ -79,7 +80,9 @@ def mail_server(
 ) -> Iterator[MailServer]:
     """A mail server on a port of this machine, until the block ends. With `any_letter` it offers SMTPUTF8."""
     server = MailServer(verdict, port or free_port())
-    controller = Controller(server, hostname="127.0.0.1", port=server.port, enable_SMTPUTF8=any_letter)
+    controller = Controller(
+        server, hostname="127.0.0.1", port=server.port, ready_timeout=PATIENCE, enable_SMTPUTF8=any_letter
+    )
     controller.start()
     try:
         yield server

@@ -126,7 +126,7 @@ def _started(programs: Programs, *, durable: bool) -> Iterator[str]:
             remove=home,
         )
         url = f"postgresql://postgres@/postgres?host={home}"
-        kept.wait_until(lambda: _answers(url), seconds=60)
+        kept.wait_until(lambda: _answers(url))
         yield url
     finally:
         if kept is not None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -12,6 +14,18 @@ from typing import Self
 KEEPER = Path(__file__).with_name("keeper.py")
 # The interval between two checks whether a command is ready; its end is noticed at once.
 GLANCE = 0.03
+# Nothing takes so long, on a slow and busy machine either; so long is waited only where something is broken.
+PATIENCE = 120.0
+
+
+def eventually(happened: Callable[[], bool], *, seconds: float = PATIENCE) -> bool:
+    """Whether something happens; so long is waited only where it does not."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        if happened():
+            return True
+        threading.Event().wait(GLANCE)
+    return False
 
 
 class RunningCommand:
@@ -52,7 +66,7 @@ class RunningCommand:
             raise RuntimeError(f"{command[0]} could not be started:\n{self.output()}")
         self.pid = int(first)
 
-    def wait_until(self, ready: Callable[[], bool], *, seconds: float) -> None:
+    def wait_until(self, ready: Callable[[], bool], *, seconds: float = PATIENCE) -> None:
         """Wait until `ready()` is true; an error if the command ends before that or takes too long."""
         for _ in range(int(seconds / GLANCE)):
             if ready():
@@ -65,7 +79,7 @@ class RunningCommand:
         self.stop()
         raise TimeoutError(f"{' '.join(self.command)} was not ready in {seconds:g} s:\n{self.output()}")
 
-    def wait_for_end(self, *, seconds: float) -> None:
+    def wait_for_end(self, *, seconds: float = PATIENCE) -> None:
         """Wait until the command ends on its own."""
         self._keeper.wait(seconds)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import socket
 import sys
@@ -9,7 +10,7 @@ import tempfile
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,15 @@ from tests.processes import RunningCommand
 SECRET_KEY = "made-for-tests-0123456789-abcdefghijklmnop"
 # Another process may take the port after we found it and before the server starts.
 ATTEMPTS = 3
+# The system gives ports from 32768 on to clients and to servers without a wish. Any of these could be given to one of
+# the many connections of the other tests before our server starts, which takes a second; of ours none can.
+PORTS = range(20_000, 32_000)
+# The workers of one run take turns, so that no two have a port in common; runs at the same time begin elsewhere.
+WORKER, WORKERS = (
+    int(os.environ.get(name, usual).removeprefix("gw"))
+    for name, usual in (("PYTEST_XDIST_WORKER", "gw0"), ("PYTEST_XDIST_WORKER_COUNT", "1"))
+)
+_turns = itertools.count(os.getpid())
 
 
 @dataclass(frozen=True)
@@ -65,7 +75,7 @@ def live_server(
         )
         url = f"http://127.0.0.1:{at}"
         try:
-            process.wait_until(lambda url=url: _is_healthy(url), seconds=30)  # type: ignore[misc]
+            process.wait_until(lambda url=url: _is_healthy(url))  # type: ignore[misc]
             break
         except RuntimeError:
             process.stop()
@@ -90,10 +100,13 @@ def docket_environment(database_url: str, env: Mapping[str, str] | None = None) 
 
 
 def free_port() -> int:
-    """A port on this machine that is not in use."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port on this machine that is not in use, and that no other program is given before we use it."""
+    ours = PORTS[WORKER % WORKERS :: WORKERS]
+    for turn in itertools.islice(_turns, len(ours)):
+        port = ours[turn % len(ours)]
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+    raise RuntimeError(f"All ports from {PORTS.start} to {PORTS.stop} are in use.")
 
 
 def _is_healthy(url: str) -> bool:

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from tests.appointment_rows import put
 from tests.cast import NOW, Cast
 from tests.postgres import candidates, new_database
+from tests.processes import PATIENCE
 from webapp.auth.models import PasswordLink, UserSession
 from webapp.backups import postgresql_dumps, postgresql_programs
 from webapp.backups.exceptions import CannotCopy, DatabaseInUse, DatabaseNotEmpty, UnusableBackup
@@ -118,12 +119,15 @@ def test_everything_acknowledged_before_its_start_is_in_a_backup(
     writers = [threading.Thread(target=write, args=(number,)) for number in range(3)]
     for writer in writers:
         writer.start()
-    assert enough.wait(20)
-    before = set(acknowledged)
-    made = make_backup(cast.database, tmp_path / "copy", force=False, now=NOW)
-    stop.set()
-    for writer in writers:
-        writer.join()
+    try:
+        assert enough.wait(PATIENCE)
+        before = set(acknowledged)
+        made = make_backup(cast.database, tmp_path / "copy", force=False, now=NOW)
+    finally:
+        # Also when the test fails: otherwise they would write into the database of the next test.
+        stop.set()
+        for writer in writers:
+            writer.join()
     second = opened(elsewhere)
     restore_backup(second, tmp_path / "copy", replace=False, now=NOW)
     found = names_of(second)

@@ -23,6 +23,7 @@ from sqlalchemy.engine import make_url
 from tests.image import BUILD, FINAL, ROOT, Image, make_image
 from tests.mail_server import mail_server
 from tests.postgres import libpq, new_database
+from tests.processes import PATIENCE
 from tests.servers import SECRET_KEY, free_port
 from webapp import cli
 from webapp.config import Settings
@@ -81,7 +82,7 @@ def test_the_image_alone_serves_from_its_own_file(image: Image) -> None:
     upgraded = image.run([*docket, "db", "upgrade"], env)
     assert upgraded.stdout == "The database is upgraded to the newest schema.\n", upgraded.stderr
     with image.start(serve, env) as server:
-        server.wait_until(lambda: fetch(port, "/health/live")[0] == 200, seconds=30)
+        server.wait_until(lambda: fetch(port, "/health/live")[0] == 200)
         assert image.is_healthy(port, env)
         status, page = fetch(port, "/login")
         assert (status, "<!doctype html>" in page.lower()) == (200, True)
@@ -99,7 +100,7 @@ def test_the_image_alone_serves_from_its_own_file(image: Image) -> None:
 def fetch(port: int, path: str) -> tuple[int, str]:
     """The status and text of an answer on this machine; (0, "") if there is no server."""
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as response:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=PATIENCE) as response:
             return response.status, response.read().decode()
     except urllib.error.HTTPError as error:
         with error:
@@ -273,17 +274,19 @@ def test_the_services_run_together(image: Image, postgres_url: str) -> None:
         servers = [services.enter_context(image.start([*web, str(port)], env)) for port in ports]
         worker = services.enter_context(image.start([*docket, *SERVICES["worker"]["command"]], env))
         for server, port in zip(servers, ports, strict=True):
-            server.wait_until(lambda port=port: fetch(port, "/health/live")[0] == 200, seconds=30)  # type: ignore[misc]
+            server.wait_until(lambda port=port: fetch(port, "/health/live")[0] == 200)  # type: ignore[misc]
             assert image.is_healthy(port, env)
 
         # A session is valid at both web services, and the worker sends what a web service was asked to send.
-        with httpx2.Client(headers={"host": "localhost:8000", "origin": settings["DOCKET_BASE_URL"]}) as browser:
+        with httpx2.Client(
+            timeout=PATIENCE, headers={"host": "localhost:8000", "origin": settings["DOCKET_BASE_URL"]}
+        ) as browser:
             first, second = (f"http://127.0.0.1:{port}" for port in ports)
             browser.post(f"{first}/login", data={"email": email, "password": password})
             # A new clinic requires the second factor, which the admin has not set up yet.
             assert browser.get(f"{second}/account/factor/new").status_code == 200
             browser.post(f"{second}/password/forgot", data={"email": email})
-        worker.wait_until(lambda: len(post.mails) == 2, seconds=30)
+        worker.wait_until(lambda: len(post.mails) == 2)
         assert {mail["To"] for mail in post.mails} == {email}
         # The other one tells of the sign-in on a new browser.
         assert any(f"{settings['DOCKET_BASE_URL']}/password/reset/" in mail.as_string() for mail in post.mails)

@@ -23,6 +23,7 @@ from sqlalchemy.exc import IntegrityError
 from tests.appointment_rows import GUARDS, appointment, insert, put
 from tests.cast import NOW, Cast, promised
 from tests.postgres import new_database
+from tests.processes import PATIENCE
 from tests.servers import docket_environment
 from webapp.appointments.booking import service
 from webapp.appointments.messages.recipients import short
@@ -819,7 +820,7 @@ def test_upgrading_twice_or_concurrently_does_no_harm(make_empty: Make) -> None:
         )
         for _ in range(2)
     ]
-    said = [process.communicate(timeout=60)[0] for process in both]
+    said = [process.communicate(timeout=PATIENCE)[0] for process in both]
     assert [process.returncode for process in both] == [0, 0], said
     assert is_current(database)
     upgrade(database)

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 
 from tests.cast import NOW, SECRET_KEY, Cast, local
 from tests.mail_server import MailServer, mail_server
-from tests.processes import RunningCommand
+from tests.processes import PATIENCE, RunningCommand, eventually
 from tests.servers import docket_environment, live_server
 from tests.sms_gateway import sms_gateway
 from webapp import models
@@ -65,7 +65,7 @@ def test_docket_worker_sends_a_message_and_stops_on_request(cast: Cast, server: 
     command = [str(Path(sys.executable).with_name("docket")), "worker"]
     env = docket_environment(cast.url, settings_for(server))
     with RunningCommand(command, log=tmp_path / "log", cwd=tmp_path, env=env) as worker:
-        worker.wait_until(is_told(cast), seconds=30)
+        worker.wait_until(is_told(cast))
     assert "Traceback" not in worker.output()
     (mail,) = server.mails
     assert mail["To"] == "alice@docket.example"
@@ -101,19 +101,19 @@ def test_docket_serve_delivers_messages_and_leaves_no_process_behind(
     for end in (signal.SIGTERM, signal.SIGKILL):
         reference = book_ahead(cast, days=10 if end == signal.SIGTERM else 20)
         with live_server(cast.url, delivers=True, env=settings_for(server)) as live:
-            live.process.wait_until(is_told(cast), seconds=30)
+            live.process.wait_until(is_told(cast))
             if end == signal.SIGTERM:
                 # A worker that dies is replaced.
                 for number in _children(live.process.pid):
                     if b"spawn_main" in Path(f"/proc/{number}/cmdline").read_bytes():
                         os.kill(number, signal.SIGKILL)
                 reference = book_ahead(cast, days=15)
-                live.process.wait_until(is_told(cast), seconds=30)
+                live.process.wait_until(is_told(cast))
             beside = _children(live.process.pid)
             assert beside
             os.kill(live.process.pid, end)
             if end == signal.SIGTERM:
-                live.process.wait_for_end(seconds=30)
+                live.process.wait_for_end()
                 assert not [number for number in beside if _is_running(number)]
         text = server.mails[-1].get_body(("plain",))
         assert text is not None
@@ -183,12 +183,11 @@ def test_no_unexpected_error_stops_the_worker(
     sa.event.listen(cast.database.engine, "before_cursor_execute", surprise)
     thread = threading.Thread(target=worker.run)
     thread.start()
-    for _look in range(1000):
-        thread.join(0.01)
-        if not surprises and is_told(cast)():
-            break
-    worker.stopping.set()
-    thread.join(10)
+    try:
+        assert eventually(lambda: not surprises and is_told(cast)())
+    finally:
+        worker.stopping.set()
+        thread.join(PATIENCE)
     assert not thread.is_alive()
     assert len(server.mails) == 1
     assert "ZeroDivisionError: nobody thought of this" in caplog.text

@@ -17,6 +17,7 @@ from starlette.testclient import TestClient
 from tests.api_client import ApiClient
 from tests.appointment_rows import appointment, put
 from tests.cast import NOW, Cast, assemble, client_for, local, log_in
+from tests.processes import PATIENCE
 from tests.servers import live_server
 from webapp import models
 from webapp.core.formats import iso
@@ -410,7 +411,7 @@ def test_a_booking_over_a_real_connection(sqlite_url: str) -> None:
         headers = {"content-type": kind, **({"authorization": f"Bearer {token}"} if token else {})}
         request = Request(f"{server.url}/api/v1{path}", data, headers, method=method)
         try:
-            with urlopen(request, timeout=20) as answer:
+            with urlopen(request, timeout=PATIENCE) as answer:
                 return answer.status, json.load(answer)
         except HTTPError as error:
             return error.code, json.load(error)

@@ -12,6 +12,7 @@ from itsdangerous import Signer
 
 from tests.appointment_rows import put
 from tests.cast import Cast, _start_session
+from tests.processes import PATIENCE
 from tests.servers import SECRET_KEY, live_server
 from webapp.core.clock import utc_now
 from webapp.live.feed import version_seen
@@ -34,7 +35,7 @@ def test_a_stream_of_a_running_server(sqlite_cast: Cast) -> None:
     cookie = f"docket_session={Signer(SECRET_KEY, salt='docket.session').sign(secret).decode()}"
     with (
         live_server(str(database.url)) as server,
-        closing(HTTPConnection("127.0.0.1", int(server.url.rpartition(":")[2]), timeout=10)) as connection,
+        closing(HTTPConnection("127.0.0.1", int(server.url.rpartition(":")[2]), timeout=PATIENCE)) as connection,
     ):
         connection.request(
             "GET", "/live", headers={"cookie": cookie, "accept": "text/event-stream", "accept-encoding": "gzip"}

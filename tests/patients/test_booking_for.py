@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from tests.cast import NOW, Cast
+from tests.processes import PATIENCE
 from webapp.auth.schemas import Actor
 from webapp.models import Patient, PatientWord
 from webapp.patients import service
@@ -69,7 +70,7 @@ def test_the_lock_waits_and_then_looks_again(cast: Cast) -> None:
     def unlink(session: Session) -> None:
         session.execute(sa.update(Patient).where(Patient.id == zoe).values(managed_by_id=None))
         unlinked.set()
-        go_on.wait(2)
+        go_on.wait(PATIENCE)
 
     def book() -> None:
         try:
@@ -79,14 +80,16 @@ def test_the_lock_waits_and_then_looks_again(cast: Cast) -> None:
 
     first = threading.Thread(target=cast.database.write, args=(unlink,))
     first.start()
-    assert unlinked.wait(5)
     second = threading.Thread(target=book)
-    second.start()
-    second.join(0.3)
-    assert outcome == [], "The second went on without the lock."
-    go_on.set()
+    try:
+        assert unlinked.wait(PATIENCE)
+        second.start()
+        second.join(0.3)
+        assert outcome == [], "The second went on without the lock."
+    finally:
+        go_on.set()
     for thread in (first, second):
-        thread.join(5)
+        thread.join(PATIENCE)
     assert outcome == ["not_found"]
 
 

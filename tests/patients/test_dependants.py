@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from tests.appointment_rows import appointment, insert
 from tests.cast import NOW, Cast
+from tests.processes import PATIENCE
 from webapp.auth.schemas import Actor
 from webapp.core.optimistic_lock import EditedMeanwhile, fingerprint
 from webapp.exceptions import Invalid
@@ -99,7 +100,7 @@ def test_there_are_ten_at_most_also_when_two_are_added_concurrently(cast: Cast) 
     start, outcomes = threading.Barrier(2), []
 
     def add_one(person: UpdateProfile) -> None:
-        start.wait(5)
+        start.wait(PATIENCE)
         try:
             add(cast, cast.alice, person)
             outcomes.append("added")
@@ -110,7 +111,7 @@ def test_there_are_ten_at_most_also_when_two_are_added_concurrently(cast: Cast) 
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(10)
+        thread.join(PATIENCE)
     assert sorted(outcomes) == ["added", "refused"]
     with cast.database.reading() as session:
         assert len(dependants.list_people(session, cast.alice)) == dependants.MOST_PEOPLE

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from pydantic import ValidationError
 
 from tests.cast import NOW, Cast
+from tests.processes import PATIENCE
 from webapp.auth import service as auth
 from webapp.auth import sessions
 from webapp.auth.exceptions import WrongCredentials
@@ -122,7 +123,7 @@ def test_of_two_who_save_at_the_same_moment_one_sees_a_conflict(cast: Cast) -> N
     seen, start, outcomes = fingerprint(details()), threading.Barrier(2), []
 
     def save(phone: str) -> None:
-        start.wait(5)
+        start.wait(PATIENCE)
         try:
             cast.database.write(records.change_patient, cast.carol, number, details(phone=phone), seen=seen, now=NOW)
             outcomes.append("saved")
@@ -133,7 +134,7 @@ def test_of_two_who_save_at_the_same_moment_one_sees_a_conflict(cast: Cast) -> N
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(10)
+        thread.join(PATIENCE)
     assert sorted(outcomes) == ["saved", "told"]
 
 

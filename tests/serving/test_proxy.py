@@ -33,7 +33,7 @@ def test_servers_are_replaced_and_no_form_is_lost(sqlite_url: str, tmp_path: Pat
         env |= {"XDG_DATA_HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path)}
         command = [str(CADDY), "run", "--config", str(ROOT / "deploy" / "Caddyfile"), "--adapter", "caddyfile"]
         caddy = stack.enter_context(RunningCommand(command, log=tmp_path / "log", cwd=tmp_path, env=env))
-        caddy.wait_until(lambda: send(port) == "422", seconds=20)
+        caddy.wait_until(lambda: send(port) == "422")
 
         def keep_sending() -> None:
             while not over.is_set():
@@ -44,7 +44,7 @@ def test_servers_are_replaced_and_no_form_is_lost(sqlite_url: str, tmp_path: Pat
             thread.start()
         # The first one stops; the second one answers everything meanwhile.
         os.kill(servers[0].process.pid, signal.SIGTERM)
-        servers[0].process.wait_for_end(seconds=20)
+        servers[0].process.wait_for_end()
         over.set()
         for thread in threads:
             thread.join()
