@@ -14,11 +14,22 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tests.cast import Cast, client_for, log_in
+from tests.processes import PATIENCE
 from webapp.core import admission_middleware
 from webapp.core.admission_middleware import AdmissionMiddleware, Gate, Limits, RecentStaff
 from webapp.core.security import HSTS
 
-FEW = Limits(2, waiting=4)
+# Whatever waits is let in, however slow the machine is.
+PATIENT = Limits(2, seconds_ahead=PATIENCE)
+FEW = PATIENT._replace(waiting=4)
+
+
+@pytest.fixture(autouse=True)
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """A stopped clock for the gates; tests move it."""
+    clock = [100.0]
+    monkeypatch.setattr(admission_middleware, "perf_counter", lambda: clock[0])
+    return clock
 
 
 def run(work: Callable[[], Awaitable[None]]) -> None:
@@ -28,7 +39,7 @@ def run(work: Callable[[], Awaitable[None]]) -> None:
     """
 
     async def bounded() -> None:
-        await asyncio.wait_for(work(), 10)
+        await asyncio.wait_for(work(), PATIENCE)
 
     with ThreadPoolExecutor(1) as thread:
         thread.submit(lambda: asyncio.run(bounded())).result()
@@ -42,7 +53,7 @@ async def settle() -> None:
 
 def test_a_gate_has_places_a_short_queue_and_then_an_end() -> None:
     async def work() -> None:
-        gate = Gate(Limits(2, seconds=1, waiting=4))
+        gate = Gate(FEW._replace(seconds=1))
         assert [await gate.enter(ahead=False) for _number in range(2)] == [True, True]
         waiting = []
         for _number in range(4):
@@ -68,7 +79,7 @@ def test_a_gate_has_places_a_short_queue_and_then_an_end() -> None:
 
 def test_the_slower_the_answers_the_shorter_the_queue() -> None:
     async def work() -> None:
-        gate = Gate(Limits(2, seconds=1, waiting=100))
+        gate = Gate(PATIENT._replace(seconds=1, waiting=100))
         for _number in range(60):
             await gate.enter(ahead=False)
             gate.leave(1)
@@ -109,16 +120,14 @@ def test_a_queue_is_as_long_as_one_processor_can_serve() -> None:
     run(work)
 
 
-def test_no_one_is_let_in_behind_one_who_waits_longer_than_expected(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_one_is_let_in_behind_one_who_waits_longer_than_expected(clock: list[float]) -> None:
     async def work() -> None:
-        now = [100.0]
-        monkeypatch.setattr(admission_middleware, "perf_counter", lambda: now[0])
-        gate = Gate(Limits(1, seconds=0.4))
+        gate = Gate(PATIENT._replace(places=1))
         await gate.enter(ahead=False)
         waiting = [asyncio.create_task(gate.enter(ahead=False)) for _number in range(2)]
         await settle()
         assert gate.is_open(ahead=False)
-        now[0] += 0.5
+        clock[0] += 0.5
         assert (gate.is_open(ahead=False), gate.is_open(ahead=True)) == (False, True)
         gate.leave(0.02)
         gate.leave(0.02)
@@ -129,7 +138,7 @@ def test_no_one_is_let_in_behind_one_who_waits_longer_than_expected(monkeypatch:
 
 def test_the_place_of_one_who_takes_long_is_lent() -> None:
     async def work() -> None:
-        gate = Gate(Limits(1, lent=1))
+        gate = Gate(PATIENT._replace(places=1, lent=1))
         await gate.enter(ahead=False)
         others = [asyncio.create_task(gate.enter(ahead=False)) for _number in range(2)]
         await settle()
@@ -152,7 +161,7 @@ def test_the_place_of_one_who_takes_long_is_lent() -> None:
 
 def test_a_place_is_not_lost_when_the_client_is_gone() -> None:
     async def work() -> None:
-        gate = Gate(Limits(1))
+        gate = Gate(PATIENT._replace(places=1))
         await gate.enter(ahead=False)
         one, two = (asyncio.create_task(gate.enter(ahead=False)) for _number in range(2))
         await settle()

@@ -14,6 +14,7 @@ from starlette.testclient import TestClient
 
 from tests.appointment_rows import put
 from tests.cast import NOW, Cast, log_in
+from tests.processes import PATIENCE
 from webapp import models
 from webapp.auth import sessions
 from webapp.exceptions import Unavailable
@@ -39,7 +40,7 @@ def run(cast: Cast) -> Run:
 
         async def main() -> None:
             try:
-                async with asyncio.timeout(10):
+                async with asyncio.timeout(PATIENCE):
                     await test(opened)
             finally:
                 opened.close()
@@ -143,6 +144,9 @@ def test_only_acts_of_the_user_and_no_automatic_requests_keep_a_session(client: 
 
 
 def test_there_is_a_bound_for_streams_and_for_what_waits(cast: Cast, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Streams of no session, which the next check would end.
+    monkeypatch.setattr(hub, "CHECK_SECONDS", PATIENCE)
+
     async def test(opened: Hub) -> None:
         first = await opened.join(StreamOwner(1, 1))
         await opened.join(StreamOwner(2, 2))

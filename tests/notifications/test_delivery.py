@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 
 from tests.cast import NOW, SECRET_KEY, Cast, local
 from tests.mail_server import mail_server
+from tests.processes import PATIENCE
 from tests.servers import free_port
 from webapp.config import Settings
 from webapp.core.clock import utc_now
@@ -71,14 +72,14 @@ def _write_out(channel: str, template: str, recipient: str, values: dict[str, An
     return render(template, channel, recipient, values, base_url="https://d.test", keys=[SECRET_KEY], sender=SENDER)
 
 
-def to(port: int) -> MailSender:
-    return MailSender(MailServer("smtp", "127.0.0.1", port, "", ""), SENDER, timeout=0.5)
+def to(port: int, *, timeout: float = PATIENCE) -> MailSender:
+    return MailSender(MailServer("smtp", "127.0.0.1", port, "", ""), SENDER, timeout=timeout)
 
 
 def test_a_server_without_encryption_gets_nothing_where_it_is_required(database: Database, courier: Couriers) -> None:
     put(database, "alice@docket.example")
     with mail_server() as server:
-        sender = MailSender(MailServer.from_url(server.url.replace("smtp:", "smtp+starttls:")), SENDER, timeout=0.5)
+        sender = MailSender(MailServer.from_url(server.url.replace("smtp:", "smtp+starttls:")), SENDER)
         with pytest.raises(ServerUnavailable, match="encryption"):
             courier(sender).deliver_next()
         assert server.mails == []
@@ -117,12 +118,16 @@ def test_a_refused_mail_waits_or_is_given_up(
     number = put(database, "alice@docket.example")
     other = put(database, "dave@docket.example", user_id=2)
     with mail_server(lambda recipient: answer if recipient.startswith("alice") else "") as server:
-        deliver = courier(to(server.port)).deliver_next
+        sender = to(server.port)
+        deliver = courier(sender).deliver_next
+        if answer == "hang":
+            sender.timeout = 0.5
         if answer.startswith(("421", "hang")):
             with pytest.raises(ServerUnavailable):
                 deliver()
         else:
             assert deliver()
+        sender.timeout = PATIENCE
         # Other recipients' messages do not wait for hers.
         assert deliver()
         assert not deliver()
