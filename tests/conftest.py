@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import sys
@@ -22,6 +23,7 @@ from tests.postgres import ReusedDatabase, new_database, postgres_server
 from tests.sharing import SharedEngines
 from webapp.auth.passwords import service as passwords
 from webapp.causes import forget_causes
+from webapp.core.logging import TextFormatter
 from webapp.database import Database
 from webapp.event_handlers import wired_database
 from webapp.migrations import upgrade
@@ -118,6 +120,19 @@ def _a_minute_of_its_own() -> Iterator[None]:
     forget_causes()
     yield
     forget_causes()
+
+
+@pytest.fixture(autouse=True)
+def _usual_logging() -> Iterator[None]:
+    """An application sends what its process logs to standard error, from INFO on. The next test begins without that.
+
+    Otherwise, what a test hears would depend on the tests before it, and the place where they wrote is closed.
+    """
+    yield
+    root = logging.getLogger()
+    root.setLevel(logging.WARNING)
+    for handler in [each for each in root.handlers if isinstance(each.formatter, TextFormatter)]:
+        root.removeHandler(handler)
 
 
 # ------------------------------------------------------------------------------------------- databases

@@ -8,7 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from queue import SimpleQueue
 from typing import NamedTuple
 
@@ -18,9 +18,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
+from tests.processes import PATIENCE
 from webapp.serving.connections import BoundedProtocol, ConnectionLimits
-
-LONG = 120.0
 
 
 class Served(NamedTuple):
@@ -32,7 +31,7 @@ class Served(NamedTuple):
 
     def connect(self) -> socket.socket:
         """A connection that fails after a while, instead of waiting forever."""
-        return socket.create_connection(("127.0.0.1", self.port), timeout=LONG)
+        return socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE)
 
     def exchange(self, *pieces: bytes) -> bytes:
         """Everything that is answered to these pieces until the server closes the connection."""
@@ -171,7 +170,7 @@ def test_a_head_that_comes_drop_by_drop_is_cut_off(hasty: Served) -> None:
         client.settimeout(0.05)
         client.sendall(b"GET / HTTP/1.1\r\n")
         answer = b""
-        while not answer and time.monotonic() < since + LONG:
+        while not answer and time.monotonic() < since + PATIENCE:
             client.sendall(b"x: y\r\n")
             try:
                 answer = client.recv(65536)
@@ -207,11 +206,11 @@ def test_a_slow_body_is_cut_off_quietly(hasty: Served, pieces: int, caplog: pyte
                 break
             except TimeoutError:
                 continue
-        client.settimeout(LONG)
+        client.settimeout(PATIENCE)
         answer = answer or client.recv(65536)
         assert (answer[:13], read_all(client)) == (b"HTTP/1.1 408 ", b"")
     # The application hears of it a moment after the client.
-    assert hasty.cut.get(timeout=LONG) == "/slow"
+    assert hasty.cut.get(timeout=PATIENCE) == "/slow"
     assert [record for record in caplog.records if record.name.startswith(("uvicorn", "webapp"))] == []
 
 
@@ -234,10 +233,9 @@ def test_requests_ahead_of_their_answers_are_few(served: Served) -> None:
 
 
 def test_a_new_connection_takes_the_place_of_the_quietest(served: Served) -> None:
-    quiet = [served.connect() for _number in range(8)]
-    # The newest five may stay; a request is answered all the same.
-    assert served.exchange(head("/in", CLOSE)).endswith(b"/in 0")
-    assert len(served.server.server_state.connections) <= 6
-    assert read_all(quiet[0]) == b""
-    for each in quiet:
-        each.close()
+    with ExitStack() as stack:
+        quiet = [stack.enter_context(served.connect()) for _number in range(8)]
+        # The newest five may stay; a request is answered all the same.
+        assert served.exchange(head("/in", CLOSE)).endswith(b"/in 0")
+        assert len(served.server.server_state.connections) <= 6
+        assert read_all(quiet[0]) == b""
