@@ -396,7 +396,7 @@ def can_book(session: Session, cast: Cast, starts_at: datetime, kind: int, now: 
         attempt.rollback()
 
 
-@settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(about=situations(), minutes=st.lists(st.integers(0, 25 * 60), min_size=4, max_size=4), pick=st.randoms())
 def test_a_time_is_offered_if_and_only_if_booking_it_succeeds(
     cast: Cast, about: dict[str, Any], minutes: list[int], pick: Any

@@ -415,7 +415,7 @@ def any_facts(draw: st.DrawFn) -> tuple[Facts, ZoneInfo]:
     ), zone
 
 
-@settings(max_examples=120, deadline=None, derandomize=True)
+@settings(max_examples=120)
 @given(any_facts())
 def test_the_offered_times_are_exactly_those_that_the_oracle_allows(case: tuple[Facts, ZoneInfo]) -> None:
     about, zone = case
@@ -425,7 +425,7 @@ def test_the_offered_times_are_exactly_those_that_the_oracle_allows(case: tuple[
     assert list(offered(about)) == allowed
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60)
 @given(any_facts(), st.data())
 def test_every_refusal_is_the_oracles_and_ends_when_it_says(case: tuple[Facts, ZoneInfo], data: st.DataObject) -> None:
     about, zone = case

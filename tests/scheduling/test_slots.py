@@ -124,7 +124,6 @@ def test_pieces_join_without_gap_and_overlap() -> None:
     assert [piece.end for piece in pieces[:-1]] == [piece.start for piece in pieces[1:]]
 
 
-@settings(derandomize=True)
 @given(st.datetimes(datetime(1971, 1, 1), datetime(2100, 1, 1)))  # noqa: DTZ001 - Hypothesis wants naive bounds.
 def test_minutes_and_datetimes_convert_in_both_directions(moment: datetime) -> None:
     instant = moment.replace(tzinfo=UTC)
@@ -198,7 +197,7 @@ def test_an_appointment_is_inside_when_all_of_its_minutes_are(spans: list[Span],
     assert starts == {at for at in range(-60, 110) if there.issuperset(range(at, at + minutes))}
 
 
-@settings(max_examples=50, derandomize=True)
+@settings(max_examples=50)
 @given(ORDERED, st.integers(0, 10), st.integers(1, 20))
 def test_an_appointment_touches_a_span_when_they_share_a_minute(spans: list[Span], before: int, after: int) -> None:
     real = [span for span in spans if span[0] < span[1]]

@@ -275,5 +275,5 @@ class Clinic(RuleBasedStateMachine):
 
 def test_any_sequence_of_actions_agrees_with_the_model(cast: Cast) -> None:
     machine = type("ClinicOfThisTest", (Clinic,), {"cast": cast})
-    bounds = settings(max_examples=12, stateful_step_count=25, deadline=None, derandomize=True)
+    bounds = settings(max_examples=12, stateful_step_count=25)
     run_state_machine_as_test(machine, settings=bounds)
