@@ -29,8 +29,8 @@ from webapp import models
 from webapp.auth.schemas import Actor
 from webapp.event_handlers import wired_database
 
-# The pages are on this machine; a longer wait means that something is broken.
-expect.set_options(timeout=10_000)
+# The pages are on this machine, which may be slow; a longer wait means that something is broken.
+expect.set_options(timeout=30_000)
 # With EVERY_DATABASE=1, all tests that name no database run on each kind of it.
 EVERY_DATABASE = ["sqlite", "postgresql"] if os.environ.get("EVERY_DATABASE") else []
 # The browser's requests pass through a proxy of ours where a test needs another client address.

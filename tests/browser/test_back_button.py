@@ -88,14 +88,16 @@ def test_the_address_in_the_bar_shows_another_visitor_the_same_week(open_browser
 
 def test_on_a_phone_a_day_is_chosen_and_its_times_are_shown(open_browser: Open) -> None:
     page = open_browser("/doctors/bob", **PHONE)
+    title = titles(page)
     page.get_by_role("link", name="Next week").tap()
+    expect(page.locator("#calendar-title")).not_to_have_text(title)
     expect(page.locator(".strip label")).to_have_count(5)
     days = page.locator(".week > li >> visible=true")
     expect(days).to_have_count(1)
     before = days.first.locator("h3 .long").inner_text()
     page.locator(".strip label").nth(3).tap()
     expect(days).to_have_count(1)
-    assert days.first.locator("h3 .long").inner_text() != before
+    expect(days.first.locator("h3 .long")).not_to_have_text(before)
 
 
 def test_a_page_that_is_out_of_date_says_so_when_the_clinic_cannot_be_reached(open_browser: Open) -> None:
