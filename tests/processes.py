@@ -14,12 +14,12 @@ from typing import Self
 KEEPER = Path(__file__).with_name("keeper.py")
 # The interval between two checks whether a command is ready; its end is noticed at once.
 GLANCE = 0.03
-# Nothing takes so long, on a slow and busy machine either; so long is waited only where something is broken.
+# Nothing takes this long, not even on a slow and busy machine; only where something is broken, a test waits for it.
 PATIENCE = 120.0
 
 
 def eventually(happened: Callable[[], bool], *, seconds: float = PATIENCE) -> bool:
-    """Whether something happens; so long is waited only where it does not."""
+    """Whether something happens; only where it does not, this waits for all of the seconds."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         if happened():
