@@ -234,6 +234,18 @@ def test_a_person_who_is_added_twice_is_there_once(client: TestClient, cast: Cas
     assert count(cast, models.Patient) == before + 1
 
 
+def test_a_person_whom_the_desk_adds_twice_is_there_once(client: TestClient, cast: Cast) -> None:
+    log_in(client, "fiona")
+    before = count(cast, models.Patient)
+    alices, daves = (f"/admin/patients/{cast.patient_ids[name]}/people" for name in ("alice", "dave"))
+    form = {"name": "Ada Adams", "birth_date": "2020-01-02", "phone": "", "email": ""}
+    answers = [client.post(alices, data=form) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [303, 303]
+    assert count(cast, models.Patient) == before + 1
+    # The same person for another patient is a question.
+    assert client.post(daves, data=form).status_code == 409
+
+
 def test_a_device_that_is_signed_out_twice_is_signed_out(client: TestClient, cast: Cast) -> None:
     log_in(client, "alice")
     log_in(client, "alice")

@@ -40,7 +40,10 @@ def add_person(page: CurrentPage, sent: SentForm, patient_id: PathId) -> Respons
             page.write(records.create_patient, actor, command, managed_by=patient_id, anyway=anyway, now=page.now)
         except LikelyDuplicate as warning:
             record = records.get_record(page.session, patient_id)
-            return _people_page(page, record, form, likely=warning, status=warning.status)
+            known = records.find_just_added(page.session, actor, command, now=page.now)
+            # A form that was sent twice has added the person already.
+            if known not in {person.id for person in record.people}:
+                return _people_page(page, record, form, likely=warning, status=warning.status)
         return page.redirect(f"/admin/patients/{patient_id}", flash=_("The person is added."))
     return _people_page(page, records.get_record(page.session, patient_id), form, status=submission.status)
 
