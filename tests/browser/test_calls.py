@@ -165,14 +165,14 @@ def test_ten_calls_by_keyboard_alone(open_browser: Open, clinic: Clinic, day: Da
     page.add_init_script("window.print = () => { document.body.dataset.printed = 'yes'; };")
     sign_in(page, "fiona@docket.example")
     desk = Desk(page, clinic)
-    told = page.locator("#told")
+    booked = page.locator("#tell-patient")
 
     with desk.call("known patient, any GP"):
         desk.opens_booking()
         desk.finds("alic")
         desk.focus_is_on("[data-first-time]")
         desk.press("Enter")
-        expect(told).to_be_visible()
+        expect(booked).to_be_visible()
     assert [each.status for each in desk.saved("Alice Adams")] == ["scheduled"]
 
     with desk.call("new patient", anywhere=True):
@@ -189,7 +189,7 @@ def test_ten_calls_by_keyboard_alone(open_browser: Open, clinic: Clinic, day: Da
         desk.press("Enter")
         desk.focus_is_on("[data-first-time]")
         desk.press("Enter")
-        expect(told).to_be_visible()
+        expect(booked).to_be_visible()
     assert len(desk.saved("Nora Novak")) == 1
 
     with desk.call("when is my next?", anywhere=True):
@@ -270,7 +270,7 @@ def test_ten_calls_by_keyboard_alone(open_browser: Open, clinic: Clinic, day: Da
         desk.focus_is_on("[name=squeeze_reason]")
         desk.types("fever")
         desk.press("Enter")
-        expect(told).to_be_visible()
+        expect(booked).to_be_visible()
     assert [(each.lane, each.squeeze_reason) for each in desk.saved("Alice Adams")][1:] == [(1, "fever")]
 
     with desk.call("two children", anywhere=True):
@@ -285,7 +285,7 @@ def test_ten_calls_by_keyboard_alone(open_browser: Open, clinic: Clinic, day: Da
         expect(page.locator("#patient-name")).to_have_text("Ben Adams")
         desk.focus_is_on(page.locator("[data-first-time]"))
         desk.press("Enter")
-        expect(told).to_be_visible()
+        expect(booked).to_be_visible()
     [ada], [ben] = desk.saved("Ada Adams"), desk.saved("Ben Adams")
     assert ada.doctor_id == ben.doctor_id
     # One after the other, with a lunch break between them at most.
