@@ -45,7 +45,7 @@ def test_offline_the_page_stays_and_one_press_repeats_the_request(open_browser: 
     expect(page).to_have_url(re.compile("week="))
 
 
-@pytest.mark.parametrize(("status", "words"), [(503, "very busy"), (500, "on our side"), (429, "very busy")])
+@pytest.mark.parametrize(("status", "words"), [(503, "can’t answer"), (500, "on our side"), (429, "can’t answer")])
 def test_an_error_of_the_server_keeps_the_choices(open_browser: Open, clinic: Clinic, status: int, words: str) -> None:
     """Also for a tap that writes: what failed is repeated as it was sent."""
     hour = {503: 10, 500: 12, 429: 14}[status]
@@ -83,7 +83,7 @@ def test_trying_again_sends_what_the_form_says_now(open_browser: Open, clinic: C
     note, bar = page.get_by_label("Note for staff"), page.get_by_role("region", name="Connection")
     note.fill("Brings a parcel")
     page.get_by_role("button", name="Save note").click()
-    expect(bar).to_contain_text("very busy")
+    expect(bar).to_contain_text("can’t answer")
     note.fill("Brings two parcels")
     bar.get_by_role("button", name="Try again").click()
     expect(bar).to_be_hidden()
