@@ -234,14 +234,11 @@ def end_session(page: CurrentPage, session_id: PathId) -> Response:
     return response
 
 
-def _register_page(
-    page: Page, form: RegisterForm, *, status: int = 200, headers: dict[str, str] | None = None
-) -> Response:
+def _register_page(page: Page, form: RegisterForm, *, status: int = 200) -> Response:
     wanted = form.next.data or ""
     return page.render(
         "patients/register.html",
         status=status,
-        headers=headers,
         form=form,
         intent=page.describe(wanted),
         login_href=with_query("/login", next=wanted),
@@ -257,7 +254,6 @@ def _account_page(
     email: EmailForm | None = None,
     messages: MessagesForm | None = None,
     status: int = 200,
-    headers: dict[str, str] | None = None,
 ) -> Response:
     if profile is None:
         stored = service.get_profile(page.session, actor)
@@ -272,7 +268,6 @@ def _account_page(
     return page.render(
         "patients/account.html",
         status=status,
-        headers=headers,
         profile=profile,
         password=password or PasswordForm(),
         email=email or _email_form(page, actor),

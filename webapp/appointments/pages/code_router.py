@@ -163,9 +163,7 @@ def _start_again(page: Page) -> Response:
     return page.redirect("/login" if actor is None else home_of(actor.role))
 
 
-def _code_page(
-    page: Page, asked: PendingSignIn, form: CodeForm, *, status: int = 200, headers: dict[str, str] | None = None
-) -> Response:
+def _code_page(page: Page, asked: PendingSignIn, form: CodeForm, *, status: int = 200) -> Response:
     shown = None
     if page.settings.environment == "development" and not page.settings.smtp_url:
         keys = page.settings.secret_keys
@@ -173,7 +171,6 @@ def _code_page(
     return page.render(
         "appointments/pages/code.html",
         status=status,
-        headers=headers,
         form=form,
         email=asked.email,
         doubt=doubt_about(asked.email),
@@ -190,13 +187,11 @@ def _details_page(
     form: FirstBookingForm,
     *,
     status: int = 200,
-    headers: dict[str, str] | None = None,
 ) -> Response:
     keep_asked_fields(form, current_clinic(page))
     return page.render(
         "appointments/pages/first_booking.html",
         status=status,
-        headers=headers,
         form=form,
         email=asked.email,
         **first_booking_page.shown(page, asked.wanted),

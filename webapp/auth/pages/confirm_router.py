@@ -76,7 +76,6 @@ def _confirm_page(
     form: FactorForm | ConfirmForm,
     *,
     status: int = 200,
-    headers: dict[str, str] | None = None,
 ) -> Response:
     form.passkey.data = ""
     if isinstance(form, FactorForm):
@@ -84,7 +83,6 @@ def _confirm_page(
     return page.render(
         "auth/pages/confirm.html",
         status=status,
-        headers=headers,
         form=form,
         by_code=found.has_factor,
         factors=second_factor.get_factors(page.session, found.actor.user_id),

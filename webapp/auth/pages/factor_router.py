@@ -146,13 +146,10 @@ def _enrolling_staff(page: Page) -> Actor:
     return actor
 
 
-def _factor_page(
-    page: Page, actor: Actor, form: FactorForm, *, status: int = 200, headers: dict[str, str] | None = None
-) -> Response:
+def _factor_page(page: Page, actor: Actor, form: FactorForm, *, status: int = 200) -> Response:
     return page.render(
         "auth/pages/factor.html",
         status=status,
-        headers=headers,
         form=form,
         factors=second_factor.get_factors(page.session, actor.user_id),
     )

@@ -57,14 +57,11 @@ def send_own_code(page: CurrentPage, sent: SentForm) -> Response:
     return send_code(page, AskForCode(email=actor.email), wanted)
 
 
-def _password_page(
-    page: Page, form: NewPasswordForm, *, status: int = 200, headers: dict[str, str] | None = None
-) -> Response:
+def _password_page(page: Page, form: NewPasswordForm, *, status: int = 200) -> Response:
     actor = signed_in(page)
     return page.render(
         "auth/pages/first_password.html",
         status=status,
-        headers=headers,
         form=form,
         fresh=first_password.proof_of(page.session, actor, now=page.now).fresh,
     )

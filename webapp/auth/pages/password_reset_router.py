@@ -58,13 +58,11 @@ def _forgotten_page(
     *,
     sent: bool = False,
     status: int = 200,
-    headers: dict[str, str] | None = None,
 ) -> Response:
     wanted = form.next.data or ""
     return page.render(
         "auth/pages/password_forgot.html",
         status=status,
-        headers=headers,
         form=form,
         sent=sent,
         login_href=with_query("/login", next=wanted),

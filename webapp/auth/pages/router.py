@@ -83,12 +83,11 @@ def log_out(page: CurrentPage) -> Response:
     return response
 
 
-def _login_page(page: Page, form: LoginForm, *, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+def _login_page(page: Page, form: LoginForm, *, status: int = 200) -> Response:
     wanted = form.next.data or ""
     return page.render(
         "auth/pages/login.html",
         status=status,
-        headers=headers,
         form=form,
         intent=page.describe(wanted),
         demo=page.request.app.state.demo_accounts(page),
