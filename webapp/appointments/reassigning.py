@@ -71,7 +71,6 @@ def give_to_patient(session: Session, actor: Actor, reference: str, command: Giv
         appointment_id=view.id,
         doctor_id=view.doctor_id,
         patient_id=command.patient_id,
-        former_patient_id=view.patient_id,
         # The patient who has arrived is the right one, and is at the clinic until the appointment.
         in_person=view.status == "arrived" and view.starts_at < now + SOON,
     )

@@ -112,7 +112,6 @@ class AppointmentReassigned(AppointmentEvent):
     `in_person` has the same meaning as in `AppointmentBooked`.
     """
 
-    former_patient_id: int
     in_person: bool = False
 
 
