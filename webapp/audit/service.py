@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple, Protocol
 
 import sqlalchemy as sa
@@ -28,6 +28,8 @@ _TABLE = table_of(AuditEvent)
 _INSERT = sa.insert(_TABLE)
 # Statements with more parameters take longer to parse than to run.
 IDS_AT_ONCE = 500
+# A form that is sent twice (a double click, Back, a lost answer) is sent again within this time.
+SENT_AGAIN = timedelta(minutes=10)
 
 
 def record(
@@ -123,6 +125,13 @@ def record_list_read(
     details = {listed: list(ids[:MOST_IDS])}
     if author.account_id is not None:
         record_by(session, author, action, subject=("user", author.account_id), now=now, details=details)
+
+
+def done_a_moment_ago(author: Author, action: str, *, now: datetime) -> sa.Select[int]:
+    """The ids of what the author did this to a moment ago: the same form again may be the same wish, sent twice."""
+    return sa.select(AuditEvent.subject_id).where(
+        AuditEvent.actor_user_id == author.account_id, AuditEvent.action == action, AuditEvent.at > now - SENT_AGAIN
+    )
 
 
 def history(session: Session, subject: tuple[str, int]) -> list[HistoryRow]:

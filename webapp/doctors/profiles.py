@@ -7,7 +7,7 @@ saved links keep working.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import count
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -17,7 +17,6 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from webapp.audit import service as audit
-from webapp.audit.models import AuditEvent
 from webapp.auth.models import PasswordLink, User
 from webapp.auth.schemas import Actor, PersonName, readable_name
 from webapp.clinic.models import VisitType
@@ -46,10 +45,6 @@ Language = Annotated[str, StringConstraints(min_length=2, max_length=40), ONE_LI
 SqueezeInsAllowed = Annotated[int, Field(ge=0, le=MOST_SQUEEZE_INS)]
 Tint = Annotated[int, Field(ge=1, le=6)]
 SlotStep = Annotated[int, Field(ge=5, le=240)]
-
-
-# For how long a form with the same details counts as the same form.
-SENT_AGAIN = timedelta(minutes=10)
 
 
 class DoctorProfile(BaseModel):
@@ -236,16 +231,8 @@ def find_just_added(session: Session, actor: Actor, command: DoctorProfile, *, n
     """The slug of the doctor whom the actor added with the same details a moment ago: then the form was sent twice."""
     # Of two clicks at the same instant, the second finds the doctor whom the first has added.
     session.execute(sa.select(User.id).where(User.id == actor.user_id).with_for_update(key_share=True))
-    added = (
-        sa.select(Doctor.slug)
-        .join(AuditEvent, AuditEvent.subject_id == Doctor.id)
-        .where(
-            AuditEvent.actor_user_id == actor.user_id,
-            AuditEvent.action == "doctor_created",
-            AuditEvent.at > now - SENT_AGAIN,
-        )
-        .order_by(Doctor.id)
-    )
+    recent = audit.done_a_moment_ago(actor, "doctor_created", now=now)
+    added = sa.select(Doctor.slug).where(Doctor.id.in_(recent)).order_by(Doctor.id)
     wanted = command.model_copy(update={"visit_type_ids": sorted(set(command.visit_type_ids))})
     found = (slug for slug in session.scalars(added).all() if get_profile(session, slug, now=now).profile == wanted)
     return next(found, None)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Any, cast
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session, aliased
 
 from webapp.audit import service as audit
-from webapp.audit.models import AuditEvent
 from webapp.auth import roles
 from webapp.auth.addresses import service as addresses
 from webapp.auth.addresses.service import AccountAddress
@@ -35,8 +34,6 @@ from webapp.patients.schemas import Account, Contact, PatientDetails, PatientNot
 from webapp.patients.search_index import keep_words
 from webapp.patients.service import checked
 
-# A form that is sent twice (a double click, Back, a lost answer) is sent again within this time.
-SENT_AGAIN = timedelta(minutes=10)
 PERSON_COLUMNS = (
     Patient.id,
     Patient.name,
@@ -145,11 +142,8 @@ def find_just_added(session: Session, actor: Actor, details: PatientDetails, *, 
         return None
     added = (
         sa.select(Patient.id, Patient.name, Patient.birth_date, Patient.phone, Patient.email)
-        .join(AuditEvent, AuditEvent.subject_id == Patient.id)
         .where(
-            AuditEvent.actor_user_id == actor.user_id,
-            AuditEvent.action == "patient_created",
-            AuditEvent.at > now - SENT_AGAIN,
+            Patient.id.in_(audit.done_a_moment_ago(actor, "patient_created", now=now)),
             Patient.closed_at.is_(None),
         )
         .order_by(Patient.id)
