@@ -19,7 +19,7 @@ from webapp.appointments.schemas import Booking, Cancellation, Move
 from webapp.auth import account_mails
 from webapp.auth.addresses import confirmation
 from webapp.auth.passwords import password_reset
-from webapp.auth.schemas import ForgottenPassword
+from webapp.auth.schemas import PasswordResetRequest
 from webapp.core.formats import iso
 from webapp.core.signing import unsign
 from webapp.models import AuditEvent, OutboxMessage, Patient, User
@@ -284,7 +284,7 @@ def test_a_text_message_and_one_that_cannot_be_written_out(carol: TestClient, ca
 
 def ask_reset(cast: Cast) -> None:
     """Alice requests a password reset."""
-    command = ForgottenPassword(email="alice@docket.example")
+    command = PasswordResetRequest(email="alice@docket.example")
     cast.database.write(password_reset.request_link, command, LETTERHEAD, keys=[SECRET_KEY], address="", now=NOW)
 
 

@@ -128,7 +128,7 @@ class LogIn(BaseModel):
     by_api: bool = False
 
 
-class ForgottenPassword(BaseModel):
+class PasswordResetRequest(BaseModel):
     """A request for a password reset, with the e-mail address of the account."""
 
     email: Email

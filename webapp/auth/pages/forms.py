@@ -8,7 +8,7 @@ from typing import Any
 from wtforms import EmailField, HiddenField, PasswordField, StringField
 from wtforms.validators import InputRequired
 
-from webapp.auth.schemas import AskForCode, ChangeEmail, ChangePassword, ForgottenPassword, LogIn
+from webapp.auth.schemas import AskForCode, ChangeEmail, ChangePassword, LogIn, PasswordResetRequest
 from webapp.core.forms import DocketForm
 from webapp.i18n import gettext as _
 from webapp.i18n import lazy_form_text as _l
@@ -65,7 +65,7 @@ class CodeForm(DocketForm):
         return "".join(str(unicodedata.decimal(sign)) for sign in typed if sign.isdecimal())
 
 
-class ForgottenForm(DocketForm):
+class PasswordResetForm(DocketForm):
     """The e-mail address of an account whose password was forgotten."""
 
     sentences = {"email": _l("Enter an email address like name@example.org.")}  # noqa: RUF012 - it is never changed.
@@ -73,9 +73,9 @@ class ForgottenForm(DocketForm):
 
     next = HiddenField()
 
-    def command(self) -> ForgottenPassword | None:
+    def command(self) -> PasswordResetRequest | None:
         """The command for the service."""
-        return self.parse(ForgottenPassword, email=self.email.data or "")
+        return self.parse(PasswordResetRequest, email=self.email.data or "")
 
 
 class PasswordForm(DocketForm):

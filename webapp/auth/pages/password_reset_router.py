@@ -7,7 +7,7 @@ from starlette.responses import Response
 from webapp.audit.security_events import ObservedEvent
 from webapp.auth import login_throttle
 from webapp.auth.pages.draft_dependencies import remember_wanted
-from webapp.auth.pages.forms import ForgottenForm
+from webapp.auth.pages.forms import PasswordResetForm
 from webapp.auth.passwords import password_reset
 from webapp.core.forms import Submission
 from webapp.core.networks import network_of
@@ -19,16 +19,16 @@ router = Router()
 
 
 @router.get("/password/forgot")
-def show_forgotten(page: CurrentPage) -> Response:
+def show_request(page: CurrentPage) -> Response:
     """The form for the e-mail address of an account, or what to do after it was sent; everyone."""
     query = page.request.query_params
-    return _forgotten_page(page, ForgottenForm(data={"next": query.get("next", "")}), sent="sent" in query)
+    return _request_page(page, PasswordResetForm(data={"next": query.get("next", "")}), sent="sent" in query)
 
 
 @router.post("/password/forgot")
 def request_link(page: CurrentPage, sent: SentForm) -> Response:
     """Send a link to the account with that address, if there is one, and never reveal whether; everyone."""
-    form = ForgottenForm(sent)
+    form = PasswordResetForm(sent)
     with Submission(form) as submission:
         command = submission.read(form.command)
         letterhead: dict[str, str] = page.request.app.state.letterhead(page)
@@ -49,12 +49,12 @@ def request_link(page: CurrentPage, sent: SentForm) -> Response:
         response = page.redirect(with_query("/password/forgot", sent=1, next=wanted))
         remember_wanted(page, response, command.email, wanted)
         return response
-    return _forgotten_page(page, form, status=submission.status)
+    return _request_page(page, form, status=submission.status)
 
 
-def _forgotten_page(
+def _request_page(
     page: Page,
-    form: ForgottenForm,
+    form: PasswordResetForm,
     *,
     sent: bool = False,
     status: int = 200,

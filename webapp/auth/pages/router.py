@@ -95,5 +95,5 @@ def _login_page(page: Page, form: LoginForm, *, status: int = 200) -> Response:
             (each.shown, with_query(f"/login/sso/{each.name}", next=wanted)) for each in page.settings.oidc_providers
         ],
         register_href=with_query("/register", next=wanted),
-        forgotten_href=with_query("/password/forgot", next=wanted),
+        password_reset_href=with_query("/password/forgot", next=wanted),
     )

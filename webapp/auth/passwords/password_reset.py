@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from webapp.audit import service as audit
 from webapp.auth import login_throttle
 from webapp.auth.models import PasswordLink, User
-from webapp.auth.schemas import ForgottenPassword
+from webapp.auth.schemas import PasswordResetRequest
 from webapp.auth.tokens import hashed, new_secret
 from webapp.core import signing
 from webapp.notifications import outbox as notifications
@@ -31,7 +31,7 @@ PURPOSE = "password"
 
 def request_link(
     session: Session,
-    command: ForgottenPassword,
+    command: PasswordResetRequest,
     letterhead: dict[str, str],
     *,
     keys: Sequence[str],
